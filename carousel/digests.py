@@ -1,0 +1,30 @@
+"""Digest levels: every packet of every level can be checked by itself, under one signature (design: image.md).
+
+Level 0 is the image. Level 1 holds the SHA-256 of each of its blocks, then a 16-byte digest of each of its
+encoding symbols; level i + 1 holds one digest for each encoding symbol of level i. The last level fits one
+symbol, and the signed header holds its SHA-256.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+__all__ = ["BLOCK_DIGEST_BYTES", "SYMBOL_DIGEST_BYTES", "symbol_digest", "symbol_digests"]
+
+BLOCK_DIGEST_BYTES = 32
+SYMBOL_DIGEST_BYTES = 16
+
+
+def symbol_digest(level: int, sbn: int, esi: int, symbol: bytes | memoryview) -> bytes:
+    """Return the digest of one encoding symbol: 16 bytes of SHA-256(level, SBN, ESI u24, symbol)."""
+    state = hashlib.sha256(_place(level, sbn, esi))
+    state.update(symbol)
+    return state.digest()[:SYMBOL_DIGEST_BYTES]
+
+
+def symbol_digests(level: int, sbn: int, numbered: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
+    """Return the digests of (ESI, symbol) pairs of one block, one after the other."""
+    return b"".join(symbol_digest(level, sbn, esi, symbol) for esi, symbol in numbered)
+
+
+def _place(level: int, sbn: int, esi: int) -> bytes:
+    return bytes([level, sbn]) + esi.to_bytes(3, "big")

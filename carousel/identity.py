@@ -1,0 +1,64 @@
+"""Names that people type and headers carry: hardware `OUI:model[:version]`, versions `1.4.0`."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from carousel.errors import OperatorError
+
+__all__ = ["ANY_VERSION", "Hardware", "Version"]
+
+ANY_VERSION = 0xFFFF
+
+_HARDWARE = re.compile(r"([0-9A-Fa-f]{6}):(\d{1,5})(?::(\d{1,5}))?")
+_VERSION = re.compile(r"(\d{1,5})\.(\d{1,5})\.(\d{1,10})")
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """A board: 24-bit OUI, model, and hardware version (`ANY_VERSION`: all of them)."""
+
+    oui: int
+    model: int
+    version: int = ANY_VERSION
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `00A1B2:7` or `00A1B2:7:3`."""
+        match = _HARDWARE.fullmatch(text)
+        if not match or int(match[2]) > 0xFFFF or int(match[3] or 0) > 0xFFFF:
+            raise OperatorError(
+                f"hardware {text!r} is not of the form OUI:model[:version], such as 00A1B2:7 or 00A1B2:7:3 "
+                "(six hex digits, then numbers up to 65535)"
+            )
+        return cls(int(match[1], 16), int(match[2]), int(match[3]) if match[3] else ANY_VERSION)
+
+    def __str__(self) -> str:
+        version = "" if self.version == ANY_VERSION else f":{self.version}"
+        return f"{self.oui:06X}:{self.model}{version}"
+
+    def accepts(self, image: "Hardware") -> bool:
+        """Say whether this board may run an image made for `image`."""
+        same_model = (self.oui, self.model) == (image.oui, image.model)
+        return same_model and image.version in (ANY_VERSION, self.version)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """A release's version; ordered."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `1.4.0`."""
+        match = _VERSION.fullmatch(text)
+        parts = [int(part) for part in match.groups()] if match else []
+        if not parts or max(parts[:2]) > 0xFFFF or parts[2] > 0xFFFFFFFF:
+            raise OperatorError(f"version {text!r} is not of the form major.minor.patch, such as 1.4.0")
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"

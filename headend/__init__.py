@@ -1,0 +1,1 @@
+"""The broadcaster: pack and sign an image, order the carousel, pace it onto the wire."""

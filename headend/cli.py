@@ -1,0 +1,273 @@
+"""The command `headend`: make keys, pack images, inspect and cast releases."""
+
+import json
+import mmap
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from carousel.alc import DEFAULT_TSI
+from carousel.endpoint import Endpoint
+from carousel.errors import BootcastError, FormatError, OperatorError, explain_os_error
+from carousel.identity import Hardware, Version
+from carousel.quantities import format_rate_bps, format_size_bytes, parse_rate_bps
+from carousel.release import Release
+from carousel.trust import TrustRing
+from headend.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast import Carousel, ReleaseShelf, describe_release
+from headend.egress import IP_UDP_BYTES, Egress
+from headend.keys import load_private_key, load_public_key, write_key_pair
+from headend.pack import PackRequest
+from headend.pack import pack as pack_release
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="The broadcaster: pack and sign a boot image, and cast it for ever.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
+ETHERNET_MTU = 1500
+
+
+@app.command()
+def keygen(prefix: Annotated[Path, typer.Argument(help="Writes PREFIX.key and PREFIX.pub.")]) -> None:
+    """Make an Ed25519 key pair: PREFIX.key signs releases, boxes trust PREFIX.pub."""
+    private, public = write_key_pair(prefix)
+    print(f"{private}: keep it secret; {public}: give it to boxes with `settop init --trust`")
+
+
+@app.command()
+def pack(
+    image: Annotated[Path, typer.Argument(help="The boot image: a kernel, a UKI, a squashfs, anything.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The release file to write.")],
+    key: Annotated[Path, typer.Option(help="The signing key, PREFIX.key of `headend keygen`.")],
+    hardware: Annotated[str, typer.Option(help="The boards it is for: OUI:model[:version].")],
+    version: Annotated[str, typer.Option(help="major.minor.patch")],
+    name: Annotated[str, typer.Option(help="A name for people; default: the image's file name.")] = "",
+    security_counter: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Boxes refuse a lower one.")] = 0,
+    symbol_size: Annotated[int, typer.Option(help="Bytes of an encoding symbol; 1440 fits an MTU of 1500.")] = 1440,
+    repair: Annotated[float, typer.Option(help="Repair symbols for each source symbol; 0: no FEC.")] = 1.0,
+    tsi: Annotated[str, typer.Option(help="The session's TSI.")] = DEFAULT_TSI_TEXT,
+) -> None:
+    """Turn a boot image into a release file: signed, with repair symbols, every packet rendered."""
+    request = PackRequest(
+        hardware=Hardware.parse(hardware),
+        version=Version.parse(version),
+        created_unix_s=int(time.time()),
+        name=name or image.name.encode()[:32].decode(errors="ignore"),
+        security_counter=security_counter,
+        symbol_size=symbol_size,
+        repair_ratio=repair,
+        tsi=_parse_tsi(tsi),
+    )
+    if len(request.name.encode()) > 32:
+        raise OperatorError(f"--name {name!r} is longer than 32 bytes of UTF-8; take a shorter one")
+    private = load_private_key(key)
+    began_s = time.monotonic()
+    with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
+        task = progress.add_task("packing", total=image.stat().st_size)
+        header = pack_release(image, output, private, request, lambda done: progress.update(task, completed=done))
+    print(
+        f"{output}: {header.name} {header.version} for {header.hardware}, {format_size_bytes(header.image_size)} in "
+        f"{header.source_blocks} block(s), {header.repair_per_block} repair symbols each, "
+        f"{time.monotonic() - began_s:.1f} s"
+    )
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A release file.")],
+    trust: Annotated[list[Path] | None, typer.Option(help="Check the signature against this public key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Show a release's header and layout; with --trust, check its signature (exit 1 if it is not good)."""
+    with file.open("rb") as opened:
+        try:
+            mapped = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
+            release = Release.parse(memoryview(mapped))
+        except (ValueError, FormatError) as error:
+            raise OperatorError(f"{file} is no whole release file ({error}); `headend pack` makes one") from None
+    fields = _describe(release)
+    good = None
+    if trust:
+        ring = TrustRing.of(load_public_key(path) for path in trust)
+        good = ring.believes(release.header)
+        fields["signature"] = "good" if good else "by none of these keys" if not ring.knows(release.header) else "bad"
+    if as_json:
+        print(json.dumps(fields))
+    else:
+        _print_fields(file, fields)
+    if good is False:
+        raise typer.Exit(1)
+
+
+def _describe(release: Release) -> dict[str, Any]:
+    header, layout = release.header, release.layout
+    image = layout.objects[0]
+    return {
+        **describe_release(release),
+        "security_counter": header.security_counter,
+        "created_unix_s": header.created_unix_s,
+        "image_sha256": header.image_sha256.hex(),
+        "key_id": header.key_id.hex(),
+        "signature": "not checked (give --trust KEY.pub)",
+        "tsi": release.tsi,
+        "fec": image.fec.name,
+        "symbol_size": layout.symbol_size,
+        "source_symbols": image.source_symbols,
+        "source_blocks": image.blocks,
+        "largest_block": image.largest_block,
+        "repair_per_block": image.repair_per_block,
+        "digest_levels": [
+            {
+                "level": level,
+                "toi": layout.toi_base + level,
+                "bytes": geometry.transfer_length,
+                "packets": geometry.rows,
+            }
+            for level, geometry in enumerate(layout.objects)
+            if level
+        ],
+        "packets": layout.rows,
+        "packet_bytes": release.packet_size,
+    }
+
+
+def _print_fields(file: Path, fields: dict[str, Any]) -> None:
+    table = Table(title=str(file), show_header=False, title_justify="left")
+    for name, value in fields.items():
+        if name == "digest_levels":
+            shown = ", ".join(f"{each['bytes']:,} bytes in {each['packets']} packets" for each in value)
+        elif name in ("tsi", "toi_base"):
+            shown = f"{value:#010x}"
+        elif name == "created_unix_s":
+            shown = f"{value} ({time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(value))})"
+        else:
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+        table.add_row(name.replace("_", " "), shown)
+    Console().print(table)
+
+
+@app.command()
+def cast(
+    releases: Annotated[list[Path], typer.Argument(help="Release files; several share the rate equally.")],
+    group: Annotated[str, typer.Option(help="Multicast group and port: 239.255.77.1:5077 or [ff15::4d]:5077.")],
+    interface: Annotated[str, typer.Option(help="The interface to send on, such as eth0 or lo.")],
+    rate: Annotated[str, typer.Option(help="Bit/s of UDP payload: 500k, 50M, 1.5G.")] = "100M",
+    cycles: Annotated[int, typer.Option(min=0, help="Stop after so many cycles; 0: never.")] = 0,
+    ttl: Annotated[int, typer.Option(min=0, max=255, help="How many routers packets may pass, plus one.")] = 1,
+    dscp: Annotated[int, typer.Option(min=0, max=63, help="DSCP of the packets.")] = 0,
+    announce_interval: Annotated[float, typer.Option(min=0.01, help="Seconds between announcements.")] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order of cycles.")] = 0,
+    no_gso: Annotated[bool, typer.Option("--no-gso", help="Send packets one by one, as on old kernels.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Send releases round and round. SIGHUP, or replacing a file, swaps to the new content."""
+    rate_bps = parse_rate_bps(rate)
+    shelf = ReleaseShelf(releases)
+    loaded = shelf.load()
+    endpoint = Endpoint.parse(group)
+    egress = Egress(endpoint, interface, ttl, dscp, use_gso=not no_gso)
+    now = time.monotonic()
+    settings = BroadcastSettings(rate_bps, announce_interval, seed, unix_offset_s=time.time() - now)
+    teller = _Teller(as_json)
+    carousel = Carousel(Broadcaster(loaded, settings, now), shelf, egress, time.monotonic, time.sleep, teller.tell)
+    signal.signal(signal.SIGINT, lambda *_: setattr(carousel, "should_stop", True))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(carousel, "should_stop", True))
+    signal.signal(signal.SIGHUP, lambda *_: setattr(carousel, "should_reload", True))
+    teller.tell(
+        "casting",
+        group=str(endpoint),
+        interface=interface,
+        rate_bps=round(rate_bps),
+        gso=egress.uses_gso,
+        releases=[describe_release(release) for release in loaded],
+    )
+    datagram = max(release.packet_size for release in loaded) + IP_UDP_BYTES[endpoint.is_ipv6]
+    if datagram > ETHERNET_MTU and interface != "lo":
+        text = f"packets are {datagram} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
+        teller.tell("note", text=text)
+    try:
+        carousel.run(cycles)
+    finally:
+        teller.close()
+        egress.close()
+    teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
+
+
+class _Teller:
+    """Reports of `cast`: JSON lines, a live line on a terminal, or plain lines."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._live = Live(console=Console(), refresh_per_second=4) if sys.stdout.isatty() and not as_json else None
+        if self._live:
+            self._live.start()
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report one event."""
+        if self._as_json:
+            print(json.dumps({"event": event, **fields}), flush=True)
+        elif event == "status":
+            if self._live:
+                rate, share = format_rate_bps(fields["rate_bps"]), fields["share"]
+                self._live.update(Text(f"{rate}  cycle {fields['cycle']}  {share:5.1%}  (Ctrl-C stops)"))
+        else:
+            console = self._live.console if self._live else Console()
+            console.print(_in_words(event, fields), highlight=False)
+
+    def close(self) -> None:
+        """Put the terminal right."""
+        if self._live:
+            self._live.stop()
+
+
+def _in_words(event: str, fields: dict[str, Any]) -> str:
+    if event in ("casting", "swapped"):
+        names = ", ".join(f"{each['name']} {each['version']} ({each['hardware']})" for each in fields["releases"])
+        if event == "swapped":
+            return f"swapped to {names}"
+        rate = format_rate_bps(fields["rate_bps"])
+        return f"casting {names} to {fields['group']} on {fields['interface']} at {rate}"
+    if event == "trouble":
+        return f"the network takes nothing: {fields['reason']}"
+    if event == "trouble_over":
+        return "the network takes packets again"
+    if event == "stopped":
+        return f"stopped after {fields['cycles']} cycle(s)"
+    return str(fields.get("text", event))
+
+
+def _parse_tsi(text: str) -> int:
+    try:
+        tsi = int(text, 0)
+    except ValueError:
+        tsi = -1
+    if not 0 <= tsi < 2**32:
+        raise OperatorError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
+    return tsi
+
+
+def main() -> None:
+    """Run the command; errors that the operator can mend are one sentence and exit code 1."""
+    try:
+        app()
+    except (BootcastError, OSError) as error:
+        message = explain_os_error(error) if isinstance(error, OSError) else str(error)
+        print(f"headend: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,40 @@
+"""When to send: a pacer that keeps a rate to well under 1 % without bursts of more than about 1 ms."""
+
+__all__ = ["BURST_S", "Pacer", "packets_per_burst"]
+
+BURST_S = 1e-3
+"""Slow links and shallow switch buffers survive a burst of this length at the carousel's rate."""
+
+MAX_LAG_S = 0.1
+"""A longer stall (a suspended process, a link down) is forgiven, not made up for."""
+
+
+def packets_per_burst(rate_bps: float, packet_bytes: int, most: int) -> int:
+    """Return how many packets make up a burst of `BURST_S`: at least one, at most `most`."""
+    return max(1, min(most, round(rate_bps * BURST_S / (8 * packet_bytes))))
+
+
+class Pacer:
+    """Gives each burst its time: `due`, wait, send, `sent`.
+
+    A sender that wakes up late makes up for less than `BURST_S` at once; for more, at twice the rate, until it
+    has caught up.
+    """
+
+    def __init__(self, rate_bps: float, now: float) -> None:
+        self._rate_bps = rate_bps
+        self._due_s = now
+        self._not_before_s = now
+
+    def due(self, now: float) -> float:
+        """Return when the next burst may go, asked at `now`; not later than `now` if it may go at once."""
+        if now - self._due_s <= BURST_S:
+            return self._due_s
+        self._due_s = max(self._due_s, now - MAX_LAG_S)
+        return self._not_before_s
+
+    def sent(self, size_bytes: int, now: float) -> None:
+        """Count a burst that was sent at `now`: `size_bytes` of UDP payload."""
+        interval_s = size_bytes * 8 / self._rate_bps
+        self._due_s += interval_s
+        self._not_before_s = now + interval_s / 2

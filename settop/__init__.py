@@ -1,0 +1,1 @@
+"""The receiver: take packets, stitch, verify, store in slots, choose what to boot."""

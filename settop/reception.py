@@ -1,0 +1,106 @@
+"""Listen until there is an image to install, or the deadline passes: sockets, workers and receiver together."""
+
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from settop.assembly import Assembly
+from settop.dropper import Dropper
+from settop.events import Event
+from settop.ingress import Ingress
+from settop.receiver import Receiver
+from settop.workers import WorkerPool
+
+__all__ = ["Outcome", "Reception"]
+
+BATCHES_AT_ONCE = 2
+"""How many reads of the socket go before jobs are looked after."""
+SETTLE_S = 1.0
+"""An up-to-date image ends listening when nothing better was announced for this long."""
+REJOIN_AFTER_S = 30.0
+MAX_WAIT_S = 0.1
+
+
+class Outcome(Enum):
+    """How listening ended."""
+
+    VERIFIED = "verified"
+    UP_TO_DATE = "up to date"
+    REFUSED = "refused"
+    NOTHING = "nothing"
+
+
+@dataclass
+class Reception:
+    """One round of listening. `clock` is monotonic, in seconds."""
+
+    receiver: Receiver
+    ingress: Ingress
+    workers: WorkerPool
+    clock: Callable[[], float]
+    on_event: Callable[[Event, float], None]
+    on_progress: Callable[[float], None]
+    progress_interval_s: float = 0.2
+    dropper: Dropper | None = None
+
+    def run(self, timeout_s: float) -> tuple[Outcome, Assembly | None]:
+        """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
+        self._since_s = self._heard_s = self._progress_s = now = self.clock()
+        while now - self._since_s < timeout_s:
+            busy = self._read_packets()
+            self._look_after_jobs()
+            now = self.clock()
+            chosen = self.receiver.choose(now, self._since_s)
+            if chosen is not None:
+                return Outcome.VERIFIED, chosen
+            if self._is_up_to_date(now):
+                return Outcome.UP_TO_DATE, None
+            if now - self._progress_s >= self.progress_interval_s:
+                self._progress_s = now
+                self.on_progress(now)
+            if not busy:
+                self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now))
+            if now - self._heard_s > REJOIN_AFTER_S:
+                self.ingress.rejoin()
+                self._heard_s = now
+        refused = bool(self.receiver.refused) and not self.receiver.assemblies
+        return (Outcome.REFUSED if refused else Outcome.NOTHING), None
+
+    def _read_packets(self) -> bool:
+        """Take in what waits, bounded; say whether there may be more."""
+        for _ in range(BATCHES_AT_ONCE):
+            now, any_came = self.clock(), False
+            for batch in self.ingress.batches():
+                any_came = True
+                kept = self.dropper.thin(batch) if self.dropper else batch
+                if kept is None:
+                    continue
+                for event in self.receiver.receive(kept, now):
+                    self.on_event(event, now)
+            if not any_came:
+                return False
+            self._heard_s = now
+        return True
+
+    def _look_after_jobs(self) -> None:
+        for result in self.workers.collect():
+            for event in self.receiver.finish_job(result):
+                self.on_event(event, self.clock())
+        while self.workers.has_room():
+            job = self.receiver.next_job()
+            if job is None:
+                return
+            self.workers.submit(job)
+
+    def _is_up_to_date(self, now: float) -> bool:
+        """Say whether what is on the air is what this box has, and nothing better has come up."""
+        has_it = any(refused.is_up_to_date for refused in self.receiver.refused.values())
+        return has_it and not self.receiver.assemblies and now - self._since_s >= SETTLE_S
+
+    def _wait(self, timeout_s: float) -> None:
+        poller = select.poll()
+        poller.register(self.ingress.fileno(), select.POLLIN)
+        for connection in self.workers.connections():
+            poller.register(connection.fileno(), select.POLLIN)
+        poller.poll(max(0.0, timeout_s) * 1000)

@@ -1,0 +1,121 @@
+"""How a box tells what it does: JSON lines, a progress bar, or plain lines. One event, one name, some fields."""
+
+import json
+import sys
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from carousel.quantities import format_rate_bps
+
+__all__ = ["JsonReporter", "PlainReporter", "Reporter", "TerminalReporter", "make_reporter"]
+
+Fields = dict[str, Any]
+
+
+class Reporter(Protocol):
+    """Takes events by name."""
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report one event."""
+
+    def close(self) -> None:
+        """Put the terminal right."""
+
+
+class JsonReporter:
+    """One JSON object a line, `event` first."""
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report one event."""
+        print(json.dumps({"event": event, **fields}), flush=True)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def in_words(event: str, fields: Fields) -> str | None:
+    """Say an event in a line; None for what only machines want to know."""
+    words = {
+        "listening": "listening to {group} on {interface}",
+        "image_found": "found {name} {version}, {image_size:,} bytes{resumed_words}",
+        "suspicious": "a block does not match its digest: checking every symbol from now on",
+        "image_verified": (
+            "verified in {elapsed_s:.2f} s: {received_symbols:,} symbols heard for {needed_symbols:,} needed"
+        ),
+        "installed": "installed {version} into {slot}, on trial",
+        "up_to_date": "up to date: {version} is what this box has",
+        "refused": "refused {version}: {reason}",
+        "nothing": "nothing acceptable was heard in {timeout_s:g} s",
+        "note": "{text}",
+        "boot": "booting {version} from {source}: {reason}",
+        "passed_over": "passed over {source}: {reason}",
+        "confirmed": "confirmed {source}",
+    }.get(event)
+    if words is None:
+        return None
+    resumed = ", going on from what an earlier run left" if fields.get("resumed") else ""
+    return words.format(**fields, resumed_words=resumed)
+
+
+class PlainReporter:
+    """Lines of text, for logs."""
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report one event."""
+        line = in_words(event, fields)
+        if line is not None:
+            print(line, flush=True)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class TerminalReporter:
+    """Lines of text above a progress bar."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>5.1f}%  {task.fields[detail]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(),
+        )
+        self._task: TaskID | None = None
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Report one event."""
+        if event == "progress":
+            self._show(fields)
+            return
+        if event in ("image_verified", "nothing") and self._task is not None:
+            self._progress.update(self._task, completed=fields.get("needed_symbols"), detail="")
+            self._progress.stop()
+            self._task = None
+        line = in_words(event, fields)
+        if line is not None:
+            self._progress.console.print(f"[bold]{self._label}[/] {line}", highlight=False)
+
+    def _show(self, fields: Fields) -> None:
+        if self._task is None:
+            self._task = self._progress.add_task(self._label, total=fields["needed_symbols"], detail="")
+            self._progress.start()
+        detail = (
+            f"blocks {fields['blocks_done']}/{fields['blocks']}  {format_rate_bps(fields['rate_bps'])}  "
+            f"loss {fields['loss']:.1%}"
+        )
+        self._progress.update(self._task, completed=fields["useful_symbols"], detail=detail)
+
+    def close(self) -> None:
+        """Put the terminal right."""
+        self._progress.stop()
+
+
+def make_reporter(as_json: bool, label: str) -> Reporter:
+    """Choose by what is at the other end."""
+    if as_json:
+        return JsonReporter()
+    return TerminalReporter(label) if sys.stdout.isatty() else PlainReporter()

@@ -1,0 +1,190 @@
+"""`settop receive`, whole: listen, report, install."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carousel import crc, fec
+from carousel.alc import DEFAULT_TSI
+from carousel.endpoint import Endpoint
+from carousel.header import ReleaseHeader
+from carousel.layout import ReleaseLayout
+from settop.assembly import Assembly
+from settop.bootchoice import Source
+from settop.dropper import Dropper
+from settop.events import BlockVerified, Event, ImageFound, ImageRefused, ImageVerified, Suspicion
+from settop.folder import BoxFolder
+from settop.ingress import Ingress
+from settop.partfile import PartFile
+from settop.receiver import Receiver
+from settop.reception import Outcome, Reception
+from settop.report import Reporter
+from settop.workers import WorkerPool
+
+__all__ = ["ReceiveOptions", "receive_and_install"]
+
+
+@dataclass(frozen=True)
+class ReceiveOptions:
+    """What `settop receive` is asked for."""
+
+    endpoint: Endpoint
+    interface: str
+    source: str | None = None
+    timeout_s: float = 60.0
+    tsi: int = DEFAULT_TSI
+    drop: float = 0.0
+    drop_seed: int = 0
+    use_gro: bool = True
+    use_fec: bool = True
+    workers: int = field(default_factory=lambda: min(2, os.cpu_count() or 1))
+
+
+class _Session:
+    """Holds what one reception opens, and tells the reporter what happens."""
+
+    def __init__(self, box: BoxFolder, options: ReceiveOptions, reporter: Reporter, clock: Callable[[], float]) -> None:
+        self._box = box
+        self._options = options
+        self._reporter = reporter
+        self._clock = clock
+        self._parts: dict[int, PartFile] = {}
+        self._paths: dict[int, Path] = {}
+        self._rate_mark = (clock(), 0)
+        self.receiver = Receiver(
+            box.store.profile(), options.tsi, self._allocate, can_decode=fec.AVAILABLE and options.use_fec
+        )
+
+    def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> PartFile:
+        part = self._box.open_part(header, layout)
+        self._parts[layout.toi_base] = part
+        self._paths[layout.toi_base] = part.path
+        return part
+
+    def listen(self) -> tuple[Outcome, Assembly | None]:
+        """Listen to the end; the part files are closed, and hold all that was received."""
+        options = self._options
+        ingress = Ingress(options.endpoint, options.interface, options.source, options.use_gro)
+        workers = WorkerPool(max(1, options.workers), self._paths.__getitem__)
+        self._tell_start(ingress)
+        self._since_s = self._clock()
+        self._ingress = ingress
+        try:
+            reception = Reception(
+                self.receiver,
+                ingress,
+                workers,
+                self._clock,
+                self._on_event,
+                self._on_progress,
+                dropper=Dropper(options.drop, options.drop_seed) if options.drop else None,
+            )
+            return reception.run(options.timeout_s)
+        finally:
+            ingress.close()
+            workers.close()
+            self.close()
+
+    def close(self) -> None:
+        for part in self._parts.values():
+            part.close()
+        self._parts.clear()
+
+    def _tell_start(self, ingress: Ingress) -> None:
+        for note in ingress.notes:
+            self._reporter.tell("note", text=note)
+        if not (fec.AVAILABLE and self._options.use_fec):
+            text = "without RaptorQ: completing from source symbols alone, over more cycles where packets are lost"
+            self._reporter.tell("note", text=text)
+        self._reporter.tell(
+            "listening",
+            group=str(self._options.endpoint),
+            interface=self._options.interface,
+            crc=crc.IMPLEMENTATION,
+            gro=ingress.uses_gro,
+        )
+
+    def _on_event(self, event: Event, now: float) -> None:
+        match event:
+            case ImageFound(header, resumed):
+                self._reporter.tell(
+                    "image_found",
+                    name=header.name,
+                    version=str(header.version),
+                    image_size=header.image_size,
+                    toi_base=header.toi_base,
+                    resumed=resumed,
+                    elapsed_s=round(now - self._since_s, 4),
+                )
+            case ImageRefused(header, reason, is_up_to_date):
+                if not is_up_to_date:
+                    self._reporter.tell("refused", version=str(header.version), name=header.name, reason=reason)
+            case Suspicion(_, sbn):
+                self._reporter.tell("suspicious", block=sbn)
+            case ImageVerified(header):
+                self._tell_verified(self.receiver.assemblies[header.toi_base], now)
+            case BlockVerified():
+                pass
+
+    def _tell_verified(self, assembly: Assembly, now: float) -> None:
+        counts = self.receiver.counts
+        self._reporter.tell(
+            "image_verified",
+            version=str(assembly.header.version),
+            sha256=assembly.header.image_sha256.hex(),
+            elapsed_s=round(now - self._since_s, 4),
+            received_symbols=assembly.received_symbols,
+            needed_symbols=assembly.needed_symbols,
+            duplicate_symbols=assembly.duplicate_symbols,
+            corrupt_packets=counts["crc"],
+            rejected_symbols=assembly.rejected_symbols + assembly.tree.forged_symbols,
+            socket_drops=self._ingress.socket_drops,
+            loss=round(assembly.loss, 4),
+            rejected={name: count for name, count in sorted(counts.items()) if count},
+        )
+
+    def _on_progress(self, now: float) -> None:
+        assemblies = self.receiver.assemblies.values()
+        if not assemblies:
+            return
+        best = max(assemblies, key=lambda each: each.useful_symbols)
+        then, received = self._rate_mark
+        self._rate_mark = (now, best.received_symbols)
+        bits = (best.received_symbols - received) * best.layout.symbol_size * 8
+        self._reporter.tell(
+            "progress",
+            version=str(best.header.version),
+            useful_symbols=best.useful_symbols,
+            needed_symbols=best.needed_symbols,
+            received_symbols=best.received_symbols,
+            blocks_done=best.image.done_blocks,
+            blocks=best.image.geometry.blocks,
+            rate_bps=round(max(0, bits) / max(now - then, 1e-6)),
+            loss=round(best.loss, 4),
+            elapsed_s=round(now - self._since_s, 3),
+        )
+
+
+def receive_and_install(
+    box: BoxFolder, options: ReceiveOptions, reporter: Reporter, clock: Callable[[], float]
+) -> tuple[Outcome, Source | None]:
+    """Listen, and install what was verified; return how it ended and the slot."""
+    session = _Session(box, options, reporter, clock)
+    outcome, assembly = session.listen()
+    if assembly is None:
+        _tell_end(session, outcome, options, reporter)
+        return outcome, None
+    slot = box.store.install(assembly.header, box.part_name(assembly.header))
+    box.remove_parts()
+    reporter.tell("installed", slot=slot.value, version=str(assembly.header.version))
+    return outcome, slot
+
+
+def _tell_end(session: _Session, outcome: Outcome, options: ReceiveOptions, reporter: Reporter) -> None:
+    if outcome is Outcome.UP_TO_DATE:
+        has = [each for each in session.receiver.refused.values() if each.is_up_to_date]
+        reporter.tell("up_to_date", version=str(has[0].header.version))
+        return
+    counts = {name: count for name, count in sorted(session.receiver.counts.items()) if count}
+    reporter.tell("nothing", timeout_s=options.timeout_s, heard=counts)

@@ -1,0 +1,61 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from carousel.identity import Hardware, Version
+from carousel.release import Release
+from carousel.trust import TrustRing
+from headend.pack import PackRequest, pack
+from settop.policy import BoxProfile
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+HARDWARE = Hardware(0x00A1B2, 7)
+
+
+def noise(size: int, seed: str = "") -> bytes:
+    """Bytes without pattern, the same every time."""
+    return hashlib.shake_128(f"{seed}/{size}".encode()).digest(size)
+
+
+MakeRelease = Callable[..., Release]
+
+
+@pytest.fixture(scope="session")
+def make_release(tmp_path_factory: pytest.TempPathFactory) -> MakeRelease:
+    """Pack a release: image bytes (or a size) and fields of the request; the same arguments pack once."""
+    packed: dict[tuple, Release] = {}
+
+    def make(image: bytes | int, key: Ed25519PrivateKey = KEY, version: str = "1.4.0", **fields: object) -> Release:
+        content = noise(image) if isinstance(image, int) else image
+        key_bytes = key.private_bytes_raw()
+        mark = (content, key_bytes, version, tuple(sorted(fields.items())))
+        if mark not in packed:
+            folder = tmp_path_factory.mktemp("release")
+            (folder / "image").write_bytes(content)
+            request = PackRequest(
+                **{"hardware": HARDWARE, "version": Version.parse(version), "created_unix_s": 1_750_000_000, **fields}
+            )
+            pack(folder / "image", folder / "release", key, request)
+            packed[mark] = Release.parse(memoryview((folder / "release").read_bytes()))
+        return packed[mark]
+
+    return make
+
+
+@pytest.fixture
+def profile() -> BoxProfile:
+    return BoxProfile(HARDWARE, TrustRing.of([KEY.public_key()]))
+
+
+@pytest.fixture
+def release_file(tmp_path: Path) -> Callable[[Release, str], Path]:
+    def write(release: Release, name: str) -> Path:
+        path = tmp_path / name
+        path.write_bytes(release.buffer)
+        return path
+
+    return write
