@@ -76,7 +76,6 @@ class _Wheel:
         urgent_per_packet = URGENT_PASSES * len(self._urgent) / source_symbols
         digest_credit, urgent_credit, next_urgent = 0.0, float(len(self._urgent)), 0
         while True:
-            self.sent_in_cycle = 0
             for first, count in self._shuffled_bursts():
                 while urgent_credit >= 1:
                     yield int(self._urgent[next_urgent]), 1
@@ -86,11 +85,17 @@ class _Wheel:
                     digest_burst = next(digests)
                     digest_credit -= digest_burst[1]
                     yield digest_burst
+                self._count(count)
                 yield first, count
-                self.sent_in_cycle += count
                 digest_credit += count * digests_per_packet
                 urgent_credit += count * urgent_per_packet
+
+    def _count(self, packets: int) -> None:
+        """Count image packets as sent; with the last one, the cycle is done."""
+        self.sent_in_cycle += packets
+        if self.sent_in_cycle == self.release.image_packets:
             self.cycle += 1
+            self.sent_in_cycle = 0
 
     def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
         """Yield the image's bursts of one cycle, shuffled within windows of either phase.

@@ -12,6 +12,7 @@ other one is, and the record goes there. A torn record fails its CRC, and the ea
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 
 from construct import Array, Bytes, Const, ConstructError, Int8ul, Int16ul, Int32ul, Struct
 
@@ -84,6 +85,7 @@ RecordFormat = Struct(
     "reserved" / Const(bytes(8)),
     "crc" / Int32ul,
 )
+_MAGIC, _SEQ = b"BCST", slice(8, 12)
 assert RecordFormat.sizeof() == RECORD_BYTES
 
 
@@ -127,6 +129,7 @@ class StateRecord:
         return body + crc32(body).to_bytes(4, "little")
 
     @classmethod
+    @lru_cache(maxsize=256)
     def parse(cls, raw: bytes) -> "StateRecord | None":
         """Read 64 bytes; None if they are no valid record."""
         try:
@@ -172,12 +175,15 @@ def _is_newer(seq: int, than: int) -> bool:
 
 
 def _find_newest(flash: bytes) -> tuple[int, StateRecord] | None:
+    """Return the newest valid record and its offset."""
     newest: tuple[int, StateRecord] | None = None
     for offset in range(0, len(flash), RECORD_BYTES):
         raw = flash[offset : offset + RECORD_BYTES]
-        record = StateRecord.parse(raw) if raw[:4] == b"BCST" else None
-        if record is not None and (newest is None or _is_newer(record.seq, newest[1].seq)):
-            newest = (offset, record)
+        if raw[:4] != _MAGIC or int.from_bytes(raw[-4:], "little") != crc32(raw[:-4]):
+            continue
+        if newest is None or _is_newer(int.from_bytes(raw[_SEQ], "little"), newest[1].seq):
+            record = StateRecord.parse(raw)
+            newest = (offset, record) if record is not None else newest
     return newest
 
 
