@@ -1,7 +1,7 @@
 """The carousel: which packets go next, and when. Sans-IO: time comes in, packets go out.
 
-A cycle sends every image packet once, in bursts of about 1 ms of the rate. Bursts keep their place in the
-transmit order (see carousel/interleave.py) but for a shuffle within short windows, drawn anew each cycle from
+A cycle sends every image packet once, in bursts of about 1 ms of the rate. Packets keep their place in the
+transmit order (see carousel/interleave.py) but for a shuffle of chunks within short windows, drawn anew each cycle from
 (seed, cycle): losses with a period can't meet the same packets for ever, and yet a box that tunes in anywhere
 needs hardly more than one image's worth. Digest packets ride along: all of them about once a cycle in turns of
 source and repair, the few that every box needs soon sixteen times an image's worth. Several releases share the
@@ -20,8 +20,10 @@ from headend.pacing import Pacer, packets_per_burst
 
 __all__ = ["BroadcastSettings", "Broadcaster", "Position"]
 
-WINDOW_BURSTS = 64
-"""A burst moves by at most this many places from cycle to cycle."""
+CHUNK_PACKETS = 44
+"""What is shuffled: some bursts in a row, so that a box sees from gaps within what the network lost."""
+WINDOW_CHUNKS = 32
+"""A chunk moves by at most this many places from cycle to cycle."""
 URGENT_PASSES = 16
 """How often the urgent digest packets go out while one image's worth of packets does."""
 DIGEST_PASSES = 0.25
@@ -98,18 +100,21 @@ class _Wheel:
             self.sent_in_cycle = 0
 
     def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
-        """Yield the image's bursts of one cycle, shuffled within windows of either phase.
+        """Yield the image's bursts of one cycle, in chunks shuffled within windows of either phase.
 
         No repair symbol comes before the last source symbol: who missed nothing need not decode.
         """
         rng = np.random.default_rng([self._seed, self.cycle])
         size = self._burst_packets
+        chunk = size * max(1, CHUNK_PACKETS // size)
         source = self.release.layout.objects[0].source_symbols
         for begin, end in ((0, source), (source, self.release.image_packets)):
-            for window in range(begin, end, size * WINDOW_BURSTS):
-                firsts = np.arange(window, min(window + size * WINDOW_BURSTS, end), size)
-                for first in rng.permutation(firsts).tolist():
-                    yield first, min(size, end - first)
+            for window in range(begin, end, chunk * WINDOW_CHUNKS):
+                chunks = np.arange(window, min(window + chunk * WINDOW_CHUNKS, end), chunk)
+                for chunk_begin in rng.permutation(chunks).tolist():
+                    chunk_end = min(chunk_begin + chunk, end)
+                    for first in range(chunk_begin, chunk_end, size):
+                        yield first, min(size, chunk_end - first)
 
     def _digest_bursts(self) -> Iterator[tuple[int, int]]:
         """Yield bursts of the digest packets, round and round."""

@@ -5,8 +5,8 @@ proves the image, block by block and symbol by symbol. Digest levels are checked
 are about 1 % of what arrives. The image takes the fast path while nobody attacks: symbols are stored on trust of
 their CRC, and only whole blocks are hashed. On the first block that does not match, the box turns *suspicious*:
 SORT jobs part good symbols from bad in all open blocks, and from then on each symbol whose digest is known is
-checked when it arrives. Symbols found in a store after a power cut go the same way: a block is tried whole
-first, then sorted.
+checked when it arrives. Symbols that an earlier run left in the store count as held, on no better word than
+those off the air; so a power cut costs what it tore, and no journal is needed.
 
     OPEN ──K held, digest known──► HASH or DECODE ──► good: DONE
      ▲ ▲                                  │ too few: wait for one more symbol
@@ -15,7 +15,6 @@ first, then sorted.
 """
 
 from array import array
-from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,11 +61,10 @@ class Assembly:
         self._prehashed = np.zeros(self.image.geometry.blocks, dtype=np.int64)
         self._suspect: set[int] = set()
         self._to_sort: set[int] = set()
-        leftovers = range(self.image.geometry.blocks) if store.resumed else range(0)
-        self._to_probe = deque(leftovers)
-        self._probed: set[int] = set()
-        self._to_salvage = set(leftovers)
         self._is_prehashing = False
+        self._last_place = -LONGEST_GAP
+        if store.resumed:
+            self.image.hold(store.leftover_rows(), checked=False)
 
     # --- symbols in -------------------------------------------------------------------------------------
 
@@ -108,19 +106,18 @@ class Assembly:
         self.received_symbols += count
         self.duplicate_symbols += count - int(np.count_nonzero(placed.new))
         some = slice(LOSS_SAMPLE) if placed.in_range.all() else slice(0)
-        steps = np.diff(transmit_places(self.image.geometry, placed.sbn[some], placed.esi[some]))
-        is_near = (steps > 0) & (steps <= LONGEST_GAP)
-        near = steps[is_near]
-        # Only places between two that arrived are a fair sample: the ends of a run arrived by definition.
-        runs = int(np.count_nonzero(is_near[1:] & ~is_near[:-1])) + int(is_near[:1].sum())
-        self.expected_symbols += int(near.sum()) - runs
+        places = transmit_places(self.image.geometry, placed.sbn[some], placed.esi[some])
+        steps = np.diff(places, prepend=self._last_place)
+        self._last_place = int(places[-1]) if len(places) == count else -LONGEST_GAP
+        near = steps[(steps > 0) & (steps <= LONGEST_GAP)]
+        self.expected_symbols += int(near.sum())
         self.lost_symbols += int(near.sum()) - near.size
 
     # --- jobs out ---------------------------------------------------------------------------------------
 
     def next_job(self) -> BlockJob | None:
         """Return the most useful job that can run now; its block is BUSY until `finish_job`."""
-        for find in (self._block_job, self._probe_job, self._sort_job, self._level_job, self._prehash_job):
+        for find in (self._block_job, self._sort_job, self._level_job, self._prehash_job):
             job = find()
             if job is not None:
                 return job
@@ -154,19 +151,6 @@ class Assembly:
         usable = holdings.checked[rows] if proven_only else holdings.held[rows]
         return array("L", np.flatnonzero(usable)[:count].tolist()).tobytes()
 
-    def _probe_job(self) -> BlockJob | None:
-        """After a power cut: is this block whole on disk?"""
-        while self._to_probe:
-            sbn = self._to_probe[0]
-            expected = self.tree.block_digest(sbn)
-            if expected is None:
-                return None
-            self._to_probe.popleft()
-            if self.image.state[sbn] == BlockState.OPEN:
-                self._probed.add(sbn)
-                return self._start(BlockWork.HASH, sbn, expected=expected)
-        return None
-
     def _sort_job(self) -> BlockJob | None:
         for sbn in sorted(self._to_sort):
             if self.image.state[sbn] != BlockState.OPEN:
@@ -176,10 +160,7 @@ class Assembly:
                 continue
             self._to_sort.discard(sbn)
             rows = self.image.geometry.block_rows(sbn)
-            unproven = ~self.image.checked[rows]
-            if sbn not in self._to_salvage:
-                unproven &= self.image.held[rows]
-            self._to_salvage.discard(sbn)
+            unproven = self.image.held[rows] & ~self.image.checked[rows]
             esis = array("L", np.flatnonzero(unproven).tolist()).tobytes()
             return self._start(BlockWork.SORT, sbn, digests=digests, esis=esis)
         return None
@@ -282,12 +263,9 @@ class Assembly:
         return events
 
     def _finish_mismatch(self, job: BlockJob) -> list[Event]:
-        """Sort a block that failed; unless it was only a probe of an earlier run's leftovers, turn suspicious."""
+        """Sort a block that failed, and be suspicious of all others."""
         self._prehashed[job.sbn] = 0
         self._to_sort.add(job.sbn)
-        if job.sbn in self._probed:
-            self._probed.discard(job.sbn)
-            return []
         self._suspect.add(job.sbn)
         if self.suspicious:
             return []

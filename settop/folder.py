@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ __all__ = ["BoxFolder"]
 
 _CONFIG = "box.json"
 _TRUST = "trust"
-_LOCK = "lock"
 MAX_PARTS = 3
 
 
@@ -68,12 +68,21 @@ class BoxFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the box's lock: for whoever receives, installs, boots or confirms."""
-        with (self.path / _LOCK).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OperatorError(f"another settop command works on {self.path}; wait for it, or end it") from None
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # a read-only store can be locked, too
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
+        except BlockingIOError:
+            raise OperatorError(f"another settop command works on {self.path}; wait for it, or end it") from None
+        finally:
+            os.close(descriptor)
+
+    def check_writable(self) -> None:
+        """Say early that nothing can be installed here."""
+        if not os.access(self.path, os.W_OK):
+            raise OperatorError(
+                f"{self.path} is read-only or not ours to write; remount it writable, or run as its owner"
+            )
 
     def part_name(self, header: ReleaseHeader) -> str:
         """Return the name of the part file of a release."""

@@ -145,6 +145,8 @@ class _Session:
         )
 
     def _on_progress(self, now: float) -> None:
+        for part in self._parts.values():
+            part.write_through()
         assemblies = self.receiver.assemblies.values()
         if not assemblies:
             return
@@ -170,6 +172,7 @@ def receive_and_install(
     box: BoxFolder, options: ReceiveOptions, reporter: Reporter, clock: Callable[[], float]
 ) -> tuple[Outcome, Source | None]:
     """Listen, and install what was verified; return how it ended and the slot."""
+    box.check_writable()
     session = _Session(box, options, reporter, clock)
     outcome, assembly = session.listen()
     if assembly is None:

@@ -62,6 +62,8 @@ class Failure(IntEnum):
     HARDWARE = 4
     SECURITY_COUNTER = 5
     IMAGE_DAMAGED = 6
+    UNRECORDABLE = 7
+    """A try could not be written down (a read-only store), and an uncounted try might never end."""
 
 
 SlotFormat = Struct(

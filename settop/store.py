@@ -10,6 +10,7 @@ The confirmed slot and the EEPROM are never written in the same transaction.
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from carousel.errors import BootcastError, FormatError, OperatorError
@@ -226,18 +227,23 @@ class Store:
         """Count a trial, verify the image, record a failure."""
         record, slot = self.record(), candidate.source.slot
         if candidate.on_trial:
-            record = self._append(bootchoice.tried(record, slot))
+            try:
+                record = self._append(bootchoice.tried(record, slot))
+            except OSError:
+                return Failure.UNRECORDABLE
         is_eeprom = candidate.source is Source.EEPROM
         failure = self._inspect(candidate.source, floor=0 if is_eeprom else record.floor)
         if failure is not Failure.NONE and not is_eeprom:
-            self._append(bootchoice.failed(record, slot, failure))
+            with suppress(OSError):  # found again at the next boot
+                self._append(bootchoice.failed(record, slot, failure))
         return failure
 
     def _retire_spent_trials(self) -> None:
         record = self.record()
         for index, slot in enumerate(record.slots):
             if slot.state is SlotState.TRIAL and slot.tries_left == 0:
-                record = self._append(bootchoice.failed(record, index, Failure.TRIES_USED_UP))
+                with suppress(OSError):  # it is no candidate, recorded or not
+                    record = self._append(bootchoice.failed(record, index, Failure.TRIES_USED_UP))
 
     def confirm(self) -> Source | None:
         """Confirm the image on trial that has been booted; None if what boots is confirmed already."""
@@ -263,5 +269,6 @@ def describe(failure: Failure) -> str:
         Failure.SIGNATURE: "its signature is by no trusted key",
         Failure.HARDWARE: "it is made for other hardware",
         Failure.SECURITY_COUNTER: "its security counter is below the floor",
+        Failure.UNRECORDABLE: "the store can't be written, so its tries can't be counted",
         Failure.IMAGE_DAMAGED: "its image does not match its SHA-256",
     }[failure]

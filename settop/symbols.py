@@ -20,6 +20,9 @@ class SymbolStore(Protocol):
 
     resumed: bool
 
+    def leftover_rows(self) -> IntArray:
+        """Return the image rows that an earlier run seems to have written: no part of theirs is all zero."""
+
     def write_image(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
         """Put symbols (n, of dtype V<T>) of the image where they belong."""
 
@@ -44,6 +47,10 @@ class MemorySymbols:
         self._image = layout.objects[0]
         self.rows = np.zeros((layout.rows, layout.symbol_size), dtype=np.uint8)
         self._as_void = self.rows.view(f"V{layout.symbol_size}")[:, 0]
+
+    def leftover_rows(self) -> IntArray:
+        """Return the rows that hold anything."""
+        return np.flatnonzero(self.rows[: self._image.rows].any(axis=1))
 
     def write_image(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
         """Put symbols where they belong."""

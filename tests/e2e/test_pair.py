@@ -59,6 +59,15 @@ def test_time_to_the_image_is_near_the_ideal_from_random_starts(make_release, pr
     assert np.mean(ratios) <= 1.05
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("rate_bps", [5e6, 50e6, 1e9])
+def test_the_box_sees_what_the_network_lost(make_release, profile, loss, rate_bps):
+    release = make_release(16_000_000, name="timing")
+    box = InlineBox(profile, release.tsi)
+    result = run_pair([release], box, FaultyLink(np.random.default_rng(2), loss=loss), rate_bps)
+    assert result.assembly.loss == pytest.approx(loss, rel=0.25)
+
+
 def test_symbols_heard_before_the_header_are_used(make_release, profile):
     release = make_release(200_000, symbol_size=512)
     box = InlineBox(profile, release.tsi)
@@ -79,7 +88,7 @@ def test_releases_for_different_hardware_share_a_carousel(make_release, profile)
     ours = make_release(400_000, symbol_size=512)
     theirs = make_release(800_000, symbol_size=512, hardware=Hardware(0x00A1B2, 8), repair_ratio=0.5)
     box = InlineBox(profile, ours.tsi)
-    result = run_pair([theirs, ours], box, FaultyLink(np.random.default_rng(0), loss=0.1), 20e6, 100)
+    result = run_pair([theirs, ours], box, FaultyLink(np.random.default_rng(0)), 20e6, 100)
     assert result.assembly is not None
     assert result.assembly.header == ours.header
     assert [event.reason for event in box.receiver.refused.values()] == [
