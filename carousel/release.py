@@ -100,12 +100,12 @@ class Release:
             raise FormatError("release_truncated")
         return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer)
 
-    @property
+    @cached_property
     def packet_size(self) -> int:
         """The bytes of each packet's UDP payload."""
         return PLAIN_HEADER_BYTES + self.layout.symbol_size
 
-    @property
+    @cached_property
     def image_packets(self) -> int:
         """How many packets carry the image."""
         return self.layout.objects[0].rows

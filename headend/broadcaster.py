@@ -162,12 +162,15 @@ class Broadcaster:
         """Return the packets to send now; they count against the rate as sent."""
         if now >= self._announce_at_s:
             self._announce(now)
-        if self._outbox:
-            batch = self._outbox.pop(0)
-        else:
-            batch = min(self._wheels, key=lambda wheel: wheel.sent_bytes).next_batch()
+        batch = self._outbox.pop(0) if self._outbox else self._next_wheel().next_batch()
         self._pacer.sent(batch.stride * batch.count, now)
         return batch
+
+    def _next_wheel(self) -> _Wheel:
+        """Return the release whose turn it is: the one that has had least."""
+        if len(self._wheels) == 1:
+            return self._wheels[0]
+        return min(self._wheels, key=lambda wheel: wheel.sent_bytes)
 
     @property
     def position(self) -> Position:

@@ -36,6 +36,8 @@ PREHASH_SYMBOLS = 256
 """A prehash job is worth its message from this many symbols on."""
 LOSS_SAMPLE = 64
 """Packets of each batch whose order is looked at for loss: enough to know it, too few to slow the batch down."""
+LOSS_EVERY = 4
+"""Of batches larger than the sample, one in so many is looked at."""
 LONGEST_GAP = 16
 """A larger step in transmit order is taken for a jump of the carousel, not for loss."""
 
@@ -63,6 +65,7 @@ class Assembly:
         self._to_sort: set[int] = set()
         self._is_prehashing = False
         self._last_place = -LONGEST_GAP
+        self._batches = 0
         if store.resumed:
             self.image.hold(store.leftover_rows(), checked=False)
 
@@ -105,6 +108,9 @@ class Assembly:
         count = len(placed.rows)
         self.received_symbols += count
         self.duplicate_symbols += count - int(np.count_nonzero(placed.new))
+        self._batches += 1
+        if count > LOSS_SAMPLE and self._batches % LOSS_EVERY:
+            return
         some = slice(LOSS_SAMPLE) if placed.in_range.all() else slice(0)
         places = transmit_places(self.image.geometry, placed.sbn[some], placed.esi[some])
         steps = np.diff(places, prepend=self._last_place)
@@ -182,12 +188,14 @@ class Assembly:
         if self.suspicious or self._is_prehashing:
             return None
         image, geometry = self.image, self.image.geometry
-        behind = (image.state == BlockState.OPEN) & (image.held_in_block >= self._prehashed + PREHASH_SYMBOLS)
+        settled = self._store.settled_esi()
+        due = np.minimum(image.held_in_block, settled) >= self._prehashed + PREHASH_SYMBOLS
+        behind = (image.state == BlockState.OPEN) & due
         spans = array("L")
         for sbn in np.flatnonzero(behind).tolist():
             first, start = int(geometry.first_rows[sbn]), int(self._prehashed[sbn])
-            until = self._store.settled_image(sbn)
-            if until - start >= PREHASH_SYMBOLS and image.held[first + start : first + until].all():
+            until = min(settled, int(geometry.block_sizes[sbn]))
+            if image.held[first + start : first + until].all():
                 self._prehashed[sbn] = until
                 spans.extend((sbn, first, start, until))
         if not spans:
@@ -303,6 +311,15 @@ class Assembly:
     def is_verified(self) -> bool:
         """Whether every block of the image is proven."""
         return self.image.done_blocks == self.image.geometry.blocks
+
+    @property
+    def is_sated(self) -> bool:
+        """Whether all symbols that are needed seem to be there, and only work is left."""
+        if self.suspicious or self.tree.block_digest(self.image.geometry.blocks - 1) is None:
+            return False
+        enough = (self.image.held_in_block >= self._wanted) | (self.image.state == BlockState.DONE)
+        can_finish = self._can_decode or bool(self.image.held[: self.needed_symbols].all())
+        return can_finish and bool(enough.all())
 
     @property
     def needed_symbols(self) -> int:

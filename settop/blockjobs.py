@@ -122,14 +122,17 @@ def _numbered_symbols(job: BlockJob, memory: memoryview) -> Iterator[tuple[int, 
 
 
 def _decode(job: BlockJob, memory: memoryview) -> BlockResult:
-    size = job.source_symbols * job.symbol_size
-    block = fec.decode_block(size, job.symbol_size, _numbered_symbols(job, memory))
+    """Recover a block. Only what is missing is written: a page touched first costs more than its bytes."""
+    size, symbol_size = job.source_symbols * job.symbol_size, job.symbol_size
+    block = fec.decode_block(size, symbol_size, _numbered_symbols(job, memory))
     if block is None:
         return BlockResult(job, Outcome.TOO_FEW)
     if job.expected is not None and hashlib.sha256(block).digest() != job.expected:
         return BlockResult(job, Outcome.MISMATCH)
-    start = job.offset_of(0)
-    memory[start : start + size] = block
+    origin = job.offset_of(0)
+    for esi in set(range(job.source_symbols)).difference(array("L", job.esis)):
+        start = esi * symbol_size
+        memory[origin + start : origin + start + symbol_size] = block[start : start + symbol_size]
     return BlockResult(job, Outcome.GOOD)
 
 

@@ -30,7 +30,7 @@ BUFFER_BYTES = 1 << 19
 """Eight reads of coalesced packets: still in the second-level cache of most processors."""
 COALESCED_BYTES = 1 << 16
 MAX_PLAIN_PACKET_BYTES = 2048
-SOCKET_BUFFER_BYTES = 32 << 20
+SOCKET_BUFFER_BYTES = 64 << 20
 
 
 def _sockaddr(address: str) -> bytes:

@@ -36,18 +36,17 @@ def header_field(batch: Batch, name: str) -> NDArray[np.uint32]:
     return words.astype(np.uint32)
 
 
-@lru_cache(maxsize=64)
-def _checked_parts(stride: int, count: int) -> tuple[slice, ...]:
-    """Return the part of each packet that its CRC covers behind the constant prefix."""
-    return tuple(slice(at + 24, at + stride) for at in range(0, stride * count, stride))
+@lru_cache(maxsize=16)
+def _checked_parts(stride: int, most: int) -> list[slice]:
+    """Return the part of each packet that its CRC covers behind the constant prefix, for up to `most` packets."""
+    return [slice(at + 24, at + stride) for at in range(0, stride * most, stride)]
 
 
 def intact_rows(batch: Batch, rows: IntArray, crc_start: int) -> BoolArray:
     """Check the CRCs of these packets, whose first 20 bytes have the CRC `crc_start`."""
     buffer = batch.buffer
-    parts = _checked_parts(batch.stride, batch.count)
-    if len(rows) < batch.count:
-        parts = tuple(map(parts.__getitem__, rows.tolist()))
+    parts = _checked_parts(batch.stride, 1 << (batch.count - 1).bit_length())
+    parts = parts[: batch.count] if len(rows) == batch.count else [parts[row] for row in rows.tolist()]
     found = [crc32(buffer[part], crc_start) for part in parts]
     intact: BoolArray = np.array(found, dtype=np.uint32) == header_field(batch, "crc")[rows]
     return intact

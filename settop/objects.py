@@ -48,7 +48,7 @@ class ObjectHoldings:
         self.state = np.zeros(geometry.blocks, dtype=np.uint8)
         self.held_in_block = np.zeros(geometry.blocks, dtype=np.int64)
         self._block_of_row = _block_of_row(geometry)
-        self._claim = np.zeros(geometry.rows, dtype=np.int32)
+        self._claim = np.zeros(geometry.rows, dtype=np.uint16)
 
     def place(self, payload_ids: IntArray) -> Placed:
         """Split payload IDs into (SBN, ESI), find their rows, and tell the new ones (duplicates within, too)."""
@@ -63,7 +63,7 @@ class ObjectHoldings:
         if not in_range.all():
             rows = np.where(in_range, rows, 0)
         new = in_range & ~self.held[rows] & (self.state[sbn] == BlockState.OPEN)
-        order = np.arange(len(rows), dtype=np.int32)
+        order = np.arange(len(rows), dtype=np.uint16)
         self._claim[rows[new]] = order[new]
         new &= self._claim[rows] == order
         return Placed(sbn, esi, rows, in_range, new)
@@ -104,8 +104,8 @@ class ObjectHoldings:
         return int(np.count_nonzero(self.state == BlockState.DONE))
 
 
-def _block_of_row(geometry: ObjectGeometry) -> NDArray[np.int32]:
-    blocks = np.arange(geometry.blocks, dtype=np.int32)
+def _block_of_row(geometry: ObjectGeometry) -> NDArray[np.uint8]:
+    blocks = np.arange(geometry.blocks, dtype=np.uint8)  # at most 255 blocks
     source = np.repeat(blocks, geometry.block_sizes)
     repair = np.repeat(blocks, geometry.repair_per_block)
     return np.concatenate([source, repair])

@@ -161,7 +161,9 @@ class PartFile:
 
     def _write_out(self, key: int) -> int:
         """Write a tile and give it up; return the memory part that it had."""
-        for sbn in range(self._image.blocks):
+        part = self._staging.live[key]
+        filled = self._staging.filled[part * self._image.blocks : (part + 1) * self._image.blocks]
+        for sbn in np.flatnonzero(filled.any(axis=1)).tolist():
             self._write_block(key, sbn)
         return self._staging.live.pop(key)
 
@@ -190,18 +192,13 @@ class PartFile:
 
     def write_through(self) -> None:
         """Write out all that waits in memory, so that a killed box loses little."""
-        for key in self._staging.live:
-            for sbn in range(self._image.blocks):
-                self._write_block(key, sbn)
+        for key in list(self._staging.live):
+            self._staging.live[key] = self._write_out(key)
 
-    def settled_image(self, sbn: int) -> int:
-        """Return the first ESI of a block that a tile of source symbols still has in memory."""
-        waiting = [
-            (key >> 1) * self._staging.depth
-            for key, part in self._staging.live.items()
-            if not key & 1 and self._staging.filled[part * self._image.blocks + sbn].any()
-        ]
-        return min(waiting, default=int(self._image.block_sizes[sbn]))
+    def settled_esi(self) -> int:
+        """Return the first ESI that a tile of source symbols may still have in memory."""
+        live = [(key >> 1) * self._staging.depth for key in self._staging.live if not key & 1]
+        return min(live, default=self._image.largest_block)
 
 
 def _runs(filled: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -243,6 +243,10 @@ class Receiver:
         )
         return None if better_is_coming and now < self._patient_until_s else best
 
+    def is_sated(self) -> bool:
+        """Say whether more packets would be of no use at the moment: only jobs are left to do."""
+        return bool(self.assemblies) and all(each.is_sated for each in self.assemblies.values())
+
     # --- jobs -------------------------------------------------------------------------------------------
 
     def next_job(self) -> BlockJob | None:

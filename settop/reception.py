@@ -20,6 +20,7 @@ SETTLE_S = 1.0
 """An up-to-date image ends listening when nothing better was announced for this long."""
 REJOIN_AFTER_S = 30.0
 MAX_WAIT_S = 0.1
+GATHER_MS = 3
 
 
 class Outcome(Enum):
@@ -48,7 +49,8 @@ class Reception:
         """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
         self._since_s = self._heard_s = self._progress_s = now = self.clock()
         while now - self._since_s < timeout_s:
-            busy = self._read_packets()
+            sated = self.receiver.is_sated()
+            busy = not sated and self._read_packets()
             self._look_after_jobs()
             now = self.clock()
             chosen = self.receiver.choose(now, self._since_s)
@@ -60,7 +62,7 @@ class Reception:
                 self._progress_s = now
                 self.on_progress(now)
             if not busy:
-                self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now))
+                self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now), for_packets=not sated)
             if now - self._heard_s > REJOIN_AFTER_S:
                 self.ingress.rejoin()
                 self._heard_s = now
@@ -98,9 +100,21 @@ class Reception:
         has_it = any(refused.is_up_to_date for refused in self.receiver.refused.values())
         return has_it and not self.receiver.assemblies and now - self._since_s >= SETTLE_S
 
-    def _wait(self, timeout_s: float) -> None:
-        poller = select.poll()
-        poller.register(self.ingress.fileno(), select.POLLIN)
+    def _wait(self, timeout_s: float, for_packets: bool) -> None:
+        """Sleep until results come, or packets; then a moment more, for packets that come one by one.
+
+        Taking in a batch costs about the same for 4 packets and for 40: at 50 Mb/s the moment saves a fifth of a
+        core. And who needs no more packets leaves them, and the core, to the workers.
+        """
+        timeout_ms = max(0.0, timeout_s) * 1000
+        results = select.poll()
         for connection in self.workers.connections():
-            poller.register(connection.fileno(), select.POLLIN)
-        poller.poll(max(0.0, timeout_s) * 1000)
+            results.register(connection.fileno(), select.POLLIN)
+        if not for_packets:
+            results.poll(timeout_ms)
+            return
+        packets = select.poll()
+        for descriptor in (self.ingress.fileno(), *(each.fileno() for each in self.workers.connections())):
+            packets.register(descriptor, select.POLLIN)
+        if packets.poll(timeout_ms):
+            results.poll(GATHER_MS)

@@ -24,6 +24,9 @@ from settop.workers import WorkerPool
 
 __all__ = ["ReceiveOptions", "receive_and_install"]
 
+WRITE_THROUGH_S = 0.5
+"""A box that is killed loses what it heard in this time."""
+
 
 @dataclass(frozen=True)
 class ReceiveOptions:
@@ -52,6 +55,7 @@ class _Session:
         self._parts: dict[int, PartFile] = {}
         self._paths: dict[int, Path] = {}
         self._rate_mark = (clock(), 0)
+        self._written_s = 0.0
         self.receiver = Receiver(
             box.store.profile(), options.tsi, self._allocate, can_decode=fec.AVAILABLE and options.use_fec
         )
@@ -70,6 +74,7 @@ class _Session:
         self._tell_start(ingress)
         self._since_s = self._clock()
         self._ingress = ingress
+        self._written_s = self._since_s
         try:
             reception = Reception(
                 self.receiver,
@@ -145,8 +150,10 @@ class _Session:
         )
 
     def _on_progress(self, now: float) -> None:
-        for part in self._parts.values():
-            part.write_through()
+        if now - self._written_s >= WRITE_THROUGH_S:
+            self._written_s = now
+            for part in self._parts.values():
+                part.write_through()
         assemblies = self.receiver.assemblies.values()
         if not assemblies:
             return

@@ -35,8 +35,8 @@ class SymbolStore(Protocol):
     def flush_image(self, sbn: int) -> None:
         """Make a block's symbols visible to whoever works on the store's bytes by other means."""
 
-    def settled_image(self, sbn: int) -> int:
-        """Return up to which ESI a block's source symbols need no `flush_image` to be visible."""
+    def settled_esi(self) -> int:
+        """Return up to which ESI all blocks' source symbols need no `flush_image` to be visible."""
 
 
 class MemorySymbols:
@@ -67,6 +67,6 @@ class MemorySymbols:
     def flush_image(self, sbn: int) -> None:
         """Do nothing: there is one view of this memory."""
 
-    def settled_image(self, sbn: int) -> int:
-        """Return the whole block: it is all visible."""
-        return int(self._image.block_sizes[sbn])
+    def settled_esi(self) -> int:
+        """Return the end of the largest block: all is visible."""
+        return self._image.largest_block

@@ -1,0 +1,1 @@
+"""Micro-benchmarks of each stage, by pytest-benchmark (`make bench`)."""
