@@ -258,7 +258,7 @@ def main() -> int:
     parser.add_argument("--image-size", type=int, default=200_000_000)
     parser.add_argument("-o", "--output", type=Path, default=Path("bench-out"))
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=118)
     about = f"{os.cpu_count()} cores, CRC by {crc.IMPLEMENTATION}, RaptorQ {'yes' if fec.AVAILABLE else 'no'}"
     table = Table(
         "what", "median", "best", "worst", "goal", title=f"bootcast end to end: {about}", title_justify="left"
@@ -267,7 +267,7 @@ def main() -> int:
     for row in rows(Bench(options.output, options.image_size), options.runs):
         found.append(row)
         best, worst = (max, min) if row.unit == "Gb/s" else (min, max)
-        shown = [f"{value:.3g} {row.unit}" for value in (row.median, best(row.values), worst(row.values))]
+        shown = [f"{value:.4g} {row.unit}" for value in (row.median, best(row.values), worst(row.values))]
         console.print(f"{row.name}: {shown[0]}", style="dim")
         table.add_row(row.name, *shown, row.goal)
     raw = found[0].median

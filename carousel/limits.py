@@ -15,8 +15,11 @@ MAX_BLOCKS = 255
 """SBN is 8 bits with RaptorQ."""
 MAX_BLOCK_SYMBOLS = 7000
 """Above about 7400 the `raptorq` package changes its sub-block layout; decoding gets slow well before."""
-TARGET_BLOCK_SYMBOLS = 3000
-"""Large blocks share losses out: at 20 % loss the unluckiest of 50 blocks costs 1.8 %, with 1000 symbols 3.6 %."""
+TARGET_BLOCK_SYMBOLS = 2500
+"""Large blocks share losses out: at 20 % loss the unluckiest of 50 blocks costs 2 %, with 1000 symbols 3.6 %.
+
+Decoding takes about six times the block in memory, and its speed falls slowly with K.
+"""
 MAX_LEVEL_BLOCK_SYMBOLS = 1000
 """Digest levels are small, and are decoded only on suspicion or after a power cut."""
 MAX_REPAIR_PER_BLOCK = 4 * MAX_BLOCK_SYMBOLS

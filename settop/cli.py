@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from carousel.alc import DEFAULT_TSI
 from carousel.endpoint import Endpoint
@@ -210,6 +208,9 @@ def status(store: StoreOption, as_json: JsonOption = False) -> None:
 
 
 def _print_status(store: Path, whole: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - see settop/report.py
+    from rich.table import Table  # noqa: PLC0415
+
     title = f"{store}: hardware {whole['hardware']}, security floor {whole['floor']}"
     table = Table("", "state", "name", "version", "bytes", "SHA-256", title=title, title_justify="left")
     for entry in whole["sources"]:

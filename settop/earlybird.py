@@ -2,12 +2,12 @@
 
 __all__ = ["EarlySymbols"]
 
-MAX_BYTES = 8 << 20
+MAX_BYTES = 4 << 20
 MAX_BASES = 8
 
 
 class EarlySymbols:
-    """Packets by TOI base. The first 8 MiB and the first 8 bases win: nobody can push out what is kept."""
+    """Packets by TOI base. The first 4 MiB and the first 8 bases win: nobody can push out what is kept."""
 
     def __init__(self) -> None:
         self._packets: dict[int, list[bytes]] = {}

@@ -20,8 +20,8 @@ from carousel.quantities import format_size_bytes
 
 __all__ = ["PartFile"]
 
-TILE_BYTES = 4 << 20
-LIVE_TILES = 4
+TILE_BYTES = 3 << 20
+LIVE_TILES = 3
 _ROWS_AT_ONCE = 2048
 
 

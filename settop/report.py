@@ -2,12 +2,12 @@
 
 import json
 import sys
-from typing import Any, Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carousel.quantities import format_rate_bps
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = ["JsonReporter", "PlainReporter", "Reporter", "TerminalReporter", "make_reporter"]
 
@@ -76,6 +76,9 @@ class TerminalReporter:
     """Lines of text above a progress bar."""
 
     def __init__(self, label: str) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 6 MB that a box without a terminal need not have
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
         self._label = label
         self._progress = Progress(
             TextColumn("{task.description}"),

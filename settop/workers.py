@@ -6,7 +6,6 @@ lean (no NumPy) and map the part file, so only job descriptions travel.
 """
 
 import contextlib
-import mmap
 import os
 import subprocess
 import sys
@@ -14,28 +13,16 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from settop.blockjobs import BlockJob, BlockResult, BlockWork, BlockWorkshop, Outcome
+from settop.blockjobs import BlockJob, BlockResult, BlockWork, Outcome
 
 __all__ = ["WorkerPool"]
 
-MAX_PENDING = 2
+DECODE_COPIES = 6
+"""How many times its own size a block takes in memory while it is decoded."""
+DECODE_MEMORY_BYTES = 48 << 20
+"""Where decoding in all workers at once would take more, one of them decodes: boards are small."""
+MAX_PENDING = 3
 """Jobs a worker may have at once: the next one is there when it ends the first."""
-
-
-def work(descriptor: int) -> None:
-    """Run jobs from a connection until it closes: the main function of a worker process."""
-    connection = Connection(descriptor)
-    workshop = BlockWorkshop()
-    maps: dict[str, memoryview] = {}
-    while True:
-        try:
-            path, job = connection.recv()
-        except (EOFError, ConnectionError, KeyboardInterrupt):
-            return
-        if path not in maps:
-            with open(path, "r+b") as file:
-                maps[path] = memoryview(mmap.mmap(file.fileno(), 0))
-        connection.send(workshop.run(job, maps[path]))
 
 
 class _Worker:
@@ -44,7 +31,7 @@ class _Worker:
     def __init__(self) -> None:
         self.pending: list[BlockJob] = []
         self.connection, theirs = Pipe()
-        code = f"from settop.workers import work; work({theirs.fileno()})"
+        code = f"from settop.workermain import work; work({theirs.fileno()})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             pass_fds=[theirs.fileno()],
@@ -73,16 +60,23 @@ class WorkerPool:
         self.restarts = 0
 
     def has_room(self) -> bool:
-        """Say whether a job would find a worker soon."""
-        return any(len(worker.pending) < MAX_PENDING for worker in self._workers)
+        """Say whether any job would find its worker with little to do: what waits in pipes must stay bounded."""
+        return all(len(worker.pending) < MAX_PENDING for worker in self._workers)
 
     def submit(self, job: BlockJob) -> None:
         """Hand a job to the worker that has least to do; all hashing goes to the first, which hashes ahead."""
-        hashes = job.work in (BlockWork.PREHASH, BlockWork.HASH)
-        worker = self._workers[0] if hashes else min(self._workers, key=lambda each: len(each.pending))
+        worker = self._worker_for(job)
         worker.pending.append(job)
         with contextlib.suppress(OSError):  # it died: `collect` finds out, and starts it again
             worker.connection.send((str(self._path_of(job.toi_base)), job))
+
+    def _worker_for(self, job: BlockJob) -> _Worker:
+        if job.work in (BlockWork.PREHASH, BlockWork.HASH):
+            return self._workers[0]
+        block_bytes = job.source_symbols * job.symbol_size
+        if job.work is BlockWork.DECODE and len(self._workers) * DECODE_COPIES * block_bytes > DECODE_MEMORY_BYTES:
+            return self._workers[-1]
+        return min(self._workers, key=lambda worker: len(worker.pending))
 
     def connections(self) -> list[Connection]:
         """Return what becomes readable when a result is there."""

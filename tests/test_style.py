@@ -27,6 +27,7 @@ DISKS = {
     "settop/factory.py",
     "settop/partfile.py",
     "settop/session.py",
+    "settop/workermain.py",
     "settop/workers.py",
 }
 MAX_FILE_LINES = 500

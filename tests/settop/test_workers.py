@@ -77,6 +77,28 @@ def test_a_worker_that_dies_is_replaced_and_its_jobs_fail(part):
         pool.close()
 
 
+def test_however_many_jobs_the_pipes_stay_bounded(part, monkeypatch):
+    """Seen: all decoding went to one worker, its pipe filled, and both ends waited for each other."""
+    import settop.workers as module
+
+    monkeypatch.setattr(module, "DECODE_MEMORY_BYTES", 0)
+    pool, submitted, done = WorkerPool(2, lambda base: part), 0, 0
+    numbers = esis(range(1, K + 3))
+    try:
+        for _ in range(20_000):
+            while pool.has_room() and submitted < 600:
+                pool.submit(job(BlockWork.DECODE, expected=DIGEST, esis=numbers))
+                submitted += 1
+            assert max(len(worker.pending) for worker in pool._workers) <= module.MAX_PENDING
+            done += len(pool.collect())
+            if done == 600:
+                return
+            time.sleep(0.001)
+    finally:
+        pool.close()
+    raise AssertionError(f"{done} of {submitted} jobs came back")
+
+
 def test_prehash_goes_on_where_it_stood_and_starts_anew_where_not():
     shop, memory = BlockWorkshop(), memoryview(bytearray(BLOCK))
     spans = esis([0, 0, 0, 7])
