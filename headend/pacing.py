@@ -17,30 +17,29 @@ def packets_per_burst(rate_bps: float, packet_bytes: int, most: int) -> int:
 class Pacer:
     """Gives each burst its time: `due`, wait, send, `sent`.
 
-    A sender that wakes up less than `BURST_S` late makes up for it at once. For more, it goes at twice the rate
-    until it has caught up: `BURST_S` worth of bytes, then a pause of half that time (one pause, since short
-    sleeps last much longer than asked for).
+    A sender that wakes up late catches up at twice the rate: `BURST_S` worth of bytes at once, then a pause of
+    half that time (one pause, since short sleeps last much longer than asked for).
     """
 
     def __init__(self, rate_bps: float, now: float) -> None:
         self._rate_bps = rate_bps
         self._due_s = now
         self._not_before_s = now
-        self._catching_up_s = 0.0
+        self._at_once_s = 0.0
 
     def due(self, now: float) -> float:
         """Return when the next burst may go, asked at `now`; not later than `now` if it may go at once."""
-        if now - self._due_s <= BURST_S:
-            self._catching_up_s = 0.0
+        if self._due_s > now:
+            self._at_once_s = 0.0
             return self._due_s
         self._due_s = max(self._due_s, now - MAX_LAG_S)
-        return self._not_before_s
+        return max(self._due_s, self._not_before_s)
 
     def sent(self, size_bytes: int, now: float) -> None:
         """Count a burst that was sent at `now`: `size_bytes` of UDP payload."""
         interval_s = size_bytes * 8 / self._rate_bps
         self._due_s += interval_s
-        self._catching_up_s += interval_s
-        if self._catching_up_s >= BURST_S:
-            self._not_before_s = now + self._catching_up_s / 2
-            self._catching_up_s = 0.0
+        self._at_once_s += interval_s
+        if self._at_once_s >= BURST_S:
+            self._not_before_s = now + self._at_once_s / 2
+            self._at_once_s = 0.0

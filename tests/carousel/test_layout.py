@@ -6,7 +6,7 @@ from carousel.errors import FormatError
 from carousel.header import ReleaseHeader
 from carousel.identity import Hardware, Version
 from carousel.layout import ReleaseLayout, blocks_of_image
-from carousel.limits import MAX_BLOCK_SYMBOLS, MAX_BLOCKS
+from carousel.limits import MAX_BLOCK_SYMBOLS, MAX_BLOCKS, TARGET_BLOCK_SYMBOLS
 
 
 def layout(size=64 << 20, symbol=1440, repair=True):
@@ -87,7 +87,7 @@ def test_a_good_header_is_laid_out():
 
 def test_blocks_grow_with_large_images():
     assert blocks_of_image(100) == 1
-    assert blocks_of_image(30_000) == 10
+    assert blocks_of_image(10 * TARGET_BLOCK_SYMBOLS) == 10
     assert blocks_of_image(MAX_BLOCKS * MAX_BLOCK_SYMBOLS) == MAX_BLOCKS
     with pytest.raises(ValueError, match="more than"):
         blocks_of_image(MAX_BLOCKS * MAX_BLOCK_SYMBOLS + 1)
