@@ -1,5 +1,5 @@
 # One verb a line; each sets up what it needs with python3, make and the package index.
-.PHONY: demo test bench lint soak clean
+.PHONY: demo test bench lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,16 +13,12 @@ $(SETUP): pyproject.toml
 demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
-test: $(SETUP)  ## the whole suite but the soak runs
-	$(BIN)/python -m pytest -n auto -m "not soak"
-
-soak: $(SETUP)  ## a million mutated packets through the receiver
-	$(BIN)/python -m pytest -m soak -s
+test: $(SETUP)  ## the whole suite
+	$(BIN)/python -m pytest -n auto
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
 	$(BIN)/python -m bench.table
-	$(BIN)/python -m pytest -m soak -s
 
 lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/ruff format --check .

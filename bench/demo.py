@@ -5,6 +5,7 @@ and boot it; then the head-end goes away, and a fresh box falls back to its EEPR
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -106,6 +107,9 @@ def fetch_debian_kernel(folder: Path) -> Path | None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return None
     architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
+    if os.geteuid() == 0 and not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(["apt-get", "update", "-qq"], check=False, timeout=20, stderr=subprocess.DEVNULL)
     meta = f"linux-image-{architecture.stdout.strip()}"
     with tempfile.TemporaryDirectory() as scratch:
         depends = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True, check=False)

@@ -62,11 +62,14 @@ def in_words(event: str, fields: Fields) -> str | None:
 class PlainReporter:
     """Lines of text, for logs."""
 
+    def __init__(self, label: str) -> None:
+        self._label = label
+
     def tell(self, event: str, **fields: Any) -> None:
         """Report one event."""
         line = in_words(event, fields)
         if line is not None:
-            print(line, flush=True)
+            print(f"{self._label}: {line}", flush=True)
 
     def close(self) -> None:
         """Do nothing."""
@@ -121,4 +124,4 @@ def make_reporter(as_json: bool, label: str) -> Reporter:
     """Choose by what is at the other end."""
     if as_json:
         return JsonReporter()
-    return TerminalReporter(label) if sys.stdout.isatty() else PlainReporter()
+    return TerminalReporter(label) if sys.stdout.isatty() else PlainReporter(label)

@@ -44,7 +44,7 @@ def test_a_box_receives_installs_boots_and_confirms(lab, options):
     assert '"source": "slot-a"' in booted.stdout
     assert hashlib.sha256(image).hexdigest() in booted.stdout
     assert (box / "slot-a.image").read_bytes() == image
-    assert run("settop", "confirm", "--store", box).stdout.strip() == "confirmed slot-a"
+    assert run("settop", "confirm", "--store", box).stdout.strip() == "box: confirmed slot-a"
     status = run("settop", "status", "--store", box, "--json")
     assert '"state": "confirmed"' in status.stdout
     assert not list(box.glob("*.part"))

@@ -325,7 +325,6 @@ def test_early_symbols_are_given_back_once():
     assert early.release(8) == []
 
 
-@pytest.mark.soak
 def test_a_million_mutated_packets(box, release):
     """The whole receiver, a million packets with random changes; the image must still come."""
     rng = np.random.default_rng(99)
