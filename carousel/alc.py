@@ -120,9 +120,7 @@ PREFIX_BYTES = 20
 assert PlainHeader.sizeof() == PLAIN_HEADER_BYTES
 
 PLAIN_FLAGS = 0x10A0
-"""V=1, C=0, S=1, O=1, H=0, A=B=0: 32-bit CCI, TSI and TOI."""
-CLOSE_FLAGS = 0x0003
-"""A and B. Read and counted, never obeyed: one forged packet must not stop a boot."""
+"""V=1, C=0, S=1, O=1, H=0, A=B=0: 32-bit CCI, TSI and TOI. A and B are counted when set, never obeyed."""
 PLAIN_HEADER_WORDS = 6
 
 ExtFdt = BitStruct("version" / BitsInteger(4), "instance" / BitsInteger(20))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from carousel.blocks import IntArray
 from carousel.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES, symbol_digest
 from carousel.layout import ReleaseLayout
-from settop.objects import BoolArray, ObjectHoldings
+from settop.objects import BlockState, BoolArray, ObjectHoldings
 from settop.symbols import SymbolStore
 
 __all__ = ["DigestTree"]
@@ -125,7 +125,7 @@ class DigestTree:
     def decodable(self) -> tuple[int, int] | None:
         """Return (level, SBN) of a block that repair symbols can complete now, or None."""
         for level, holdings in self._levels.items():
-            for sbn in np.flatnonzero(holdings.state == 0).tolist():
+            for sbn in np.flatnonzero(holdings.state == BlockState.OPEN).tolist():
                 if holdings.has_all_source(sbn):
                     continue
                 rows = holdings.geometry.block_rows(sbn)

@@ -31,6 +31,7 @@ from carousel.blocks import IntArray
 from carousel.errors import FormatError
 from carousel.header import HEADER_BYTES, ReleaseHeader
 from carousel.layout import HEADER_TOI_OFFSET, ReleaseLayout
+from carousel.limits import MIN_SYMBOL_BYTES
 from settop.announcements import Allowance, AnnouncementGate, HeardBases
 from settop.assembly import Assembly
 from settop.blockjobs import BlockJob, BlockResult
@@ -116,7 +117,7 @@ class Receiver:
 
     def _keep_early(self, packet: bytes) -> bool:
         """Keep a plain data packet of our session whose release is not known yet."""
-        if len(packet) < 256 or packet[0] != PLAIN_FLAGS >> 8:
+        if len(packet) < MIN_SYMBOL_BYTES or packet[0] != PLAIN_FLAGS >> 8:
             return False
         if int.from_bytes(packet[8:12], "big") != self._tsi:
             self.counts["tsi"] += 1
@@ -175,7 +176,7 @@ class Receiver:
             self.counts["toi"] += 1
             return
         assembly, level, object_filter = entry
-        if len(packet.symbol) + 28 != object_filter.stride:
+        if PLAIN_HEADER_BYTES + len(packet.symbol) != object_filter.stride:
             self.counts["symbol_size"] += 1
             return
         if packet.codepoint != assembly.layout.objects[0].fec:

@@ -55,7 +55,6 @@ class _Session:
         self._parts: dict[int, PartFile] = {}
         self._paths: dict[int, Path] = {}
         self._rate_mark = (clock(), 0)
-        self._written_s = 0.0
         self.receiver = Receiver(
             box.store.profile(), options.tsi, self._allocate, can_decode=fec.AVAILABLE and options.use_fec
         )
