@@ -6,6 +6,7 @@ from enum import Enum
 from settop.staterecord import NO_SLOT, TRIES, Failure, SlotRecord, SlotState, StateRecord
 
 __all__ = [
+    "FREE_SLOT_ORDER",
     "Candidate",
     "Source",
     "boot_candidates",
@@ -17,6 +18,16 @@ __all__ = [
     "tried",
     "writing",
 ]
+
+FREE_SLOT_ORDER = (
+    SlotState.TRIAL,
+    SlotState.STAGED,
+    SlotState.WRITING,
+    SlotState.EMPTY,
+    SlotState.FAILED,
+    SlotState.CONFIRMED,
+)
+"""Which slot an install takes first; never the active one."""
 
 
 class Source(Enum):
@@ -64,16 +75,8 @@ def boot_candidates(record: StateRecord) -> list[Candidate]:
 
 def free_slot(record: StateRecord) -> int:
     """Return the slot to install into: never the active confirmed one; an unconfirmed trial is replaced."""
-    preference = (
-        SlotState.TRIAL,
-        SlotState.STAGED,
-        SlotState.WRITING,
-        SlotState.EMPTY,
-        SlotState.FAILED,
-        SlotState.CONFIRMED,
-    )
     slots = [index for index in (0, 1) if index != record.active]
-    return min(slots, key=lambda index: preference.index(record.slots[index].state))
+    return min(slots, key=lambda index: FREE_SLOT_ORDER.index(record.slots[index].state))
 
 
 def writing(record: StateRecord, index: int, digest: bytes, security_counter: int) -> StateRecord:

@@ -17,6 +17,7 @@ from carousel.endpoint import Endpoint
 from carousel.errors import BootcastError, OperatorError, explain_os_error
 from carousel.identity import Hardware
 from carousel.quantities import parse_probability
+from settop.board import cli as board_commands
 from settop.bootchoice import Source
 from settop.folder import BoxFolder
 from settop.reception import Outcome
@@ -274,6 +275,9 @@ def _reporting(as_json: bool, store: Path) -> Iterator[Reporter]:
 
 def _in_a_sentence(error: BaseException) -> str:
     return explain_os_error(error) if isinstance(error, OSError) else str(error)
+
+
+board_commands.add_to(app)
 
 
 def main() -> None:
