@@ -115,10 +115,8 @@ class ReleaseHeader:
             raise FormatError("header_crc")
         if fields.hardware_oui >> 24:
             raise FormatError("header_fields")
-        try:
-            name = fields.name.rstrip(b"\0").decode()
-        except UnicodeDecodeError:
-            raise FormatError("header_fields") from None
+        # For people only, and signed: a byte that is no UTF-8 must not keep a box from booting.
+        name = fields.name.rstrip(b"\0").decode(errors="backslashreplace")
         version = Version(fields.version_major, fields.version_minor, fields.version_patch)
         return cls(
             hardware=Hardware(fields.hardware_oui, fields.hardware_model, fields.hardware_version),

@@ -1,4 +1,5 @@
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +60,12 @@ def release_file(tmp_path: Path) -> Callable[[Release, str], Path]:
         return path
 
     return write
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much the simulations tried: counts that tests record, summed over all of them."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        counts.update({name: count for name, count in report.user_properties if isinstance(count, int)})
+    for name, count in sorted(counts.items()):
+        terminalreporter.write_line(f"{name}: {count:,}")

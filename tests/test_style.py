@@ -15,12 +15,15 @@ MAY_IMPORT = {
     "bench": OURS,
 }
 SOCKETS = {"headend/egress.py", "settop/ingress.py"}
-CLOCKS = {"headend/cli.py", "settop/cli.py"}
+CLOCKS = {"headend/cli.py", "settop/cli.py", "settop/board/cli.py"}
+SERIAL_PORTS = {"settop/board/port.py"}
 DISKS = {
     "headend/cli.py",
     "headend/cast.py",
     "headend/keys.py",
     "headend/pack.py",
+    "settop/board/cli.py",
+    "settop/board/console.py",
     "settop/cli.py",
     "settop/disk.py",
     "settop/folder.py",
@@ -63,6 +66,7 @@ def test_imports_keep_to_the_rules(path):
     assert not roots & {"socket", "socketserver", "asyncio"} or name_of(path) in SOCKETS
     assert not roots & {"time", "datetime"} or name_of(path) in CLOCKS
     assert not roots & {"random", "secrets"}
+    assert '"serial"' not in path.read_text() or name_of(path) in SERIAL_PORTS
     assert not roots & {"pathlib", "os", "shutil", "tempfile", "mmap"} or name_of(path) in DISKS
     if package == "carousel":
         assert not roots & {"os", "pathlib", "subprocess", "threading"}

@@ -65,8 +65,8 @@ EXPORT struct host *host_new(
     memcpy(host->board.public_key, public_key, sizeof host->board.public_key);
     host->board.window_bytes = 65536;
     host->board.max_baud = 4000000;
-    host->board.erase_ms = 400;
-    host->board.hash_kib_per_s = 4096;
+    host->board.erase_ms = 1;
+    host->board.hash_kib_per_s = 32768;
     host->nor.bytes = malloc(flash_bytes);
     memset(host->nor.bytes, 0xFF, flash_bytes);
     host->nor.size = flash_bytes;
@@ -198,6 +198,7 @@ EXPORT uint64_t host_busy_us(const struct host *host)
 
 EXPORT void host_set_flash_speed(struct host *host, uint32_t erase_us, uint32_t program_us_per_kib)
 {
+    host->board.erase_ms = (uint16_t)(erase_us / 1000 + 1);
     host->nor.erase_us = erase_us;
     host->nor.program_us_per_kib = program_us_per_kib;
 }

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -69,21 +70,30 @@ def flash(
         raise OperatorError("which port? Give --port; `settop flash --list` shows those of this machine")
     if release is None and stub is None and not read_state:
         raise OperatorError("nothing to do: give a release file, --stub FILE, or --read-state")
-    image = _load_image(release, slot, trust) if release is not None else None
-    stub_image = parse_stub(stub.read_bytes(), str(stub)) if stub is not None else None
-    job = Job(image, stub_image, baud, connect, not (no_boot or (read_state and image is None)), read_state)
-    reporter = BoardReporter(port, as_json, sys.stdout.isatty())
-    with SerialPort.open(port, initial_baud) as line:
-        if reset:
-            line.pulse_reset(_reset_line(reset), 0.1, time.sleep)
-        try:
+    with _errors_told(as_json):
+        image = _load_image(release, slot, trust) if release is not None else None
+        stub_image = parse_stub(stub.read_bytes(), str(stub)) if stub is not None else None
+        job = Job(image, stub_image, baud, connect, not (no_boot or (read_state and image is None)), read_state)
+        with SerialPort.open(port, initial_baud) as line, closing(_reporter(port, as_json)) as reporter:
+            if reset:
+                line.pulse_reset(_reset_line(reset), 0.1, time.sleep)
             drive(job, line, initial_baud, reporter, _tracer() if trace else None)
-        except FlashError as error:
-            if as_json:
-                print(json.dumps({"event": "error", "kind": error.kind, "text": str(error)}), flush=True)
-            raise
-        finally:
-            reporter.close()
+
+
+@contextmanager
+def _errors_told(as_json: bool) -> Iterator[None]:
+    """Say an error as an event, too."""
+    try:
+        yield
+    except OperatorError as error:
+        if as_json:
+            kind = error.kind if isinstance(error, FlashError) else "operator"
+            print(json.dumps({"event": "error", "kind": kind, "text": str(error)}), flush=True)
+        raise
+
+
+def _reporter(port: str, as_json: bool) -> BoardReporter:
+    return BoardReporter(port, as_json, sys.stdout.isatty())
 
 
 def drive(

@@ -8,7 +8,7 @@ sent again. Nothing is sent to a board that could not use it: wrong device, too 
 
 import hashlib
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +119,9 @@ class Flasher:
         self._tell("connecting")
         yield from self._connect(self._job.connect_s)
         self._check_device()
-        yield from self._raise_baud()
+        yield from self._persist(self._raise_baud)
         if self._job.inspect:
-            yield from self._inspect()
+            yield from self._persist(self._inspect)
         if self._job.stub is not None:
             yield from self._persist(self._flash_stub)
         if self._job.image is not None:
@@ -129,26 +129,34 @@ class Flasher:
         if self._job.boot:
             yield from self._boot()
 
-    def _persist(self, step: Any) -> Steps:
+    def _persist(self, step: Callable[[], Steps]) -> Steps:
         """Do a step again, from where the board stands, when it resets or falls silent."""
+        is_connected = True
         while True:
             try:
+                if not is_connected:
+                    yield from self._reconnect()
                 yield from step()
                 return
-            except (BoardReset, Silence) as reason:
-                yield from self._start_over("the board was reset" if isinstance(reason, BoardReset) else "no answer")
+            except BoardReset:
+                self._start_over("the board was reset")
+            except Silence:
+                self._start_over("no answer")
             except Refused as refused:
                 if refused.refusal not in (Refusal.NO_TRANSFER, Refusal.INCOMPLETE):
                     raise
-                yield from self._start_over("the board lost track")
+                self._start_over("the board lost track")
+            is_connected = False
 
-    def _start_over(self, why: str) -> Steps:
+    def _start_over(self, why: str) -> None:
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise FlashError(
                 "unstable_line", f"given up after {MAX_RESTARTS} attempts ({why}): check cable, power and baud rate"
             )
         self._tell("resuming", reason=why)
+
+    def _reconnect(self) -> Steps:
         self.line.session = None
         self.line.baud = self._initial_baud
         yield from self._connect(self._job.connect_s)

@@ -63,7 +63,8 @@ def state_of(board: Container, places: dict[Place, tuple[int, bytes]]) -> dict[s
         except FormatError:
             pass
         sources.append(entry)
-    next_boot = boot_candidates(record)[0].source.value if record else "what its slots hold"
+    whole = [source["source"] for source in sources if source["verifies"]]
+    next_boot = boot_candidates(record)[0].source.value if record else next(iter(whole), "nothing")
     return {
         "hardware": str(hardware_of(board)),
         "stub": board.stub_version,

@@ -80,11 +80,16 @@ def _split(line: Line, board: Container, image: bytes, span: Span) -> Generator[
 
 
 class _Window:
-    """Frames under way. On a bad line fewer and smaller ones, so that less is lost with each; then slowly more."""
+    """Frames under way: as many as keep the line busy while the board erases and answers, not more.
 
-    def __init__(self, board: Container) -> None:
-        self._most_bytes: int = board.window_bytes
-        self._limit_bytes: int = board.window_bytes
+    On a bad line fewer and smaller ones, so that less is lost with each; then slowly more.
+    """
+
+    def __init__(self, line: Line, board: Container) -> None:
+        busy_s = 1.25 * board.erase_ms / 1e3 + 4 * line.latency_s
+        enough_bytes = int(busy_s * line.baud / 10) + 4 * board.block_bytes
+        self._most_bytes: int = min(board.window_bytes, enough_bytes)
+        self._limit_bytes: int = self._most_bytes
         self._most_block_bytes: int = board.block_bytes
         self.block_bytes: int = board.block_bytes
         self._frames: deque[tuple[int, int]] = deque()
@@ -143,7 +148,7 @@ def send_body(
     line: Line, board: Container, image: bytes, spans: list[Span], progress: Callable[[int], None]
 ) -> Generator[float, Frame | None, Any]:
     """Send and skip until the board wants nothing more. Raises `Silence`, `Refused`, `BoardReset`."""
-    window, acked, cursor, silences = _Window(board), 0, 0, 0
+    window, acked, cursor, silences = _Window(line, board), 0, 0, 0
     deadline_s = 0.0
     while acked < len(image):
         while cursor < len(image) and window.has_room:

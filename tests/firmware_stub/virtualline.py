@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from settop.board.flasher import Flasher
 
-STEP_S = 0.0005
+MIN_STEP_S = 0.0002
+TICK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,16 @@ class VirtualLine:
             self.step()
         return True
 
+    def next_s(self):
+        """When something happens next."""
+        moments = [self.now_s + TICK_S, self.flasher.deadline_s, *list(self.resets)[:1]]
+        moments += [wire.queue[0][0] for wire in (self.down, self.up) if wire.queue]
+        if self.ring:
+            moments.append(self.busy_until_s)
+        return min(moments)
+
     def step(self):
-        self.now_s += STEP_S
+        self.now_s = max(self.now_s + MIN_STEP_S, self.next_s())
         if self.resets and self.now_s >= self.resets[0]:
             self.resets.popleft()
             self.start_board()
