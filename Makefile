@@ -1,5 +1,5 @@
 # One verb a line; each sets up what it needs with python3, make and the package index.
-.PHONY: demo test bench lint clean
+.PHONY: demo board test bench wire lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,12 +13,19 @@ $(SETUP): pyproject.toml
 demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
+board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
+	$(BIN)/python firmware_stub/board.py
+
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
+	$(BIN)/python -m bench.board
 	$(BIN)/python -m bench.table
+
+wire: $(SETUP)  ## the C declarations, from the one place where each format is declared
+	$(BIN)/python firmware_stub/generate.py
 
 lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
@@ -26,4 +33,4 @@ lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## all that can be made again
-	rm -rf .venv build dist demo-out bench-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ import typer
 
 from carousel.errors import FormatError, OperatorError
 from carousel.trust import parse_public_key
-from settop.board.console import KeyboardReader
+from settop.board.console import FrameFilter, KeyboardReader
 from settop.board.errors import FlashError
 from settop.board.flasher import Flasher, Image, Job
 from settop.board.frames import Place
@@ -130,7 +130,7 @@ def console(port: PortOption, baud: Annotated[int, typer.Option(min=300)] = INIT
 
 def run_console(line: Port) -> None:
     """Copy both ways until Ctrl-], the end of the input, or of the line."""
-    leave = threading.Event()
+    leave, frames = threading.Event(), FrameFilter()
 
     def type_to_board() -> None:
         with KeyboardReader() as keyboard:
@@ -145,7 +145,8 @@ def run_console(line: Port) -> None:
     typing.start()
     try:
         while not leave.is_set():
-            os.write(1, line.read(0.1))
+            heard = line.read(0.1)
+            os.write(1, frames.feed(heard) if heard else frames.give_up())
     finally:
         leave.set()
         typing.join(1.0)

@@ -1,4 +1,4 @@
-"""The keyboard, key by key, for `settop console`."""
+"""The two sides of `settop console`: what the board says, its loader's frames left out; and the keyboard."""
 
 import os
 import select
@@ -7,7 +7,43 @@ import termios
 import tty
 from types import TracebackType
 
-__all__ = ["KeyboardReader"]
+from settop.board.frames import MAX_FRAME_BYTES, parse_frame
+from settop.board.slip import END, SlipDecoder
+
+__all__ = ["FrameFilter", "KeyboardReader"]
+
+LONGEST_FRAME_BYTES = 2 * MAX_FRAME_BYTES + 2
+
+
+class FrameFilter:
+    """Passes text through as it comes; takes whole loader frames out; gives back what only looked like one."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what to show."""
+        shown = bytearray()
+        for byte in data:
+            if not self._held:
+                (self._held if byte == END else shown).append(byte)
+                continue
+            self._held.append(byte)
+            if byte == END and len(self._held) > 2:
+                shown += b"" if self._is_frame() else self._held
+                self._held.clear()
+            elif len(self._held) > LONGEST_FRAME_BYTES:
+                shown += self.give_up()
+        return bytes(shown)
+
+    def give_up(self) -> bytes:
+        """Return what is held: nothing has come that would end a frame."""
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def _is_frame(self) -> bool:
+        return any(parse_frame(piece) for piece in SlipDecoder(MAX_FRAME_BYTES).feed(bytes(self._held)))
 
 
 class KeyboardReader:

@@ -8,8 +8,8 @@ import termios
 import time
 import tty
 
+from bench.serialmodel import Wire
 from tests.firmware_stub.stubhost import STUB
-from tests.firmware_stub.virtualline import Wire
 
 SECTOR_BYTES = 512
 SLOT_SECTORS = 33

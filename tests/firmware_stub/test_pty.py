@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bench.serialmodel import Faults
 from carousel.errors import OperatorError
 from settop.board.cli import drive
 from settop.board.errors import FlashError
@@ -14,7 +15,6 @@ from settop.board.flasher import Image, Job
 from settop.board.port import SerialPort
 from tests.firmware_stub.hurtline import HurtLine
 from tests.firmware_stub.stubhost import build, header_of, image_of
-from tests.firmware_stub.virtualline import Faults
 
 TRANSFERS = 250
 AT_ONCE = 12

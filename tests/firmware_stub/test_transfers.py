@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.serialmodel import Faults, VirtualLine
 from carousel.identity import Hardware
 from settop.board.errors import FlashError
 from settop.board.flasher import Image, Job, StubImage
@@ -12,7 +13,6 @@ from settop.board.frames import STUB_HEAD_OFFSET, Place, StubHead
 from settop.staterecord import SlotState, StateRecord
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of
-from tests.firmware_stub.virtualline import Faults, VirtualLine
 
 GEOMETRY = Geometry(4096, 10)
 SIZE = 30_000
