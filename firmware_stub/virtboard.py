@@ -5,12 +5,14 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import tomllib
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 QEMU = "qemu-system-arm"
+TURN_EVERY_S = 0.02
 BOARD = tomllib.loads((HERE / "qemu" / "board.toml").read_text())
 BANK_BYTES: int = BOARD["flash"]["bank_bytes"]
 SECTOR_BYTES: int = BOARD["flash"]["sector_bytes"]
@@ -26,6 +28,7 @@ class VirtBoard:
         self.banks = [folder / "bank0.flash", folder / "bank1.flash"]
         self.process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._ordering = threading.Lock()
 
     @property
     def is_new(self) -> bool:
@@ -79,6 +82,23 @@ class VirtBoard:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self._control = self._connect(control)
         self._order("qmp_capabilities")
+        threading.Thread(target=self._keep_turning, daemon=True).start()
+
+    def _keep_turning(self) -> None:
+        """Ask QEMU something now and then.
+
+        On a busy machine QEMU 7.2 can miss that the UART has room again, and leaves bytes in its socket for ever;
+        any order makes its main loop look.
+        """
+        process = self.process
+        while process is not None and process is self.process:
+            try:
+                self._order("query-status")
+                process.wait(TURN_EVERY_S)
+            except subprocess.TimeoutExpired:
+                continue
+            except (OSError, AssertionError):
+                return
 
     def _connect(self, path: Path) -> socket.socket:
         assert self.process is not None
@@ -103,11 +123,18 @@ class VirtBoard:
         raise RuntimeError(f"{QEMU} does not open its control socket")
 
     def _order(self, command: str) -> Any:
+        with self._ordering:
+            return self._order_alone(command)
+
+    def _order_alone(self, command: str) -> Any:
         assert self._control is not None
         self._control.sendall(json.dumps({"execute": command}).encode())
         answer = b""
         while True:
-            answer += self._control.recv(65536)
+            heard = self._control.recv(65536)
+            if not heard:
+                raise ConnectionError(f"{QEMU} has ended")
+            answer += heard
             for line in answer.splitlines():
                 if line.startswith(b'{"return"') and line.endswith(b"}"):
                     return json.loads(line)["return"]
