@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carousel.crc import crc32
-from settop.board.frames import MAX_FRAME_BYTES, PAYLOADS, Message, build_frame, parse_frame, parse_payload
+from settop.board.frames import MAX_FRAME_BYTES, PAYLOADS, Message, Refusal, build_frame, parse_frame, parse_payload
 from settop.board.slip import SlipDecoder, slip_encode
 from settop.staterecord import SlotState, StateRecord
 from tests.conftest import noise
@@ -137,6 +137,23 @@ def test_escapes_survive_both_ways(data):
     (answer,) = say(board, build_frame(Message.DATA, 2, data, offset=0))
     assert parse_payload(answer)[0].offset == len(data)
     assert board.image("slot_a", len(data)) == data
+
+
+def test_an_end_without_data_is_told_apart_from_one_that_came_too_soon():
+    board = started()
+    say(board, build_frame(Message.BEGIN, 1, place=0, header=header_of("2.0.0").raw))
+    (answer,) = say(board, build_frame(Message.END, 2))
+    assert parse_payload(answer)[0].refusal == Refusal.NOTHING_WRITTEN
+    say(board, build_frame(Message.DATA, 3, image_of("2.0.0")[:512], offset=0))
+    (answer,) = say(board, build_frame(Message.END, 4))
+    assert parse_payload(answer)[0].refusal == Refusal.INCOMPLETE
+    assert board.load()[1]
+    assert boot_source(board) is None
+
+
+def boot_source(board):
+    decision = board.boot()
+    return decision.place if decision else None
 
 
 def test_an_idle_loader_leaves_by_itself():
