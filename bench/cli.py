@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from bench.capture.cli import capture, replay, sniff
 from bench.link.cli import link
 from carousel.errors import BootcastError, explain_os_error
 
@@ -15,7 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(link)
+for command in (link, sniff, capture, replay):
+    app.command()(command)
 
 
 @app.callback()

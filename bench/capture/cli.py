@@ -1,0 +1,155 @@
+"""`bootbench sniff`, `capture`, `replay`: see a carousel, keep it, send it again."""
+
+import json
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench.capture.analysis import CarouselPicture
+from bench.capture.layers import bind_port
+from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
+from carousel.batch import Batch
+from carousel.endpoint import Endpoint
+from carousel.errors import OperatorError
+from carousel.quantities import format_rate_bps, format_size_bytes
+from headend.egress import Egress
+from settop.ingress import Ingress
+
+__all__ = ["capture", "replay", "sniff"]
+
+MAX_REPLAY_PACKETS = 5_000_000
+GroupOption = Annotated[str, typer.Option(help="Multicast group and port: 239.255.77.1:5077.")]
+InterfaceOption = Annotated[str, typer.Option(help="The interface, such as lo.")]
+SecondsOption = Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def sniff(
+    pcap: Annotated[Path | None, typer.Argument(help="A capture to look at; live without.")] = None,
+    group: GroupOption = "",
+    interface: InterfaceOption = "",
+    seconds: SecondsOption = 5.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a carousel is made of: releases, objects, FDT, rate, cycle, order, errors."""
+    picture = CarouselPicture()
+    if pcap is not None:
+        port = Endpoint.parse(group).port if group else None
+        for time_s, batch in batches_of(read_carousel(pcap, port)):
+            picture.take(batch, time_s)
+    else:
+        for now_s, batch in _listen(group, interface, seconds):
+            picture.take(batch, now_s)
+    report = picture.report()
+    print(json.dumps(report)) if as_json else _print_picture(report)
+    if not picture.packets:
+        raise OperatorError("nothing was heard: is the carousel on, the group and the interface right?")
+
+
+def capture(
+    output: Annotated[Path, typer.Argument(help="The pcap file to write.")],
+    group: GroupOption,
+    interface: InterfaceOption,
+    seconds: SecondsOption = 0.0,
+) -> None:
+    """Write what a group carries into a pcap file; needs no root."""
+    heard = 0
+    with closing(CarouselWriter(output, Endpoint.parse(group))) as writer:
+        offset_s = time.time() - time.monotonic()
+        for now_s, batch in _listen(group, interface, seconds):
+            writer.write(batch, now_s + offset_s)
+            heard += batch.count
+    print(f"{output}: {heard:,} packets, {format_size_bytes(output.stat().st_size)}")
+
+
+def replay(
+    pcap: Annotated[Path, typer.Argument(help="A capture, of ours or tcpdump's.")],
+    group: GroupOption,
+    interface: InterfaceOption,
+    speed: Annotated[float, typer.Option(min=0.001, max=1e6, help="2 sends twice as fast as it was captured.")] = 1.0,
+    loop: Annotated[int, typer.Option(min=1, help="So many times.")] = 1,
+    ttl: Annotated[int, typer.Option(min=0, max=255)] = 1,
+) -> None:
+    """Send a capture to a group again, at its own times or faster."""
+    batches = list(batches_of(read_carousel(pcap)))
+    if not batches:
+        raise OperatorError(f"{pcap} holds no UDP packets")
+    if sum(batch.count for _, batch in batches) > MAX_REPLAY_PACKETS:
+        raise OperatorError(f"{pcap} holds more than {MAX_REPLAY_PACKETS:,} packets; cut it with editcap")
+    with closing(Egress(Endpoint.parse(group), interface, ttl)) as egress:
+        sent = sum(_send(batches, egress, speed) for _ in range(loop))
+    print(f"{pcap}: {sent:,} packets sent to {group} through {interface}")
+
+
+def _send(batches: list[tuple[float, Batch]], egress: Egress, speed: float) -> int:
+    """Send once through; return how many packets."""
+    began_s, first_s = time.monotonic(), batches[0][0]
+    for time_s, batch in batches:
+        wait_s = (time_s - first_s) / speed - (time.monotonic() - began_s)
+        if wait_s > 0:
+            time.sleep(wait_s)
+        egress.send(batch)
+    return sum(batch.count for _, batch in batches)
+
+
+def _listen(group: str, interface: str, seconds: float) -> Iterator[tuple[float, Batch]]:
+    """Yield batches off the air with their time, until the time is over or somebody ends it."""
+    if not group or not interface:
+        raise OperatorError("say where to listen: --group 239.255.77.1:5077 --interface lo")
+    endpoint = Endpoint.parse(group)
+    bind_port(endpoint.port)
+    stopped = _stop_on_signal()
+    with closing(Ingress(endpoint, interface)) as ingress:
+        began_s = time.monotonic()
+        print("listening", file=sys.stderr, flush=True)
+        while not stopped() and (not seconds or time.monotonic() - began_s < seconds):
+            if select.select([ingress], [], [], 0.1)[0]:
+                for batch in ingress.batches():
+                    yield time.monotonic(), batch
+        if ingress.socket_drops:
+            print(f"{ingress.socket_drops:,} packets were lost before they could be read", file=sys.stderr)
+
+
+def _stop_on_signal() -> Callable[[], bool]:
+    stopped: list[bool] = []
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: stopped.append(True))
+    return lambda: bool(stopped)
+
+
+def _print_picture(report: dict[str, Any]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(width=118)
+    rate = format_rate_bps(report["rate_bps"]) if report["rate_bps"] else "?"
+    console.print(
+        f"{report['packets']:,} packets in {report['seconds']:.2f} s, {rate}; TSI {', '.join(report['tsis'])}"
+    )
+    for release in report["releases"]:
+        console.print(
+            f"release {release['name']} {release['version']} for {release['hardware']}: {release['image_size']:,} "
+            f"bytes in {release['source_blocks']} block(s), {release['repair_per_block']} repair symbols each, "
+            f"key {release['key_id']}",
+            highlight=False,
+        )
+    table = Table("TOI", "what", "FEC", "packets", "share", "distinct", "blocks", "cycle", "turns")
+    for each in report["objects"]:
+        is_known = each["cycle_s"] is not None
+        cycle = f"{each['cycle_s']:.2f} s, {each['cycle_packets']:,}" if is_known else "not seen twice"
+        cells = [each["toi"], each["kind"], each["fec"], f"{each['packets']:,}", f"{each['share']:.1%}"]
+        cells += [f"{each['distinct_symbols']:,}", each["blocks"], cycle, f"{each['block_changes']:.0%}"]
+        table.add_row(*map(str, cells))
+    console.print(table)
+    for fdt in report["fdt"]:
+        files = ", ".join(f"{file['location']} ({file['toi']})" for file in fdt["files"][:3])
+        console.print(f"FDT instance {fdt['instance']}: {len(fdt['files'])} file(s): {files}", highlight=False)
+    if report["counts"]:
+        console.print(", ".join(f"{name} {count:,}" for name, count in report["counts"].items()), highlight=False)

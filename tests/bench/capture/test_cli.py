@@ -1,0 +1,65 @@
+"""sniff, capture and replay as commands, over lo."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bench.link.test_relay import free_port
+from tests.conftest import noise
+from tests.e2e.lab import Lab, events, run
+
+pytestmark = pytest.mark.processes
+BOOTBENCH = Path(sys.executable).parent / "bootbench"
+
+
+def bootbench(*arguments, timeout=60):
+    command = [BOOTBENCH, *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+
+
+def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path):
+    lab = Lab(tmp_path, free_port())
+    release = lab.pack(noise(2_000_000), "2.0.0", "image")
+    on_air = ("--group", lab.group, "--interface", "lo")
+    with lab.cast(release, rate="40M"):
+        done = bootbench("sniff", *on_air, "--seconds", 1, "--json")
+        picture = json.loads(done.stdout)
+        done = bootbench("capture", tmp_path / "x.pcap", *on_air, "--seconds", 1.2)
+    assert picture["releases"][0]["version"] == "2.0.0"
+    assert 35e6 < picture["rate_bps"] < 42e6
+    assert done.returncode == 0, done.stderr
+    again = json.loads(bootbench("sniff", tmp_path / "x.pcap", "--json").stdout)
+    assert again["releases"] == picture["releases"]
+    box = lab.box("box")
+    options = ("--store", box, *on_air, "--timeout", "20", "--json")
+    command = [BOOTBENCH.parent / "settop", "receive", *map(str, options)]
+    receiver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    receiver.stdout.readline()
+    began_s = time.monotonic()
+    done = bootbench("replay", tmp_path / "x.pcap", *on_air, "--speed", 2)
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < time.monotonic() - began_s < 15
+    output, _ = receiver.communicate(timeout=30)
+    assert "installed" in {event["event"] for event in events(output)}
+    assert run("settop", "boot", "--store", box).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sniff"], "say where to listen"),
+        (["sniff", "--group", "239.255.77.9:5", "--interface", "lo", "--seconds", "0.2"], "nothing was heard"),
+        (["sniff", "/nothing.pcap"], "can't be read"),
+        (["replay", "/nothing.pcap", "--group", "239.255.77.9:5", "--interface", "lo"], "can't be read"),
+        (["capture", "/nowhere/x.pcap", "--group", "239.255.77.9:5", "--interface", "lo"], "no such file or folder"),
+    ],
+)
+def test_errors_are_sentences(arguments, sentence):
+    done = bootbench(*arguments)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
