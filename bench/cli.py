@@ -6,6 +6,7 @@ import typer
 
 from bench.capture.cli import capture, replay, sniff
 from bench.link.cli import link
+from bench.peers.cli import peers
 from carousel.errors import BootcastError, explain_os_error
 
 __all__ = ["app", "main"]
@@ -16,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (link, sniff, capture, replay):
+for command in (link, sniff, capture, replay, peers):
     app.command()(command)
 
 

@@ -72,7 +72,7 @@ def read_carousel(path: Path, port: int | None = None) -> Iterator[Captured]:
         raise OperatorError(f"{path} can't be read: {error.strerror}") from None
     with file:
         try:
-            reader = PcapReader(file)
+            reader = PcapReader(file)  # type: ignore[arg-type]  # an open file is taken, too
         except Scapy_Exception:
             raise OperatorError(f"{path} can't be read: it is no capture of tcpdump's or `bootbench capture`") from None
         for packet in reader:

@@ -1,0 +1,130 @@
+"""The tables: which transfers make them up, and what is said of each tool."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.peers.measure import Outcome, transfer
+from bench.peers.namespaces import Lab
+from bench.peers.tools import Tool, Transfer
+
+__all__ = ["LOSSES", "Setup", "late", "loss", "speed", "traffic"]
+
+LOSSES = (0.0, 0.01, 0.05, 0.2)
+RATE_BPS = 100e6
+LATE_AT = (0.25, 0.5, 0.75)
+PATIENCE, LEAST_PATIENCE_S = 10.0, 10.0
+"""A transfer gets so many times its ideal time, and so much beside."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where, what, how often. `large` and `small` are the images' folders, each with `image`, releases and a store."""
+
+    large: Path
+    small: Path
+    tools: tuple[Tool, ...]
+    runs: int
+    tell: Tell
+
+    def transfer(self, folder: Path, boxes: int, rate_bps: float | None) -> Transfer:
+        """Describe one."""
+        return Transfer(folder / "image", folder / "work", boxes, rate_bps)
+
+
+def _limit_s(what: Transfer, loss_share: float) -> float:
+    ideal_s = what.image.stat().st_size * 8 / (what.rate_bps or RATE_BPS) / (1 - loss_share)
+    return LEAST_PATIENCE_S + PATIENCE * ideal_s
+
+
+def _several(setup: Setup, lab: Lab, tool: Tool, what: Transfer, loss_share: float, label: str) -> list[Outcome]:
+    """Measure some times; a tool that did not finish is not asked again."""
+    outcomes: list[Outcome] = []
+    for run in range(setup.runs):
+        outcomes.append(transfer(lab, tool, what, loss_share, _limit_s(what, loss_share)))
+        setup.tell(f"{label}, {tool.name}, run {run + 1}: {_in_words(outcomes[-1])}")
+        if outcomes[-1].slowest_s is None:
+            break
+    return outcomes
+
+
+def _in_words(outcome: Outcome) -> str:
+    if outcome.slowest_s is None:
+        return f"{outcome.complete} of {len(outcome.seconds)} complete"
+    return f"{outcome.slowest_s:.2f} s"
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _row(tool: Tool, outcomes: list[Outcome], **about: Any) -> dict[str, Any]:
+    times = [each.slowest_s for each in outcomes if each.slowest_s is not None]
+    whole = len(times) == len(outcomes)
+    return {
+        "tool": tool.name,
+        **about,
+        "complete": outcomes[-1].complete,
+        "seconds": _median(times) if whole else None,
+        "wire_bytes": _median([float(each.wire_bytes) for each in outcomes]),
+        "runs": [asdict(each) for each in outcomes],
+    }
+
+
+def speed(setup: Setup) -> Iterator[dict[str, Any]]:
+    """One box, no rate limit: goodput, CPU seconds a GB on each side."""
+    with Lab(1) as lab:
+        for tool in setup.tools:
+            what = setup.transfer(setup.large, 1, None)
+            outcomes = _several(setup, lab, tool, what, 0.0, "one box, no limit")
+            row = _row(tool, outcomes)
+            gigabytes = what.image.stat().st_size / 1e9
+            good = [each for each in outcomes if each.slowest_s is not None]
+            row["goodput_bps"] = gigabytes * 8e9 / row["seconds"] if row["seconds"] else None
+            row["sender_cpu_s_per_gb"] = _median([each.sender_cpu_s / gigabytes for each in good])
+            row["receiver_cpu_s_per_gb"] = _median([each.receiver_cpu_s / gigabytes for each in good])
+            yield row
+
+
+def loss(setup: Setup, box_counts: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """100 Mb/s, each box losing on its own: time until all have it, bytes on the wire."""
+    for boxes in box_counts:
+        with Lab(boxes) as lab:
+            for share in LOSSES:
+                for tool in setup.tools:
+                    what = setup.transfer(setup.small, boxes, RATE_BPS)
+                    outcomes = _several(setup, lab, tool, what, share, f"{boxes} box(es), {share:.0%} loss")
+                    yield _row(tool, outcomes, boxes=boxes, loss=share)
+
+
+def late(setup: Setup) -> Iterator[dict[str, Any]]:
+    """One box on time, three that come at shares of its time: which have the image, how long after they came."""
+    with Lab(1 + len(LATE_AT)) as lab:
+        for tool in setup.tools:
+            what = setup.transfer(setup.small, 1, RATE_BPS)
+            clean_s = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0)).slowest_s
+            clean_s = clean_s or what.image.stat().st_size * 8 / RATE_BPS
+            starts_s = tuple(share * clean_s for share in LATE_AT)
+            outcome = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0), starts_s)
+            setup.tell(f"late boxes, {tool.name}: {sum(each is not None for each in outcome.late_seconds)} of 3")
+            yield {
+                "tool": tool.name,
+                "late": dict(zip(map(str, LATE_AT), outcome.late_seconds, strict=True)),
+                "runs": [asdict(outcome)],
+            }
+
+
+def traffic(setup: Setup, box_counts: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    """What the head-end sends for so many boxes, without loss at 100 Mb/s, once each."""
+    for boxes in box_counts:
+        with Lab(boxes) as lab:
+            for tool in setup.tools:
+                what = setup.transfer(setup.small, boxes, RATE_BPS)
+                outcome = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0) + 0.3 * boxes)
+                setup.tell(
+                    f"{boxes} box(es), {tool.name}: {outcome.wire_bytes / 1e6:.1f} MB sent, {_in_words(outcome)}"
+                )
+                yield _row(tool, [outcome], boxes=boxes)
