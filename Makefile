@@ -1,5 +1,5 @@
 # One verb a line; each sets up what it needs with python3, make and the package index.
-.PHONY: demo board test bench wire lint clean
+.PHONY: demo board test bench bench-setup wire lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,12 +17,16 @@ board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/board.py
 
 test: $(SETUP)  ## the whole suite
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
 	$(BIN)/python -m bench.board
 	$(BIN)/python -m bench.table
+
+bench-setup:  ## the other tools of `bootbench peers`, and what their link needs (Debian, root)
+	apt-get install -y --no-install-recommends iproute2 nftables uftp udpcast tftpd-hpa curl
+	-systemctl disable --now tftpd-hpa uftp 2>/dev/null   # the programs are wanted, not their services
 
 wire: $(SETUP)  ## the C declarations, from the one place where each format is declared
 	$(BIN)/python firmware_stub/generate.py

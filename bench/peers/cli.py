@@ -48,16 +48,12 @@ def peers(
         if name not in TABLES:
             raise OperatorError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
     counts = _counts(boxes)
+    doubling = tuple(count for count in (1, 2, 4, 8, 16, 32, 64) if count <= most_boxes)
     found, absent = _find_tools(only)
     with Lab(1):
         pass  # say at once what is lacking
-    setup = tables.Setup(
-        _prepare(output / "work-large", large),
-        _prepare(output / "work-small", small),
-        found,
-        runs,
-        (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
-    )
+    folders = _prepare(output / "work-large", large), _prepare(output / "work-small", small)
+    tell = _silent if quiet else _to_terminal
     report: dict[str, Any] = {
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}",
@@ -66,26 +62,45 @@ def peers(
         "runs_wanted": runs,
         "absent": absent,
     }
-    doubling = tuple(count for count in (1, 2, 4, 8, 16, 32, 64) if count <= most_boxes)
+    try:
+        _measure(report, chosen, tables.Setup(*folders, found, runs, tell), counts, doubling, output)
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    (output / "report.md").write_text(reporting.markdown(report))
+    pictures = reporting.plot(report, output)
+    reporting.show(report)
+    print(f"{output}: report.json, report.md" + "".join(f", {path.name}" for path in pictures))
+
+
+def _measure(
+    report: dict[str, Any],
+    chosen: tuple[str, ...],
+    setup: tables.Setup,
+    counts: tuple[int, ...],
+    doubling: tuple[int, ...],
+    output: Path,
+) -> None:
+    """Fill the report row by row; what is measured so far is on disk, should somebody end it."""
     measures = {
         "speed": lambda: tables.speed(setup),
         "loss": lambda: tables.loss(setup, counts),
         "late": lambda: tables.late(setup),
         "traffic": lambda: tables.traffic(setup, doubling),
     }
-    try:
-        for name in chosen:
-            report[name] = []
-            for row in measures[name]():
-                report[name].append(row)
-                reporting.write_json(report, output / "report.json")
-    finally:
-        for folder in (setup.large, setup.small):
-            shutil.rmtree(folder, ignore_errors=True)
-    (output / "report.md").write_text(reporting.markdown(report))
-    pictures = reporting.plot(report, output)
-    reporting.show(report)
-    print(f"{output}: report.json, report.md" + "".join(f", {path.name}" for path in pictures))
+    for name in chosen:
+        report[name] = []
+        for row in measures[name]():
+            report[name].append(row)
+            reporting.write_json(report, output / "report.json")
+
+
+def _silent(line: str) -> None:
+    """Keep it to oneself."""
+
+
+def _to_terminal(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _counts(text: str) -> tuple[int, ...]:

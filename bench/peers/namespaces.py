@@ -6,11 +6,13 @@ Names begin with `bcp-`: what a crashed run left over is found by that, and clea
 interfaces.
 """
 
+import fcntl
 import json
 import os
 import resource
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -106,12 +108,19 @@ class Lab:
                 raise OperatorError(f"{tool} is missing: `make bench-setup` installs it (Debian: {package})")
 
     def __enter__(self) -> "Lab":
+        self._lock = os.open(Path(tempfile.gettempdir()) / "bootcast-peers.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise OperatorError("another `bootbench peers` has these namespaces; wait for it, or end it") from None
         for name in leftovers():
             run("ip", "netns", "del", name)
         try:
             self._build()
         except BaseException:
             self._remove()
+            os.close(self._lock)
             raise
         return self
 
@@ -119,6 +128,7 @@ class Lab:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._remove()
+        os.close(self._lock)
 
     def _build(self) -> None:
         run("ip", "netns", "add", SWITCH)

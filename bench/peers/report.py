@@ -140,6 +140,12 @@ def plot(report: dict[str, Any], folder: Path) -> list[Path]:
     return written
 
 
+def _plain_numbers(panel: Any) -> None:
+    """Write 0.5 and 20 on a logarithmic axis, not powers of ten."""
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_formatter("{x:g}")
+
+
 def _plot_loss(report: dict[str, Any], path: Path) -> Path:
     """Draw time against loss, a panel for each number of boxes."""
     import matplotlib.pyplot as plt  # noqa: PLC0415
@@ -160,7 +166,7 @@ def _plot_loss(report: dict[str, Any], path: Path) -> Path:
                 panel.plot(*zip(*points, strict=True), label=tool, **style)
         panel.set_xticks(range(len(shares)), [f"{share:.0%}" for share in shares])
         panel.set_yscale("log")
-        panel.yaxis.set_major_formatter("{x:g}")
+        _plain_numbers(panel)
         panel.set_xlabel("loss, each box on its own")
         panel.set_ylabel("time until all have the image, s")
         panel.set_title(f"{report['small_bytes'] / 1e6:g} MB at 100 Mb/s, {boxes} box{'es' if boxes > 1 else ''}")
@@ -186,7 +192,7 @@ def _plot_traffic(report: dict[str, Any], path: Path) -> Path:
     panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     panel.set_xticks(counts, [str(count) for count in counts])
-    panel.yaxis.set_major_formatter("{x:g}")
+    _plain_numbers(panel)
     panel.set_xlabel("boxes")
     panel.set_ylabel("sent by the head-end, MB")
     panel.set_title(f"{report['small_bytes'] / 1e6:g} MB image, no loss; tools that completed")

@@ -1,0 +1,140 @@
+"""Real namespaces, real transfers, on a small scale. Needs root; .ci/run has it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.peers.measure import transfer
+from bench.peers.namespaces import HEAD, Lab, Process, leftovers, run
+from bench.peers.tools import TOOLS, Http, Transfer
+from carousel.errors import OperatorError
+
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("namespaces")]
+BOOTBENCH = Path(sys.executable).parent / "bootbench"
+
+
+def ping(lab, box):
+    command = ["python3", "-c", PROBE.format(address=lab.address(box), count=400)]
+    listener = Process(lab.box(box), ["python3", "-c", LISTEN], Path("/dev/null"))
+    time.sleep(0.5)
+    run("ip", "netns", "exec", HEAD, *command)
+    listener._popen.wait()
+    return listener._popen.returncode
+
+
+PROBE = (
+    "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+    "for number in range({count}): s.sendto(b'x', ('{address}', 7007))\n"
+)
+LISTEN = (
+    "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 7007))\ns.settimeout(1.0)\n"
+    "heard = 0\n"
+    "try:\n    while True: heard += len(s.recv(9))\n"
+    "except TimeoutError: sys.exit(heard // 2)\n"  # an exit status holds up to 255
+)
+
+
+def test_namespaces_come_and_go_and_each_box_loses_on_its_own():
+    with Lab(2) as lab:
+        assert sorted(leftovers()) == ["bcp-b0", "bcp-b1", "bcp-h", "bcp-sw"]
+        assert ping(lab, 0) == 200
+        before = lab.sent_bytes()
+        lab.set_loss(0.5)
+        assert 60 < ping(lab, 0) < 140
+        lab.set_loss(0.0)
+        assert ping(lab, 1) == 200
+        assert lab.sent_bytes() > before + 300 * 43
+    assert leftovers() == []
+
+
+def test_what_a_crashed_run_left_over_is_cleaned():
+    subprocess.run(["ip", "netns", "add", "bcp-b7"], check=True)
+    with Lab(1):
+        assert "bcp-b7" not in leftovers()
+
+
+def test_two_runs_do_not_get_in_each_others_way():
+    with Lab(1), pytest.raises(OperatorError, match="another `bootbench peers`"), Lab(1):
+        pass
+
+
+@pytest.mark.parametrize("boxes", [0, 65])
+def test_there_is_room_for_so_many(boxes):
+    with pytest.raises(OperatorError, match="from 1 to 64"):
+        Lab(boxes)
+
+
+class Liar(Http):
+    """A tool that ends well with the wrong bytes."""
+
+    name = "liar"
+
+    def receive(self, transfer, box):
+        return ["sh", "-c", f"echo wrong > {transfer.place(box) / 'image'}"]
+
+
+class Quitter(Http):
+    name = "quitter"
+
+    def receive(self, transfer, box):
+        return ["false"]
+
+
+@pytest.mark.parametrize("tool", [Liar(), Quitter()])
+def test_a_tool_that_did_not_deliver_is_not_counted(tool, tmp_path):
+    (tmp_path / "image").write_bytes(bytes(1000))
+    with Lab(1) as lab:
+        outcome = transfer(lab, tool, Transfer(tmp_path / "image", tmp_path / "work", 1, None), 0.0, 5.0)
+    assert outcome.seconds == (None,)
+    assert outcome.complete == 0
+
+
+def test_the_command_measures_and_reports(tmp_path):
+    """bootcast, HTTP and flute-alc, two boxes with loss, late boxes: every table, report.json, pictures."""
+    arguments = ["--large", "2000000", "--small", "1000000", "--runs", "1", "--boxes", "2", "--most-boxes", "2"]
+    tools = ["--only", "HTTP", "--only", "flute-alc"]
+    command = [BOOTBENCH, "peers", "-o", tmp_path, *arguments, *tools]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {row["tool"] for row in report["speed"]} == {"bootcast", "HTTP", "flute-alc"}
+    assert all(row["goodput_bps"] > 1e6 for row in report["speed"])
+    ours = [row for row in report["loss"] if row["tool"] == "bootcast"]
+    assert [row["loss"] for row in ours] == [0.0, 0.01, 0.05, 0.2]
+    assert all(row["complete"] == 2 for row in ours)
+    late = next(row for row in report["late"] if row["tool"] == "bootcast")
+    assert all(seconds is not None for seconds in late["late"].values())
+    sent = {(row["tool"], row["boxes"]): row["wire_bytes"] for row in report["traffic"]}
+    assert sent["HTTP", 2] > 1.8 * sent["HTTP", 1]
+    assert "bootcast" in (tmp_path / "report.md").read_text()
+    assert "report.json" in done.stdout
+    assert not list(tmp_path.glob("work-*"))
+    assert leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--table", "beauty"], "there is no table 'beauty'"),
+        (["--only", "rsync"], "there is no tool 'rsync'"),
+        (["--boxes", "many"], "no list of numbers"),
+    ],
+)
+def test_errors_are_sentences(arguments, sentence):
+    done = subprocess.run([BOOTBENCH, "peers", *arguments], check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_tool_that_is_not_installed_is_reported_absent(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    reasons = {tool.name: tool.missing() for tool in TOOLS}
+    assert reasons["bootcast"] is None
+    assert reasons["UFTP"] == "uftp, uftpd not installed"
+    assert reasons["TFTP"] == "in.tftpd, curl not installed"
