@@ -1,4 +1,6 @@
 import hashlib
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,28 @@ def release_file(tmp_path: Path) -> Callable[[Release, str], Path]:
         return path
 
     return write
+
+
+LACKING = {
+    "tshark": lambda: missing("tshark"),
+    "stub": lambda: missing("cc", "make"),
+    "emulator": lambda: missing("make", "arm-none-eabi-gcc", "qemu-system-arm"),
+    "namespaces": lambda: missing("ip", "nft", "tc", "curl") or ("root" if os.geteuid() else ""),
+}
+"""Markers whose tests need more than Python: what of it is not here. Nothing may be missing in .ci/run."""
+
+
+def missing(*programs: str) -> str:
+    return ", ".join(program for program in programs if shutil.which(program) is None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, and say so, what this machine lacks the programs for."""
+    lacking = {marker: find() for marker, find in LACKING.items()}
+    for item in items:
+        for marker, what in lacking.items():
+            if what and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

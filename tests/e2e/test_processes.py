@@ -247,6 +247,7 @@ def two_hosts():
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize(
     ("group", "source"),
     [("239.255.77.1:5077", None), ("[ff15::4d]:5077", None), ("232.77.0.1:5077", "10.77.0.1")],

@@ -3,6 +3,7 @@
 import ctypes
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from settop.store import SECTOR_BYTES, Store
 from tests.conftest import HARDWARE, KEY, OTHER_KEY
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of, library
 from tests.settop.powercut import CutDisk
+
+pytestmark = pytest.mark.stub
 
 GEOMETRY = Geometry(SECTOR_BYTES, 2)
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()

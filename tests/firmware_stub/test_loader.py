@@ -17,6 +17,8 @@ from tests.conftest import noise
 from tests.firmware_stub.interruptions import Scenario, boot, prepared
 from tests.firmware_stub.stubhost import STUB, Board, Geometry, build, header_of, image_of
 
+pytestmark = pytest.mark.stub
+
 GEOMETRY = Geometry(512, 3)
 BATCHES = 6
 

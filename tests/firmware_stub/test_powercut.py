@@ -8,6 +8,8 @@ import pytest
 from tests.firmware_stub.interruptions import SCENARIOS, Scenario, cut_once, cut_twice
 from tests.firmware_stub.stubhost import STUB
 
+pytestmark = pytest.mark.stub
+
 SEEDS = 24
 PAIR_SEEDS = 3
 

@@ -16,6 +16,8 @@ from settop.board.port import SerialPort
 from tests.firmware_stub.hurtline import HurtLine
 from tests.firmware_stub.stubhost import build, header_of, image_of
 
+pytestmark = pytest.mark.stub
+
 TRANSFERS = 250
 AT_ONCE = 12
 

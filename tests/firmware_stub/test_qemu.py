@@ -18,6 +18,8 @@ from headend.pack import PackRequest, pack
 from tests.conftest import KEY, OTHER_KEY
 from tests.firmware_stub.stubhost import STUB
 
+pytestmark = pytest.mark.emulator
+
 spec = importlib.util.spec_from_file_location("virtboard", STUB / "virtboard.py")
 virtboard = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(virtboard)

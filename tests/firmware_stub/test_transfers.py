@@ -14,6 +14,8 @@ from settop.staterecord import SlotState, StateRecord
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of
 
+pytestmark = pytest.mark.stub
+
 GEOMETRY = Geometry(4096, 10)
 SIZE = 30_000
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.firmware_stub.stubhost import STUB, library
 
+pytestmark = pytest.mark.stub
+
 
 @pytest.fixture(scope="module")
 def generate():

@@ -14,7 +14,7 @@ from bench.peers.namespaces import HEAD, Lab, Process, leftovers, run
 from bench.peers.tools import TOOLS, Http, Transfer
 from carousel.errors import OperatorError
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("namespaces")]
+pytestmark = [pytest.mark.processes, pytest.mark.namespaces, pytest.mark.xdist_group("namespaces")]
 BOOTBENCH = Path(sys.executable).parent / "bootbench"
 
 
