@@ -4,6 +4,7 @@ The board lives in board-out/ and is the same board the next time; remove the fo
 """
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from virtboard import VirtBoard
 
-from carousel.errors import BootcastError
+from carousel.errors import BootcastError, OperatorError
 from carousel.identity import Hardware, Version
 from carousel.release import Release
 from headend.keys import load_private_key, write_key_pair
@@ -28,6 +29,8 @@ HELP = "\n[Enter] console   [r] reset   [q] power off   (meanwhile the port is f
 
 def make_board(folder: Path) -> VirtBoard:
     """Build stub and images; make the board if it is new."""
+    if shutil.which("arm-none-eabi-gcc") is None:
+        raise OperatorError("arm-none-eabi-gcc is not installed; on Debian: apt install gcc-arm-none-eabi")
     subprocess.run(["make", "-s", "-C", HERE, "qemu"], check=True)
     board = VirtBoard(folder / "flash")
     if not board.is_new:

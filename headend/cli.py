@@ -158,7 +158,7 @@ def _print_fields(file: Path, fields: dict[str, Any]) -> None:
         else:
             shown = f"{value:,}" if isinstance(value, int) else str(value)
         table.add_row(name.replace("_", " "), shown)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()
@@ -213,7 +213,9 @@ class _Teller:
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self._live = Live(console=Console(), refresh_per_second=4) if sys.stdout.isatty() and not as_json else None
+        self._live = (
+            Live(console=Console(markup=False), refresh_per_second=4) if sys.stdout.isatty() and not as_json else None
+        )
         if self._live:
             self._live.start()
 
@@ -226,7 +228,7 @@ class _Teller:
                 rate, share = format_rate_bps(fields["rate_bps"]), fields["share"]
                 self._live.update(Text(f"{rate}  cycle {fields['cycle']}  {share:5.1%}  (Ctrl-C stops)"))
         else:
-            console = self._live.console if self._live else Console()
+            console = self._live.console if self._live else Console(markup=False)
             console.print(_in_words(event, fields), highlight=False)
 
     def close(self) -> None:

@@ -225,7 +225,7 @@ def _print_status(store: Path, whole: dict[str, Any]) -> None:
         digest = entry.get("sha256", "")[:16]
         size = f"{entry['image_size']:,}" if "image_size" in entry else ""
         table.add_row(entry["source"], state, entry.get("name", ""), entry.get("version", ""), size, digest)
-    Console().print(table)
+    Console(markup=False).print(table)  # names are anybody's
 
 
 def _options(

@@ -103,7 +103,9 @@ class TerminalReporter:
             self._task = None
         line = in_words(event, fields)
         if line is not None:
-            self._progress.console.print(f"[bold]{self._label}[/] {line}", highlight=False)
+            from rich.text import Text  # noqa: PLC0415 - no markup: names and reasons may hold brackets
+
+            self._progress.console.print(Text.assemble((self._label, "bold"), " ", line))
 
     def _show(self, fields: Fields) -> None:
         if self._task is None:

@@ -128,7 +128,7 @@ def _print_picture(report: dict[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(width=118)
+    console = Console(width=118, markup=False)  # names come off the air
     rate = format_rate_bps(report["rate_bps"]) if report["rate_bps"] else "?"
     console.print(
         f"{report['packets']:,} packets in {report['seconds']:.2f} s, {rate}; TSI {', '.join(report['tsis'])}"

@@ -122,16 +122,17 @@ def print_report(report: dict[str, Any]) -> None:
         cells += [f"{down.get(name, 0):,}" for name in shown]
         cells += [f"{down['delay_mean_s'] * 1e3:.1f} ms", f"{down['late']:,}", f"{up['delivered']}/{up['offered']}"]
         table.add_row(box["to"], *cells)
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     if len(report["boxes"]) > 50:
         console.print(f"... and {len(report['boxes']) - 50} more; -o FILE writes all of them")
     if report["fell_behind"]:
         totals = report["totals"]
         console.print(
-            f"[bold]the relay fell behind[/]: {totals['late']:,} packets left late, {totals['relay_dropped']:,} were "
+            f"the relay fell behind: {totals['late']:,} packets left late, {totals['relay_dropped']:,} were "
             f"lost before it took them, {totals['send_refused']:,} the system did not take. "
-            "Take a lower rate or fewer boxes."
+            "Take a lower rate or fewer boxes.",
+            style="bold",
         )
 
 

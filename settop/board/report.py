@@ -160,7 +160,9 @@ class _Bar:
         """Print a line above the bar."""
         if is_end:
             self.stop()
-        self._progress.console.print(f"[bold]{label}[/] {line}", highlight=False)
+        from rich.text import Text  # noqa: PLC0415 - no markup: what a board says may hold brackets
+
+        self._progress.console.print(Text.assemble((label, "bold"), " ", line))
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -185,5 +187,6 @@ def print_state(state: dict[str, Any]) -> None:
         image = f"{entry['name']} {entry['version']}" if "version" in entry else ""
         size = f"{entry['image_size']:,}" if "image_size" in entry else ""
         table.add_row(entry["source"], words, image, size, "yes" if entry["verifies"] else f"no: {entry['problem']}")
-    Console().print(table)
-    Console().print(f"next boot: {state['next_boot']}", highlight=False)
+    console = Console(markup=False)  # names are anybody's
+    console.print(table)
+    console.print(f"next boot: {state['next_boot']}", highlight=False)

@@ -96,3 +96,14 @@ def test_what_is_no_capture_is_said(tmp_path):
         list(read_carousel(tmp_path / "x"))
     with pytest.raises(OperatorError, match="No such file"):
         list(read_carousel(tmp_path / "nothing"))
+
+
+def test_names_off_the_air_are_no_markup(make_release, capsys):
+    from bench.capture.cli import _print_picture
+
+    release = make_release(100_000, symbol_size=512, name="[/red]")
+    picture = CarouselPicture()
+    for now, batch in carousel(release, 0.2):
+        picture.take(batch, now)
+    _print_picture(picture.report())
+    assert "[/red] 1.4.0" in capsys.readouterr().out

@@ -62,3 +62,10 @@ def test_state_in_plain_data(has_record, capsys):
         Event("state", {"board": announced(record), "places": places})
     )
     assert "next boot: slot-a" in capsys.readouterr().out
+
+
+def test_what_a_board_says_is_no_markup():
+    """Square brackets in a banner (a kernel's time stamps) must not be read as rich's tags."""
+    reporter = BoardReporter("tty", as_json=False, is_terminal=True)
+    reporter.tell(Event("banner", {"text": "[    0.000000] Booting [/Linux] [bold"}))
+    reporter.close()
