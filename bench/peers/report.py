@@ -42,7 +42,9 @@ def _speed_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
         if row["goodput_bps"] is None:
             cells.append([row["tool"], "did not finish", "-", "-", "-"])
             continue
-        cpu = [f"{row[key]:.2f}" for key in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")]
+        cpu = [
+            f"{row[key]:.2f}" if row[key] else "not seen" for key in ("sender_cpu_s_per_gb", "receiver_cpu_s_per_gb")
+        ]
         cells.append([row["tool"], f"{row['goodput_bps'] / 1e9:.2f} Gb/s", _ratio(row["goodput_bps"], ours), *cpu])
     return head, cells
 
@@ -54,7 +56,10 @@ def _loss_table(rows: Rows, boxes: int) -> tuple[list[str], list[list[str]]]:
     for tool in dict.fromkeys(row["tool"] for row in rows):
         line = [tool]
         for share in shares:
-            row = next(r for r in rows if (r["tool"], r["boxes"], r["loss"]) == (tool, boxes, share))
+            row = next((r for r in rows if (r["tool"], r["boxes"], r["loss"]) == (tool, boxes, share)), None)
+            if row is None:  # a run that was ended early
+                line.append("")
+                continue
             if row["seconds"] is None:
                 line.append(f"{row['complete']} of {boxes} complete")
                 continue
@@ -79,7 +84,10 @@ def _traffic_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
     for tool in dict.fromkeys(row["tool"] for row in rows):
         line = [tool]
         for count in counts:
-            row = next(r for r in rows if (r["tool"], r["boxes"]) == (tool, count))
+            row = next((r for r in rows if (r["tool"], r["boxes"]) == (tool, count)), None)
+            if row is None:
+                line.append("")
+                continue
             missing = "" if row["complete"] == count else f" ({row['complete']} complete)"
             line.append(f"{row['wire_bytes'] / 1e6:.1f} MB{missing}")
         cells.append(line)
