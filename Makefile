@@ -17,7 +17,7 @@ board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/board.py
 
 test: $(SETUP)  ## the whole suite
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name

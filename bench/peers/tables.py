@@ -35,8 +35,10 @@ class Setup:
         return Transfer(folder / "image", folder / "work", boxes, rate_bps)
 
 
-def _limit_s(what: Transfer, loss_share: float) -> float:
-    ideal_s = what.image.stat().st_size * 8 / (what.rate_bps or RATE_BPS) / (1 - loss_share)
+def _limit_s(tool: Tool, what: Transfer, loss_share: float) -> float:
+    """Return how long a transfer may take: a unicast server has to send as many copies as there are boxes."""
+    copies = what.boxes if tool.is_server else 1
+    ideal_s = copies * what.image.stat().st_size * 8 / (what.rate_bps or RATE_BPS) / (1 - loss_share)
     return LEAST_PATIENCE_S + PATIENCE * ideal_s
 
 
@@ -44,7 +46,7 @@ def _several(setup: Setup, lab: Lab, tool: Tool, what: Transfer, loss_share: flo
     """Measure some times; a tool that did not finish is not asked again."""
     outcomes: list[Outcome] = []
     for run in range(setup.runs):
-        outcomes.append(transfer(lab, tool, what, loss_share, _limit_s(what, loss_share)))
+        outcomes.append(transfer(lab, tool, what, loss_share, _limit_s(tool, what, loss_share)))
         setup.tell(f"{label}, {tool.name}, run {run + 1}: {_in_words(outcomes[-1])}")
         if outcomes[-1].slowest_s is None:
             break
@@ -105,10 +107,10 @@ def late(setup: Setup) -> Iterator[dict[str, Any]]:
     with Lab(1 + len(LATE_AT)) as lab:
         for tool in setup.tools:
             what = setup.transfer(setup.small, 1, RATE_BPS)
-            clean_s = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0)).slowest_s
+            clean_s = transfer(lab, tool, what, 0.0, _limit_s(tool, what, 0.0)).slowest_s
             clean_s = clean_s or what.image.stat().st_size * 8 / RATE_BPS
             starts_s = tuple(share * clean_s for share in LATE_AT)
-            outcome = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0), starts_s)
+            outcome = transfer(lab, tool, what, 0.0, _limit_s(tool, what, 0.0), starts_s)
             setup.tell(f"late boxes, {tool.name}: {sum(each is not None for each in outcome.late_seconds)} of 3")
             yield {
                 "tool": tool.name,
@@ -123,7 +125,7 @@ def traffic(setup: Setup, box_counts: tuple[int, ...]) -> Iterator[dict[str, Any
         with Lab(boxes) as lab:
             for tool in setup.tools:
                 what = setup.transfer(setup.small, boxes, RATE_BPS)
-                outcome = transfer(lab, tool, what, 0.0, _limit_s(what, 0.0) + 0.3 * boxes)
+                outcome = transfer(lab, tool, what, 0.0, _limit_s(tool, what, 0.0))
                 setup.tell(
                     f"{boxes} box(es), {tool.name}: {outcome.wire_bytes / 1e6:.1f} MB sent, {_in_words(outcome)}"
                 )
