@@ -13,7 +13,7 @@ import typer
 
 from bench.peers import report as reporting
 from bench.peers import tables
-from bench.peers.namespaces import Lab
+from bench.peers.namespaces import Lab, rootless
 from bench.peers.tools import BIN, HARDWARE, TOOLS, Tool
 from carousel.errors import OperatorError
 
@@ -42,7 +42,7 @@ def peers(
     table: Annotated[list[str] | None, typer.Option(help=f"Only this table: {', '.join(TABLES)}.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the tables at the end.")] = False,
 ) -> None:
-    """Measure bootcast, UFTP, udpcast, flute-alc, TFTP and HTTP on one link in one run. Needs root, for namespaces."""
+    """Measure bootcast, UFTP, udpcast, flute-alc, TFTP and HTTP on one link in one run, in namespaces."""
     chosen = tuple(table or TABLES)
     for name in chosen:
         if name not in TABLES:
@@ -50,6 +50,7 @@ def peers(
     counts = _counts(boxes)
     doubling = tuple(count for count in (1, 2, 4, 8, 16, 32, 64) if count <= most_boxes)
     found, absent = _find_tools(only)
+    _gain_rights()
     with Lab(1):
         pass  # say at once what is lacking
     folders = _prepare(output / "work-large", large), _prepare(output / "work-small", small)
@@ -71,6 +72,13 @@ def peers(
     pictures = reporting.plot(report, output)
     reporting.show(report)
     print(f"{output}: report.json, report.md" + "".join(f", {path.name}" for path in pictures))
+
+
+def _gain_rights() -> None:
+    """Without root, start again in a user namespace, if there may be one."""
+    again = rootless(sys.argv) if os.geteuid() else None
+    if again is not None:
+        os.execvp(again[0], again)
 
 
 def _measure(

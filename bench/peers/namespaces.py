@@ -19,7 +19,7 @@ from types import TracebackType
 
 from carousel.errors import OperatorError
 
-__all__ = ["Lab", "Process", "leftovers"]
+__all__ = ["Lab", "Process", "leftovers", "rootless"]
 
 PREFIX = "bcp-"
 HEAD, SWITCH = f"{PREFIX}h", f"{PREFIX}sw"
@@ -37,6 +37,17 @@ def run(*command: object) -> str:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise OperatorError(f"`{' '.join(map(str, command))}` failed: {said[-1] if said else done.returncode}")
     return done.stdout
+
+
+def rootless(command: list[str]) -> list[str] | None:
+    """Return the command as it runs without root: in a user namespace of its own, with all rights over what it makes.
+
+    None where the kernel or its policy does not allow that.
+    """
+    enter = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*enter, "true"], check=False, capture_output=True).returncode:
+        return None
+    return [*enter, "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh", *command]
 
 
 def leftovers() -> list[str]:
@@ -102,7 +113,7 @@ class Lab:
             raise OperatorError(f"from 1 to {MAX_BOXES} boxes fit into this lab, not {boxes}")
         self.boxes = boxes
         if os.geteuid() != 0:
-            raise OperatorError("peers run in network namespaces, which need root: run this with sudo")
+            raise OperatorError("no root, and no user namespaces here for network namespaces without it: use sudo")
         for tool, package in (("ip", "iproute2"), ("nft", "nftables"), ("tc", "iproute2")):
             if shutil.which(tool) is None:
                 raise OperatorError(f"{tool} is missing: `make bench-setup` installs it (Debian: {package})")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.peers.measure import transfer
-from bench.peers.namespaces import HEAD, Lab, Process, leftovers, run
+from bench.peers.namespaces import HEAD, Lab, Process, leftovers, rootless, run
 from bench.peers.tools import TOOLS, Http, Transfer
 from carousel.errors import OperatorError
 
@@ -125,6 +125,36 @@ def test_the_command_measures_and_reports(tmp_path):
     assert "report.json" in done.stdout
     assert not list(tmp_path.glob("work-*"))
     assert leftovers() == []
+
+
+def test_without_root_it_runs_in_a_user_namespace(tmp_path):
+    """The same command, with rights over nothing but what it makes itself; nftables drops there, too."""
+    arguments = ["--small", "1000000", "--runs", "1", "--boxes", "1", "--only", "HTTP", "--table", "loss", "--quiet"]
+    command = rootless([str(BOOTBENCH), "peers", "-o", str(tmp_path), *arguments])
+    assert command is not None, "this kernel allows no user namespaces"
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "report.json").read_text())["loss"]
+    assert all(row["complete"] == 1 for row in rows if row["tool"] == "bootcast")
+    assert leftovers() == []
+
+
+def test_the_command_enters_it_by_itself(monkeypatch):
+    from bench.peers import cli
+
+    started = []
+    monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(cli.os, "execvp", lambda program, arguments: started.append(arguments))
+    monkeypatch.setattr(sys, "argv", ["/x/bootbench", "peers"])
+    cli._gain_rights()
+    assert started[0][-2:] == ["/x/bootbench", "peers"]
+    assert started[0][0] == "unshare"
+
+
+def test_neither_root_nor_user_namespaces_is_a_sentence(monkeypatch):
+    monkeypatch.setattr("bench.peers.namespaces.os.geteuid", lambda: 1000)
+    with pytest.raises(OperatorError, match="use sudo"):
+        Lab(1)
 
 
 @pytest.mark.parametrize(
