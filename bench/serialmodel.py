@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bench.stubmodel import Board
 from settop.board.flasher import Event, Flasher, Job
+from settop.board.frames import INITIAL_BAUD
 
 __all__ = ["Faults", "VirtualLine", "Wire"]
 
-INITIAL_BAUD = 115200
 CHUNK_BYTES = 64
 MIN_STEP_S = 0.0002
 TICK_S = 0.05

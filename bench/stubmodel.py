@@ -13,13 +13,13 @@ from typing import Any
 from carousel.errors import OperatorError
 from carousel.header import ReleaseHeader
 from carousel.identity import Hardware
+from settop.board.frames import Place
 from settop.staterecord import RECORD_BYTES
 
-__all__ = ["FREE_SLOT", "POWER_WENT", "STUB", "Board", "Cut", "Decision", "Geometry", "build", "library"]
+__all__ = ["POWER_WENT", "STUB", "Board", "Cut", "Decision", "Geometry", "build", "library"]
 
 STUB = Path(__file__).parents[1] / "firmware_stub"
 POWER_WENT = -1
-FREE_SLOT = 0xFF
 OUTPUT_BYTES = 1 << 16
 
 
@@ -176,7 +176,7 @@ class Board:
             return POWER_WENT
         return decision if outcome else None
 
-    def install(self, header: ReleaseHeader, image: bytes, place: int = FREE_SLOT) -> int:
+    def install(self, header: ReleaseHeader, image: bytes, place: int = Place.FREE_SLOT) -> int:
         """Install in one go; 0 if it is on trial then, else a refusal or `POWER_WENT`."""
         return int(self.stub.host_install(self._host, place, header.raw, image))
 

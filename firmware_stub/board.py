@@ -18,6 +18,7 @@ from carousel.release import Release
 from headend.keys import load_private_key, write_key_pair
 from headend.pack import PackRequest, pack
 from settop.board.cli import run_console
+from settop.board.frames import INITIAL_BAUD
 from settop.board.port import SerialPort
 from settop.factory import image_of_release
 
@@ -52,7 +53,7 @@ def attend(board: VirtBoard, url: str) -> None:
     is_halted = True
     while True:
         print(f"--- {url}: Ctrl-] leaves the console")
-        with SerialPort.open(url, 115200) as line:
+        with SerialPort.open(url, INITIAL_BAUD) as line:
             if is_halted:
                 board.go()
                 is_halted = False

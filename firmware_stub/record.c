@@ -97,22 +97,19 @@ void record_load(const struct stub *stub, struct state_record *record)
     }
 }
 
-/* Where a record can go behind the one at `newest`: all from there to the sector's end must be erased. */
-static bool find_place_behind(const struct stub *stub, uint32_t newest, uint32_t *place)
+/* Where a record can go behind the one at `newest`, if it can: all from there to the sector's end must be erased. */
+static void find_place_behind(const struct stub *stub, uint32_t newest, uint32_t *place)
 {
     uint32_t sector_bytes = stub->flash->sector_bytes;
     uint32_t records = stub->board->map.records.offset;
     uint32_t end = newest - newest % sector_bytes + sector_bytes;
-    bool found = false;
 
     for (uint32_t at = end - STATE_RECORD_BYTES; at > newest; at -= STATE_RECORD_BYTES) {
         if (!flash_is_blank(stub->flash, records + at, STATE_RECORD_BYTES)) {
             break;
         }
         *place = at;
-        found = true;
     }
-    return found;
 }
 
 bool record_append(const struct stub *stub, struct state_record *record)

@@ -9,9 +9,8 @@
 #define STUB_H
 
 #include "flash.h"
+#include "version.h"
 #include "wire.h"
-
-enum { STUB_VERSION = 1, INITIAL_BAUD = 115200 };
 
 struct hardware {
     uint32_t oui;

@@ -15,6 +15,7 @@
 #define HEADER_CRC_OFFSET 188u
 #define DIGEST_PREFIX_BYTES 8u
 #define PROTOCOL 1u
+#define INITIAL_BAUD 115200u
 #define BLOCK_BYTES 1024u
 #define MAX_SUMS 240u
 #define MAX_FRAME_BYTES 1035u
@@ -84,7 +85,6 @@ enum refusal {
     REFUSAL_FLASH_FAULT = 11,
     REFUSAL_DIGEST_MISMATCH = 12,
     REFUSAL_BAUD_RATE = 13,
-    REFUSAL_NO_STUB = 14,
 };
 
 /* Which slot to install into: the first of these states, the active slot left out. */

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scapy.packet import Packet, Raw
 
-from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ
+from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ, fixed_bytes
 from carousel.alc import FDT_TOI, PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, FecId, crc_of_packet
 from carousel.batch import Batch
 from carousel.errors import FormatError
@@ -209,12 +209,12 @@ class CarouselPicture:
 
 def _crc_offset(packet: Packet) -> int:
     """Return where the CRC stands: behind the fixed header and what comes before it."""
-    at = 4 + 4 * (packet.C + 1) + 4 * packet.S + 4 * packet.O + 4 * packet.H
+    at = fixed_bytes(packet)
     for extension in packet.extensions:
         if isinstance(extension, ExtCrc):
             break
         at += len(bytes(extension))
-    return int(at + 4)
+    return at + 4
 
 
 def _release(base: int, header: ReleaseHeader) -> dict[str, Any]:

@@ -23,7 +23,17 @@ from scapy.packet import Packet, Raw, bind_layers, split_layers
 from carousel.alc import Extension, FecId
 from carousel.errors import OperatorError
 
-__all__ = ["LCT", "ExtCrc", "ExtFdt", "ExtFtiNoCode", "ExtFtiRaptorQ", "PayloadNoCode", "PayloadRaptorQ", "bind_port"]
+__all__ = [
+    "LCT",
+    "ExtCrc",
+    "ExtFdt",
+    "ExtFtiNoCode",
+    "ExtFtiRaptorQ",
+    "PayloadNoCode",
+    "PayloadRaptorQ",
+    "bind_port",
+    "fixed_bytes",
+]
 
 
 class _NumberField(Field[int, int]):
@@ -136,7 +146,7 @@ def _next_extension(pkt: Packet, _found: Any, _last: Any, remain: bytes) -> type
     return ExtVariable
 
 
-def _fixed_bytes(pkt: Packet) -> int:
+def fixed_bytes(pkt: Packet) -> int:
     """Return the header's bytes in front of its extensions."""
     return int(4 + 4 * (pkt.C + 1) + 4 * pkt.S + 4 * pkt.O + 4 * pkt.H)
 
@@ -164,7 +174,7 @@ class LCT(Packet):
             "extensions",
             [],
             next_cls_cb=_next_extension,
-            length_from=lambda pkt: max(0, 4 * pkt.header_words - _fixed_bytes(pkt)),
+            length_from=lambda pkt: max(0, 4 * pkt.header_words - fixed_bytes(pkt)),
         ),
     ]
 

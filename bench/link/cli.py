@@ -84,12 +84,11 @@ def _run(relay: Relay, seconds: float, as_json: bool, output: Path | None) -> No
         signal.signal(ending, lambda *_: stopped.append(True))
     print(json.dumps({"event": "start", "seed": relay.seed}) if as_json else f"seed {relay.seed}", flush=True)
     last: dict[str, float] = {"bytes": 0, "at": 0.0}
-    state = {"now": 0.0}
 
     def tell(now_s: float) -> None:
         totals = relay.totals()
         rate_bps = (totals["delivered_bytes"] - last["bytes"]) * 8 / max(1e-9, now_s - last["at"])
-        last["bytes"], last["at"], state["now"] = totals["delivered_bytes"], now_s, now_s
+        last["bytes"], last["at"] = totals["delivered_bytes"], now_s
         if as_json:
             print(
                 json.dumps({"event": "totals", "seconds": round(now_s, 3), "rate_bps": round(rate_bps), **totals}),
@@ -100,7 +99,7 @@ def _run(relay: Relay, seconds: float, as_json: bool, output: Path | None) -> No
             line = f"\r{now_s:6.0f} s  {format_rate_bps(rate_bps):>10}  lost {lost:.2%}  late {totals['late']:,} "
             print(line, end="", file=sys.stderr, flush=True)
 
-    relay.run(lambda: not stopped and (not seconds or state["now"] < seconds), min(1.0, seconds or 1.0), tell)
+    relay.run(lambda: not stopped and (not seconds or last["at"] < seconds), min(1.0, seconds or 1.0), tell)
     report = relay.report()
     if output is not None:
         output.write_text(json.dumps(report, indent=1) + "\n")

@@ -42,7 +42,7 @@ class _Class:
         self.calendar = Calendar(slot_s)
         self.sockets = [BoxSocket(target) for target in kind.targets]
         self.ups = [Chain(kind.up, 1, (*seed, 1, index)) for index in range(len(kind.targets))]
-        self.up_calendars = [Calendar(SLOT_S) for _ in kind.targets]
+        self.up_calendar = Calendar(SLOT_S)
         self.late = np.zeros(len(kind.targets), dtype=np.int64)
 
     def release(self, now_s: float, slot_s: float, headend: HeadEndSocket | None) -> None:
@@ -50,20 +50,17 @@ class _Class:
             if now_s - departure.due_s > slot_s + LATE_S:
                 self.late[departure.link] += len(departure.rows)
             self.sockets[departure.link].send(departure.rows)
-        for calendar in self.up_calendars:
-            if calendar.next_s() is None:
-                continue
-            for departure in calendar.departures(now_s):
-                if headend is not None:
-                    headend.send(departure.rows)
+        for departure in self.up_calendar.departures(now_s):
+            if headend is not None:
+                headend.send(departure.rows)
 
     def next_s(self) -> float | None:
-        moments = [each.next_s() for each in (self.calendar, *self.up_calendars)]
+        moments = [each.next_s() for each in (self.calendar, self.up_calendar)]
         return min((moment for moment in moments if moment is not None), default=None)
 
 
 class Relay:
-    """One carousel, many links. `clock` and `wait` are the machine's unless a test says otherwise."""
+    """One carousel, many links."""
 
     def __init__(
         self, source: Endpoint, interface: str, topology: Topology, seed: int, headend: Target | None = None
@@ -84,7 +81,6 @@ class Relay:
             for link, socket in enumerate(each.sockets):
                 self._selector.register(socket, selectors.EVENT_READ, (each, link))
         self._began_s = time.monotonic()
-        self.up_without_headend = 0
 
     def run(self, keep_on: Callable[[], bool], every_s: float, tell: Callable[[float], None]) -> None:
         """Relay while `keep_on` says so; `tell` is called with the time now and then."""
@@ -137,11 +133,9 @@ class Relay:
     def _take_answer(self, kind: _Class, link: int) -> None:
         for answer in kind.sockets[link].answers():
             now_s = self._now_s()
-            if self._headend is None:
-                self.up_without_headend += 1
             traffic = Traffic.arriving(np.array([now_s]), np.array([len(answer)]), 1)
             kind.ups[link].carry(traffic)
-            kind.up_calendars[link].add(np.frombuffer(answer, dtype=np.uint8)[None], traffic)
+            kind.up_calendar.add(np.frombuffer(answer, dtype=np.uint8)[None], traffic)
 
     # --- report ------------------------------------------------------------------------------------------
 

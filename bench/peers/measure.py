@@ -160,8 +160,5 @@ def _cpu_s(process: Process | None) -> float:
 
 
 def _digest(path: Path) -> bytes:
-    sha256 = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            sha256.update(chunk)
-    return sha256.digest()
+        return hashlib.file_digest(file, "sha256").digest()

@@ -68,21 +68,36 @@ def _absent(*programs: str) -> str | None:
     return f"{', '.join(lacking)} not installed" if lacking else None
 
 
-class Bootcast:
+class _Peer:
+    """What most tools share: boxes that wait, a folder for each, an image called `image` in it."""
+
+    is_server = False
+    ready_mark = ""
+    paces_itself = True
+    receiver_stays = False
+
+    def prepare(self, transfer: Transfer) -> None:
+        """Make each box's folder."""
+        for box in range(transfer.boxes):
+            transfer.place(box).mkdir(parents=True)
+
+    def received(self, transfer: Transfer, box: int) -> Path:
+        """What the receiver writes."""
+        return transfer.place(box) / "image"
+
+
+class Bootcast(_Peer):
     """Ours. The release is packed and the boxes' stores are made once, off the clock, as in a lab."""
 
     name = "bootcast"
-    is_server = False
     ready_mark = '"listening"'
-    paces_itself = True
-    receiver_stays = False
 
     def missing(self) -> str | None:
         """It is here."""
         return None
 
     def prepare(self, transfer: Transfer) -> None:
-        """Give each box a store with a factory image; the templates are made by `make_templates`."""
+        """Give each box a store with a factory image, a copy of the one beside the image."""
         for box in range(transfer.boxes):
             shutil.copytree(transfer.image.parent / "store", transfer.place(box) / "store")
 
@@ -104,13 +119,10 @@ class Bootcast:
         return transfer.place(box) / "store" / "slot-a.image"
 
 
-class Uftp:
+class Uftp(_Peer):
     """UFTP: announce, passes over the file, NAKs."""
 
     name = "UFTP"
-    is_server = False
-    ready_mark = ""
-    paces_itself = True
     receiver_stays = True
 
     def missing(self) -> str | None:
@@ -140,25 +152,15 @@ class Uftp:
         return transfer.place(box) / "done" / transfer.image.name
 
 
-class Udpcast:
+class Udpcast(_Peer):
     """udpcast, full duplex: slices, each acknowledged by all."""
 
     name = "udpcast"
-    is_server = False
-    ready_mark = ""
-    paces_itself = True
-    receiver_stays = False
     sender_options: tuple[str, ...] = ("--full-duplex",)
-    receiver_options: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
         """Look for both ends."""
         return _absent("udp-sender", "udp-receiver")
-
-    def prepare(self, transfer: Transfer) -> None:
-        """Folders."""
-        for box in range(transfer.boxes):
-            transfer.place(box).mkdir(parents=True)
 
     def _rate(self, transfer: Transfer) -> list[str]:
         return ["--max-bitrate", f"{round(transfer.rate_bps / 1e3)}k"] if transfer.rate_bps else []
@@ -175,11 +177,7 @@ class Udpcast:
     def receive(self, transfer: Transfer, box: int) -> list[str]:
         """Call, receive, end."""
         output = str(transfer.place(box) / "image")
-        return ["udp-receiver", "--file", output, "--interface", INTERFACE, "--nokbd", *self.receiver_options]
-
-    def received(self, transfer: Transfer, box: int) -> Path:
-        """What the receiver writes."""
-        return transfer.place(box) / "image"
+        return ["udp-receiver", "--file", output, "--interface", INTERFACE, "--nokbd"]
 
 
 class UdpcastAsync(Udpcast):
@@ -187,7 +185,6 @@ class UdpcastAsync(Udpcast):
 
     name = "udpcast --async --fec"
     sender_options = ("--async", "--fec", "8x16/128")
-    receiver_options = ()
 
     def _rate(self, transfer: Transfer) -> list[str]:
         return ["--max-bitrate", f"{round((transfer.rate_bps or UNLIMITED_MULTICAST_BPS) / 1e3)}k"]
@@ -197,23 +194,15 @@ class UdpcastAsync(Udpcast):
         return ["--autostart", "5", "--rexmit-hello-interval", "100"]
 
 
-class FluteAlc:
+class FluteAlc(_Peer):
     """flute-alc (PyPI) with a harness of ours: Reed-Solomon, a quarter of repair, sent round and round."""
 
     name = "flute-alc"
-    is_server = False
     ready_mark = "listening"
-    paces_itself = True
-    receiver_stays = False
 
     def missing(self) -> str | None:
         """Look for the module."""
         return None if importlib.util.find_spec("flute") else "flute-alc is not installed (PyPI)"
-
-    def prepare(self, transfer: Transfer) -> None:
-        """Folders."""
-        for box in range(transfer.boxes):
-            transfer.place(box).mkdir(parents=True)
 
     def send(self, transfer: Transfer) -> list[str]:
         """Render once, send for ever."""
@@ -231,23 +220,16 @@ class FluteAlc:
         return transfer.place(box) / transfer.image.name
 
 
-class Tftp:
+class Tftp(_Peer):
     """TFTP, unicast: tftpd-hpa and curl, blocks of 1428 bytes, one at a time."""
 
     name = "TFTP"
     is_server = True
-    ready_mark = ""
     paces_itself = False
-    receiver_stays = False
 
     def missing(self) -> str | None:
         """Look for both ends."""
         return _absent("in.tftpd", "curl")
-
-    def prepare(self, transfer: Transfer) -> None:
-        """Folders."""
-        for box in range(transfer.boxes):
-            transfer.place(box).mkdir(parents=True)
 
     def send(self, transfer: Transfer) -> list[str]:
         """Serve one folder."""
@@ -257,10 +239,6 @@ class Tftp:
         """Fetch."""
         url = f"tftp://{HEAD_ADDRESS}/{transfer.image.name}"
         return ["curl", "-sS", "--tftp-blksize", "1428", "-o", str(transfer.place(box) / "image"), url]
-
-    def received(self, transfer: Transfer, box: int) -> Path:
-        """What curl writes."""
-        return transfer.place(box) / "image"
 
 
 class Http(Tftp):

@@ -1,4 +1,5 @@
 /* Power-on: the CPU starts at address 0 in SVC mode, ARM state, interrupts masked. */
+#include "../version.h"
 #include "board.h"
 
     .syntax unified
@@ -16,7 +17,7 @@ _start:
     /* struct stub_head, at STUB_HEAD_OFFSET */
     .ascii  "BCSB"
     .word   __stub_bytes
-    .word   1
+    .word   STUB_VERSION
     .word   BOARD_HARDWARE_OUI
     .short  BOARD_HARDWARE_MODEL
     .short  BOARD_HARDWARE_VERSION

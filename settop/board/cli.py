@@ -18,7 +18,7 @@ from carousel.trust import parse_public_key
 from settop.board.console import FrameFilter, KeyboardReader
 from settop.board.errors import FlashError
 from settop.board.flasher import Flasher, Image, Job
-from settop.board.frames import Place
+from settop.board.frames import INITIAL_BAUD, Place
 from settop.board.port import Port, SerialPort, list_ports
 from settop.board.report import BoardReporter
 from settop.board.stubfile import parse_stub
@@ -26,7 +26,6 @@ from settop.factory import image_of_release, open_release
 
 __all__ = ["add_to", "drive"]
 
-INITIAL_BAUD = 115200
 LONGEST_READ_S = 0.25
 PLACES = {"a": Place.SLOT_A, "b": Place.SLOT_B, "eeprom": Place.EEPROM}
 LEAVE_CONSOLE = 0x1D  # Ctrl-]

@@ -38,5 +38,4 @@ def in_words(refusal: Refusal) -> str:
         Refusal.FLASH_FAULT: "its flash reports a fault or does not read back: the chip may be worn or protected",
         Refusal.DIGEST_MISMATCH: "what it reads back is not what was sent: the flash may be worn",
         Refusal.BAUD_RATE: "it can't talk at this rate",
-        Refusal.NO_STUB: "this is no stub for it",
     }[refusal]

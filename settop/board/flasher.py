@@ -20,7 +20,7 @@ from carousel.identity import Hardware
 from settop.board.errors import FlashError
 from settop.board.frames import PROTOCOL, Frame, Message, Place, Refusal
 from settop.board.line import BoardReset, Line, Refused, Silence, Steps
-from settop.board.transfer import Span, send_body, spans_to_send
+from settop.board.transfer import Span, hash_s, send_body, spans_to_send
 
 __all__ = ["Event", "Flasher", "Image", "Job", "StubImage", "hardware_of"]
 
@@ -255,7 +255,7 @@ class Flasher:
     def _inspect(self) -> Steps:
         found = {}
         for place in (Place.SLOT_A, Place.SLOT_B, Place.EEPROM):
-            work_s = self._hash_s(self._board.image_capacity[place])
+            work_s = hash_s(self._board, self._board.image_capacity[place])
             says, _ = yield from self.line.ask(Message.INSPECT, Message.INSPECTED, work_s, tries=3, place=place)
             found[place] = (says.failure, bytes(says.header))
         self._tell("state", board=self._board, places=found)
@@ -298,12 +298,7 @@ class Flasher:
 
     def _begin_s(self, size_bytes: int) -> float:
         erase_ms: int = self._board.erase_ms
-        return 3 * erase_ms / 1e3 + self._hash_s(size_bytes)
-
-    def _hash_s(self, size_bytes: int) -> float:
-        """Return how long the board may take to read and hash so much, twice over."""
-        hash_kib_per_s: int = max(1, self._board.hash_kib_per_s)
-        return 2 * size_bytes / 1024 / hash_kib_per_s
+        return 3 * erase_ms / 1e3 + hash_s(self._board, size_bytes)
 
     def _send_and_finish(self, content: bytes) -> Generator[float, Frame | None, dict[str, Any] | None]:
         """Send, have it read back; return what to tell, or None if it is to be done once more in full."""

@@ -17,6 +17,7 @@ from settop.staterecord import RECORD_BYTES
 
 __all__ = [
     "BLOCK_BYTES",
+    "INITIAL_BAUD",
     "MAX_FRAME_BYTES",
     "MAX_SUMS",
     "PAYLOADS",
@@ -33,6 +34,8 @@ __all__ = [
 PROTOCOL = 1
 BLOCK_BYTES = 1024
 """The most image bytes in a DATA frame."""
+INITIAL_BAUD = 115200
+"""The rate at which a loader starts, and to which it goes back."""
 MAX_SUMS = 240
 """The most CRCs in one answer to SUMS."""
 
@@ -89,7 +92,6 @@ class Refusal(IntEnum):
     FLASH_FAULT = 11
     DIGEST_MISMATCH = 12
     BAUD_RATE = 13
-    NO_STUB = 14
 
 
 FrameHead = Struct("type" / Int8ul, "seq" / Int16ul)

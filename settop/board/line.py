@@ -1,7 +1,7 @@
 """Talk to a loader, sans I/O: frames in and out of a byte stream, requests that are asked again, text set aside.
 
 The flasher's steps are generators: they yield the moment until which they wait, and get the next frame, or None when
-that moment has come. `Line.advance` runs them; time and bytes are its arguments.
+that moment has come. `Flasher.advance` runs them; time and bytes are its arguments.
 """
 
 from collections import deque
@@ -101,16 +101,15 @@ class Line:
         """Return how long bytes take on the wire: ten bits each."""
         return size_bytes * 10 / self.baud
 
-    def check_session(self, frame: Frame) -> Container | None:
-        """Return an announcement's fields; `BoardReset` if it is of another session than before."""
+    def check_session(self, frame: Frame) -> None:
+        """Raise `BoardReset` on an announcement of another session than before."""
         parsed = parse_payload(frame)
         if frame.type is not Message.ANNOUNCE or parsed is None:
-            return None
+            return
         session = parsed[0].session
         if self.session is not None and session != self.session:
             self.session = session
             raise BoardReset
-        return parsed[0]
 
     def ask(
         self, message: Message, answer: Message, extra_s: float = 0.0, tries: int = TRIES, **fields: Any

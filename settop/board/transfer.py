@@ -15,7 +15,7 @@ from carousel.crc import crc32
 from settop.board.frames import MAX_SUMS, Frame, Message, parse_payload
 from settop.board.line import TRIES, Line, Refused, Silence
 
-__all__ = ["Span", "send_body", "spans_to_send"]
+__all__ = ["Span", "hash_s", "send_body", "spans_to_send"]
 
 MIN_SPAN_BYTES = 4096
 FINE_SPANS = 128
@@ -33,9 +33,10 @@ class Span:
     is_held: bool
 
 
-def _hash_s(line: Line, board: Container, size_bytes: int) -> float:
+def hash_s(board: Container, size_bytes: int) -> float:
+    """Return how long a board may take to read and hash so much, twice over."""
     hash_kib_per_s: int = max(1, board.hash_kib_per_s)
-    return 2 * size_bytes / 1024 / hash_kib_per_s + line.wire_s(4 * MAX_SUMS)
+    return 2 * size_bytes / 1024 / hash_kib_per_s
 
 
 def _equal_spans(
@@ -45,7 +46,7 @@ def _equal_spans(
     equal: list[bool] = []
     for first in range(begin, end, span_bytes * MAX_SUMS):
         count = min(MAX_SUMS, -(-(end - first) // span_bytes))
-        work_s = _hash_s(line, board, count * span_bytes)
+        work_s = hash_s(board, count * span_bytes) + line.wire_s(4 * MAX_SUMS)
         _, sums = yield from line.ask(
             Message.SUMS, Message.SUMS_ARE, work_s, offset=first, span_bytes=span_bytes, count=count
         )
