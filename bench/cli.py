@@ -5,6 +5,8 @@ import sys
 import typer
 
 from bench.capture.cli import capture, replay, sniff
+from bench.fleet.cli import fleet
+from bench.fleet.plan import plan
 from bench.link.cli import link
 from bench.peers.cli import peers
 from carousel.errors import BootcastError, explain_os_error
@@ -17,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (link, sniff, capture, replay, peers):
+for command in (link, sniff, capture, replay, peers, fleet, plan):
     app.command()(command)
 
 

@@ -4,10 +4,25 @@ import re
 
 from carousel.errors import OperatorError
 
-__all__ = ["format_rate_bps", "format_size_bytes", "parse_probability", "parse_rate_bps"]
+__all__ = [
+    "format_count",
+    "format_duration_s",
+    "format_rate_bps",
+    "format_size_bytes",
+    "parse_count",
+    "parse_duration_s",
+    "parse_probability",
+    "parse_rate_bps",
+    "parse_size_bytes",
+]
 
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|Ki|Mi|Gi)")
+_BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
@@ -27,6 +42,52 @@ def parse_probability(text: str) -> float:
     if not 0 <= share < 1:
         raise OperatorError(f"{text!r} is not a share such as 5% or 0.05 (at least 0, below 1)")
     return share
+
+
+def parse_count(text: str) -> int:
+    """Read a whole number such as `1000`, `12k` or `220M`, at least 1."""
+    match = _COUNT.fullmatch(text)
+    count = float(match[1]) * _SCALE[match[2]] if match else 0.0
+    if not 1 <= count <= 1e12 or count != int(count):
+        raise OperatorError(f"{text!r} is not a whole number such as 1000, 12k or 220M")
+    return int(count)
+
+
+def parse_size_bytes(text: str) -> int:
+    """Read a size such as `64M` (decimal) or `64Mi` (binary), in bytes."""
+    match = _SIZE.fullmatch(text.removesuffix("B"))
+    size = float(match[1]) * (_SCALE | _BINARY)[match[2]] if match else 0.0
+    if not 1 <= size <= 1e13:
+        raise OperatorError(f"{text!r} is not a size in bytes such as 500k, 64M or 64Mi")
+    return int(size)
+
+
+def parse_duration_s(text: str) -> float:
+    """Read a time such as `250ms`, `1.5s`, `10m` or `2d`, in seconds."""
+    match = _DURATION.fullmatch(text)
+    duration_s = float(match[1]) * _SECONDS[match[2]] if match else -1.0
+    if not 0 <= duration_s <= 1e8:
+        raise OperatorError(f"{text!r} is not a time such as 250ms, 1.5s, 10m or 2d")
+    return duration_s
+
+
+def format_count(count: float) -> str:
+    """Write a number of things: `220M`, `12.5k`, `37`."""
+    for prefix, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.4g}{prefix}"
+    return f"{count:.4g}"
+
+
+def format_duration_s(duration_s: float) -> str:
+    """Write a time: `3.2 ms`, `12.5 s`, `3 min 20 s`, `2.1 d`."""
+    if duration_s < 1:
+        return f"{duration_s * 1e3:.3g} ms"
+    if duration_s < 300:
+        return f"{duration_s:.4g} s"
+    if duration_s < 3 * 3600:
+        return f"{duration_s / 60:.3g} min"
+    return f"{duration_s / 3600:.3g} h" if duration_s < 2 * 86400 else f"{duration_s / 86400:.3g} d"
 
 
 def format_rate_bps(rate_bps: float) -> str:

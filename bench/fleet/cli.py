@@ -1,0 +1,105 @@
+"""`bootbench fleet`, `plan` and `live`."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.fleet.executor import Run, dask_client, run_on_dask, run_on_processes
+from bench.fleet.page import write_page
+from bench.fleet.pictures import draw_all
+from bench.fleet.reading import find_scenario, shipped
+from bench.fleet.report import report_of, show, write_json
+from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
+from bench.fleet.scenario import Scenario
+from carousel.errors import OperatorError
+from carousel.quantities import parse_count
+
+__all__ = ["fleet", "progress_bar", "write_report"]
+
+MOST_SEEDS = 100
+
+
+def fleet(
+    scenario: Annotated[str | None, typer.Argument(help="A TOML file, or the name of one that ships.")] = None,
+    boxes: Annotated[str | None, typer.Option(help="How many, instead of the scenario's number: 220M.")] = None,
+    fidelity: Annotated[str | None, typer.Option(help="packet (real receivers) or sampled.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 7,
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="How many runs, for bands.")] = 1,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Local processes; 0: one for each core.")] = 0,
+    dask: Annotated[str | None, typer.Option(help="A Dask scheduler instead: tcp://host:8786.")] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="Only this strategy; may be repeated.")] = None,
+    profiles: Annotated[Path | None, typer.Option(help="More link profiles, as for `bootbench link`.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the report.")] = Path("bench-out/fleet"),
+    list_scenarios: Annotated[bool, typer.Option("--list", help="List the scenarios that ship.")] = False,
+) -> None:
+    """Simulate a fleet that boots, and write a report: who boots when, and what it costs the network."""
+    if list_scenarios:
+        for name in shipped():
+            print(f"{name:20} {find_scenario(name).title}")
+        return
+    if scenario is None:
+        raise OperatorError("which scenario? A file, or one of: " + ", ".join(shipped()))
+    chosen = _adapted(find_scenario(scenario, profiles), boxes, strategy)
+    fidelity = fidelity or "sampled"
+    if fidelity not in FIDELITIES:
+        raise OperatorError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"{chosen.name}: seeds {', '.join(str(seed + index) for index in range(seeds))}", file=sys.stderr)
+    with _pool(workers, dask) as (run, where), progress_bar(chosen.name) as tell:
+        begin_s = time.monotonic()
+        result = run_fleet(chosen, fidelity, [seed + index for index in range(seeds)], run, tell)
+        wall_s = time.monotonic() - begin_s
+    write_report(result, wall_s, where, output)
+    if result.is_partial:
+        raise SystemExit(130)
+
+
+def _adapted(scenario: Scenario, boxes: str | None, strategies: list[str] | None) -> Scenario:
+    if boxes is not None:
+        scenario = replace(scenario, boxes=parse_count(boxes))
+    if strategies:
+        unknown = [name for name in strategies if name not in scenario.strategies]
+        if unknown:
+            raise OperatorError(f"the scenario has no strategy {unknown[0]!r}; it has {', '.join(scenario.strategies)}")
+        scenario = replace(scenario, strategies=tuple(strategies))
+    return scenario
+
+
+@contextmanager
+def _pool(workers: int, dask: str | None) -> Iterator[tuple[Run, str]]:
+    if dask is not None:
+        with dask_client(dask) as client:
+            yield run_on_dask(client), f"dask, {len(client.scheduler_info(n_workers=-1)['workers'])} workers"
+        return
+    count = workers or os.cpu_count() or 1
+    yield run_on_processes(count), f"{count} processes"
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, nothing elsewhere."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def write_report(result: FleetRun, wall_s: float, where: str, output: Path) -> None:
+    """Write report.json, pictures and the page, and print the table."""
+    write_json(report_of(result, wall_s, where), output / "report.json")
+    pictures = draw_all(result, output) if result.stories else []
+    write_page(result, pictures, output / "index.html")
+    show(result)
+    names = ["report.json", "index.html", *(path.name for path in pictures)]
+    print(f"{output}: {', '.join(names)} ({wall_s:.1f} s, {where})")

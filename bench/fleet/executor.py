@@ -1,0 +1,111 @@
+"""Where shards run: in local processes, or on a pool of workstations by Dask. One function, the same results.
+
+A shard is a pure function of (scenario, seed, shard); results are handed back in the order of the shards, whatever the
+order in which they were done. So any number of workers, on any machines, some of them killed, give one result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from carousel.errors import OperatorError
+
+__all__ = ["Run", "dask_client", "run_on_dask", "run_on_processes"]
+
+Shard = TypeVar("Shard")
+Result = TypeVar("Result")
+Run = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[int, Any], None]], None]
+"""Runs a function over shards; calls back with (index, result) as each is done."""
+MOST_DEATHS = 10
+CONNECT_S = 10
+MODULES = ("bench.fleet.run", "raptorq", "scipy")
+
+
+def run_on_processes(workers: int) -> Run:
+    """Return what runs shards in this many processes; with one, in this one."""
+
+    def run(function: Callable[[Shard], Result], shards: Sequence[Shard], done: Callable[[int, Result], None]) -> None:
+        if workers == 1 or len(shards) == 1:
+            for index, shard in enumerate(shards):
+                done(index, function(shard))
+            return
+        # Not by forking: the parent may have threads.
+        with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+            futures = {pool.submit(function, shard): index for index, shard in enumerate(shards)}
+            try:
+                for future in as_completed(futures):
+                    done(futures[future], future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    return run
+
+
+@contextmanager
+def dask_client(address: str) -> Iterator[Any]:
+    """Connect to a Dask scheduler whose workers all have this package; `OperatorError` says what is missing."""
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise OperatorError("--dask needs the package `distributed`: pip install 'bootcast[bench]'") from None
+    dask: Any = import_module("dask")
+    dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS})
+    try:
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise OperatorError(
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); start one by `dask scheduler`, and "
+            f"workers by `dask worker {address}`"
+        ) from None
+    try:
+        _check_workers(client, address)
+        yield client
+    finally:
+        client.close()
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """Refuse a pool where a worker would compute something else, or nothing."""
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        raise OperatorError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}")
+    ours = metadata.version("bootcast")
+    found = client.run(metadata.version, "bootcast", on_error="return")
+    for worker, version in found.items():
+        if isinstance(version, Exception):
+            raise OperatorError(f"worker {worker} has no bootcast; install it there: pip install 'bootcast[bench]'")
+        if version != ours:
+            raise OperatorError(f"worker {worker} has bootcast {version}, here it is {ours}; results would differ")
+    for module in MODULES:
+        for worker, result in client.run(_can_import, module, on_error="return").items():
+            if isinstance(result, Exception) or result is not True:
+                raise OperatorError(f"worker {worker} lacks {module}; install there: pip install 'bootcast[bench]'")
+
+
+def _can_import(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def run_on_dask(client: Any) -> Run:
+    """Return what runs shards on a Dask pool; a shard whose worker dies is run again elsewhere."""
+    distributed: Any = import_module("distributed")
+
+    def run(function: Callable[[Shard], Result], shards: Sequence[Shard], done: Callable[[int, Result], None]) -> None:
+        futures = client.map(function, shards, pure=False, retries=2)
+        numbers = {future.key: index for index, future in enumerate(futures)}
+        try:
+            for future, result in distributed.as_completed(futures, with_results=True):
+                done(numbers[future.key], result)
+        except distributed.KilledWorker as error:
+            raise OperatorError(f"a shard took {MOST_DEATHS} workers down with it; last: {error.last_worker}") from None
+        finally:
+            client.cancel(futures)
+
+    return run

@@ -1,0 +1,253 @@
+"""`bootbench plan`: the question turned round. What must the head-end send, that so many boxes boot in time?"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bench.fleet.chains import LossChain, chain_of_link
+from bench.fleet.law import IP_UDP_BYTES, CompletionLaw, law_of
+from bench.fleet.scenario import Carousel, ReleaseSpec
+from bench.link.profiles import find_profile
+from bench.link.spec import LinkSpec, parse_link
+from carousel.alc import PLAIN_HEADER_BYTES
+from carousel.errors import OperatorError
+from carousel.quantities import (
+    format_count,
+    format_duration_s,
+    format_rate_bps,
+    parse_count,
+    parse_duration_s,
+    parse_probability,
+    parse_rate_bps,
+    parse_size_bytes,
+)
+
+__all__ = ["Plan", "Question", "plan", "smallest_rate_bps", "time_to_image_s"]
+
+STARTS = 12
+STEP = 1.0015
+BLOCK = 256
+LONGEST = 200.0
+"""A law is followed to so many times its ideal."""
+TRIES = 14
+CLOSE_ENOUGH = 0.003
+MOST_RATE_BPS = 100e9
+REPAIRS = (0.0, 0.1, 0.25, 0.5, 1.0)
+INTERVALS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: `quantile` of the boxes behind this link shall have the image within `deadline_s`."""
+
+    image_bytes: int
+    symbol_bytes: int
+    link: LinkSpec
+    chain: LossChain
+    deadline_s: float
+    quantile: float
+
+    @property
+    def line_bps(self) -> float:
+        """The most that a carousel may take of the line, UDP payload."""
+        payload = PLAIN_HEADER_BYTES + self.symbol_bytes
+        return min(MOST_RATE_BPS, (self.link.rate_bps or math.inf) * payload / (payload + IP_UDP_BYTES))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the head-end does."""
+
+    rate_bps: float
+    repair_ratio: float
+    interval_s: float
+
+
+def _law(question: Question, choice: Plan) -> CompletionLaw:
+    release = ReleaseSpec("plan", question.image_bytes, choice.repair_ratio, question.symbol_bytes)
+    carousel = Carousel(choice.rate_bps, choice.interval_s)
+    return law_of(carousel, (release,), "plan", question.chain, question.link.delay_s)
+
+
+@lru_cache(maxsize=512)
+def time_to_image_s(question: Question, choice: Plan, share_late: float) -> float:
+    """Return the time by which all but `share_late` of the boxes have the image, from any moment of power-on."""
+    law = _law(question, choice)
+    timeline = law.timeline
+    # Announcements go by time: a step that is no multiple of theirs meets all of their phases.
+    starts_s = (np.arange(STARTS) + 0.5) / STARTS * timeline.period_s + np.arange(STARTS) / STARTS * choice.interval_s
+    begin_s = law.least_s
+    while begin_s < law.least_s * LONGEST + 100 * choice.interval_s:
+        times_s = begin_s * STEP ** np.arange(BLOCK)
+        late = np.mean([law.late(float(start_s), times_s) for start_s in starts_s], axis=0)
+        if late[-1] <= share_late:
+            return float(times_s[int(np.argmax(late <= share_late))])
+        begin_s = float(times_s[-1])
+    return math.inf
+
+
+def smallest_rate_bps(question: Question, repair_ratio: float, interval_s: float) -> float | None:
+    """Return the smallest rate that meets the deadline, or None if none does that the line carries."""
+    share_late = 1 - question.quantile
+    packets = question.image_bytes / question.symbol_bytes * (question.symbol_bytes + PLAIN_HEADER_BYTES) * 8
+    low, high = 0.0, question.line_bps
+    if time_to_image_s(question, Plan(high, repair_ratio, interval_s), share_late) > question.deadline_s:
+        return None
+    rate_bps = min(high, packets / question.deadline_s * 1.1)
+    for _ in range(TRIES):
+        taken_s = time_to_image_s(question, Plan(rate_bps, repair_ratio, interval_s), share_late)
+        if taken_s <= question.deadline_s:
+            high = rate_bps
+        else:
+            low = rate_bps
+        if high - low < CLOSE_ENOUGH * high:
+            break
+        # Times go with 1/rate, but for announcements: aim a little above, and stay between what is known.
+        aim_bps = rate_bps * min(10.0, taken_s / question.deadline_s) * (1 + CLOSE_ENOUGH / 3)
+        rate_bps = aim_bps if low < aim_bps < high else (low + high) / 2
+    return high
+
+
+def plan(
+    image_size: Annotated[str, typer.Option(help="64M, or 64Mi.")],
+    deadline: Annotated[str, typer.Option(help="60s; from power-on to the verified image.")],
+    boxes: Annotated[str, typer.Option(help="How many: says how long the last of them takes.")] = "1M",
+    quantile: Annotated[float, typer.Option(help="The share that must be in time.")] = 0.9999,
+    profile: Annotated[str | None, typer.Option(help="A link profile (bootbench link --list-profiles).")] = None,
+    down: Annotated[str, typer.Option(help="A link in words, over the profile's: loss=1%,burst=4.")] = "",
+    rate: Annotated[str | None, typer.Option(help="Given the rate, find the best repair and interval.")] = None,
+    symbol_size: Annotated[int, typer.Option(help="T, in bytes.")] = 1440,
+    profiles: Annotated[Path | None, typer.Option(help="More link profiles.")] = None,
+) -> None:
+    """Find the smallest rate, or the best repair ratio and announcement interval, that boots a fleet in time."""
+    if not 0 < quantile < 1:
+        raise OperatorError(f"--quantile {quantile} is not between 0 and 1, such as 0.9999")
+    link = parse_link(down, find_profile(profile, profiles).down if profile else None)
+    chain = chain_of_link(link, "the link")
+    if chain.mean >= 1:
+        raise OperatorError("the link loses everything: no rate boots a box behind it")
+    deadline_s = parse_duration_s(deadline)
+    if not deadline_s:
+        raise OperatorError("--deadline 0 is met by nobody: give a time such as 60s")
+    question = Question(parse_size_bytes(image_size), symbol_size, link, chain, deadline_s, quantile)
+    if rate is None:
+        _plan_rate(question, parse_count(boxes))
+    else:
+        _plan_order(question, parse_count(boxes), parse_rate_bps(rate))
+
+
+def _plan_rate(question: Question, boxes: int) -> None:
+    rates = {(repair, 0.25): smallest_rate_bps(question, repair, 0.25) for repair in REPAIRS}
+    found = {key: each for key, each in rates.items() if each is not None}
+    if not found:
+        _refuse(question)
+    repair = min(found, key=lambda key: (round(found[key] / 1e4), key[0]))[0]
+    for interval_s in INTERVALS_S:
+        rates[repair, interval_s] = smallest_rate_bps(question, repair, interval_s)
+    found = {key: each for key, each in rates.items() if each is not None}
+    # A rate lower by half a percent is no reason for announcements twice as often.
+    best_bps = min(found.values())
+    chosen = max((key for key in found if found[key] <= best_bps * 1.005), key=lambda key: (key[1], -key[0]))
+    choice = Plan(found[chosen], *chosen)
+    rows = [
+        (key, each and Plan(each, *key), each is not None and Plan(each, *key) == choice)
+        for key, each in sorted(rates.items(), key=lambda item: (item[0][0], item[0][1]))
+    ]
+    _print_choices(question, boxes, rows, "smallest rate")
+    _print_sensitivity(question, choice)
+
+
+def _plan_order(question: Question, boxes: int, rate_bps: float) -> None:
+    if rate_bps > question.line_bps:
+        raise OperatorError(
+            f"a carousel of {format_rate_bps(rate_bps)} does not fit through the link, which carries "
+            f"{format_rate_bps(question.line_bps)} of it"
+        )
+    share_late = 1 - question.quantile
+    choices = [Plan(rate_bps, repair, 0.25) for repair in REPAIRS]
+    repair = min(choices, key=lambda each: time_to_image_s(question, each, share_late)).repair_ratio
+    choices += [Plan(rate_bps, repair, interval_s) for interval_s in INTERVALS_S if interval_s != 0.25]
+    best_s = min(time_to_image_s(question, each, share_late) for each in choices)
+    if best_s > question.deadline_s:
+        raise OperatorError(
+            f"{format_rate_bps(rate_bps)} boots {question.quantile:.6g} of the boxes within "
+            f"{format_duration_s(best_s)} at best; allow that, or a higher rate (without --rate, the smallest is found)"
+        )
+    good = [each for each in choices if time_to_image_s(question, each, share_late) <= best_s * 1.005]
+    choice = max(good, key=lambda each: (each.interval_s, -each.repair_ratio))
+    choices.sort(key=lambda each: (each.repair_ratio, each.interval_s))
+    rows = [((each.repair_ratio, each.interval_s), each, each == choice) for each in choices]
+    _print_choices(question, boxes, rows, "rate")
+    _print_sensitivity(question, choice)
+
+
+def _refuse(question: Question) -> None:
+    """Say that nobody can meet this deadline, and what can be had."""
+    fastest = [
+        time_to_image_s(question, Plan(question.line_bps, repair, interval_s), 1 - question.quantile)
+        for repair in REPAIRS
+        for interval_s in (0.05, 0.25)
+    ]
+    raise OperatorError(
+        f"no rate boots {question.quantile:.6g} of the boxes within {format_duration_s(question.deadline_s)}: at "
+        f"{format_rate_bps(question.line_bps)}, all that the link carries, they take "
+        f"{format_duration_s(min(fastest))}; allow more time, a smaller image, or a better link"
+    )
+
+
+def _print_choices(
+    question: Question, boxes: int, rows: "list[tuple[tuple[float, float], Plan | None, bool]]", rate_title: str
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    title = (
+        f"{question.image_bytes / 1e6:.4g} MB, mean loss {question.chain.mean:.3%}: {question.quantile:.6g} of the boxes "
+        f"within {format_duration_s(question.deadline_s)}"
+    )
+    head = ["repair", "announced every", rate_title, "p50", f"p{question.quantile * 100:.6g}"]
+    table = Table("", *head, f"last of {format_count(boxes)}", title=title, title_justify="left")
+    for (repair, interval_s), choice, is_best in rows:
+        cells = [f"{repair:g}", format_duration_s(interval_s)]
+        if choice is None:
+            cells += ["none that the link carries", "", "", ""]
+        else:
+            shares = (0.5, 1 - question.quantile, 1 / boxes)
+            times = [format_duration_s(time_to_image_s(question, choice, share)) for share in shares]
+            cells += [format_rate_bps(choice.rate_bps), *times]
+        table.add_row("best" if is_best else "", *cells, style="bold" if is_best else None)
+    Console(width=120, markup=False).print(table)
+
+
+def _print_sensitivity(question: Question, choice: Plan) -> None:
+    """Say what it costs if things are worse than thought."""
+    share_late = 1 - question.quantile
+    base_s = time_to_image_s(question, choice, share_late)
+
+    def with_loss(loss: float) -> Question:
+        chain = question.chain
+        if chain.is_memoryless:
+            return replace(question, chain=LossChain(0.0, 1.0, 0.0, 1 - loss))
+        share = (loss - (1 - chain.k)) / (chain.k - chain.h)  # more bursts, as long as before
+        return replace(question, chain=replace(chain, p=min(1.0, chain.r * share / (1 - share))))
+
+    worse = {
+        "1 % more loss": (with_loss(question.chain.mean + 0.01), choice),
+        "5 % more loss": (with_loss(question.chain.mean + 0.05), choice),
+        "an image 10 % larger": (replace(question, image_bytes=int(question.image_bytes * 1.1)), choice),
+        "10 % less rate": (question, replace(choice, rate_bps=choice.rate_bps * 0.9)),
+        "half the announcements": (question, replace(choice, interval_s=choice.interval_s * 2)),
+    }
+    print(
+        f"\nBest: repair {choice.repair_ratio:g}, announced every {format_duration_s(choice.interval_s)}, "
+        f"{format_rate_bps(choice.rate_bps)}: {format_duration_s(base_s)}. What it costs if there is"
+    )
+    for what, (asked, chosen) in worse.items():
+        taken_s = time_to_image_s(asked, chosen, share_late)
+        in_time = "in time" if taken_s <= question.deadline_s else "too late"
+        print(f"  {what:24} {format_duration_s(taken_s):>9}  ({taken_s / base_s - 1:+.1%}, {in_time})")

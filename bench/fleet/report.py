@@ -1,0 +1,160 @@
+"""The report as data (its schema is in docs/fleet.md) and as tables on a terminal."""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.fleet.histogram import Histogram
+from bench.fleet.run import FleetRun
+from bench.fleet.storm.crowd import Story
+from bench.fleet.tally import EFFICIENCY_BINS, STEPS, Tally
+from carousel.quantities import format_count, format_duration_s, format_size_bytes
+
+__all__ = ["PERCENTILES", "by_label", "efficiency_of", "report_of", "show", "summary_rows", "write_json"]
+
+SCHEMA = 1
+PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999, "p99.9999": 0.999999}
+
+
+def by_label(stories: Iterable[Story]) -> dict[str, list[Story]]:
+    """Return the stories of each strategy, one for each seed."""
+    found: dict[str, list[Story]] = {}
+    for story in stories:
+        found.setdefault(story.label, []).append(story)
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Return dataclasses, enums and tuples as JSON has them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    return [plain(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(f"{value:.6g}")
+
+
+def times_of(histogram: Histogram) -> dict[str, Any]:
+    """Return a histogram's percentiles; null where fewer boxes got there."""
+    return {
+        "boxes": histogram.total,
+        "never": histogram.unfinished,
+        "mean_s": _rounded(histogram.mean_s),
+        **{f"{name}_s": _rounded(histogram.quantile(share)) for name, share in PERCENTILES.items()},
+        "last_s": _rounded(histogram.quantile(1.0)),
+    }
+
+
+def efficiency_of(tally: Tally) -> tuple[float | None, float | None]:
+    """Return mean and worst of needed over received symbols; None where nothing was received."""
+    bins = np.flatnonzero(tally.efficiency)
+    if not len(bins):
+        return None, None
+    shares = np.minimum(1.0, (bins + 0.5) / EFFICIENCY_BINS)
+    return float(tally.efficiency[bins] @ shares / tally.efficiency.sum()), float(shares[0])
+
+
+def _story(story: Story) -> dict[str, Any]:
+    mean, worst = efficiency_of(story.tally)
+    return {
+        "label": story.label,
+        "seed": story.seed,
+        "counts_from": story.counts_from,
+        "time": times_of(story.tally.all_boot()),
+        "regions": {name: times_of(each) for name, each in story.tally.boot.items()},
+        "efficiency": {"mean": _rounded(mean), "worst": _rounded(worst)},
+        "wire_bytes_per_box": _rounded(story.wire_bytes_per_box),
+        "receiver_packets": story.tally.packets,
+        "phases": {name: counts.tolist() for name, counts in story.phases.items()},
+        "loads": [
+            {
+                "name": each.name,
+                "unit": each.unit,
+                "capacity": _rounded(each.capacity),
+                "values": [float(f"{value:.6g}") for value in each.values.tolist()],
+            }
+            for each in story.loads
+        ],
+    }
+
+
+def report_of(run: FleetRun, wall_s: float, workers: str) -> dict[str, Any]:
+    """Return the whole report; all but `simulator` is the same for the same scenario and seeds."""
+    packets = sum(story.tally.packets for story in run.stories)
+    boxes = sum(story.tally.boxes for story in run.stories)
+    return {
+        "schema": SCHEMA,
+        "bootcast": metadata.version("bootcast"),
+        "scenario": plain(run.scenario),
+        "fidelity": run.fidelity,
+        "seeds": run.seeds,
+        "is_partial": run.is_partial,
+        "step_s": run.scenario.horizon_s / STEPS,
+        "stories": [_story(story) for story in run.stories],
+        "simulator": {
+            "wall_s": round(wall_s, 3),
+            "workers": workers,
+            "boxes_per_s": _rounded(boxes / wall_s),
+            "receiver_packets_per_s": _rounded(packets / wall_s),
+        },
+    }
+
+
+def write_json(report: dict[str, Any], path: Path) -> None:
+    """Write the report."""
+    path.write_text(json.dumps(report, allow_nan=False) + "\n")
+
+
+def _median(values: list[float | None]) -> float | None:
+    found = sorted(math.inf if value is None else value for value in values)
+    middle = found[len(found) // 2]
+    return None if math.isinf(middle) else middle
+
+
+def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
+    """Return a table's head and cells, a row for each strategy: medians over seeds."""
+    head = ["strategy", "p50", "p99", "p99.99", "last box", "never", "efficiency mean / worst", "sent per box"]
+    rows = []
+    for label, stories in by_label(run.stories).items():
+        whole = [story.tally.all_boot() for story in stories]
+        times = [_median([each.quantile(share) for each in whole]) for share in (0.5, 0.99, 0.9999, 1.0)]
+        never = max(each.unfinished for each in whole)
+        mean, worst = efficiency_of(stories[0].tally)
+        sent = stories[0].wire_bytes_per_box
+        rows.append(
+            [
+                label,
+                *("-" if value is None else format_duration_s(value) for value in times),
+                f"{format_count(never)} ({never / max(1, whole[0].total):.2%})" if never else "0",
+                f"{mean:.3f} / {worst:.3f}" if mean is not None and worst is not None else "",
+                format_size_bytes(sent) if sent is not None else "",
+            ]
+        )
+    return head, rows
+
+
+def show(run: FleetRun) -> None:
+    """Print the summary on the terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    head, rows = summary_rows(run)
+    seeds = f", seeds {', '.join(map(str, run.seeds))}: medians" if len(run.seeds) > 1 else f", seed {run.seeds[0]}"
+    title = f"{run.scenario.title}: {format_count(run.scenario.boxes)} boxes, {run.fidelity}{seeds}"
+    table = Table(*head, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(width=150, markup=False)
+    if run.is_partial:
+        console.print("PARTIAL: ended early; strategies that were not done are missing")
+    console.print(table)

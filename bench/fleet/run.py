@@ -1,0 +1,193 @@
+"""Run a scenario: shards of carousels, then storms on servers and peers, then logins; over several seeds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bench.fleet.executor import Run
+from bench.fleet.packet import PacketShard, packet_shards, run_packet_shard
+from bench.fleet.sampled import SampledShard, run_sampled_shard, sampled_shards
+from bench.fleet.scenario import ReleaseSpec, Scenario
+from bench.fleet.storm.crowd import Load, Story
+from bench.fleet.storm.login import run_login
+from bench.fleet.storm.p2p import run_p2p
+from bench.fleet.storm.unicast import run_unicast
+from bench.fleet.tally import STEPS, Tally, phases_of_events
+from carousel.blocks import IntArray
+from carousel.errors import OperatorError
+
+__all__ = ["FIDELITIES", "FleetRun", "run_fleet"]
+
+FIDELITIES = ("packet", "sampled")
+MOST_PACKET_BOXES = 20_000
+MOST_SHARDS = 200_000
+
+
+@dataclass
+class FleetRun:
+    """Stories of all strategies and seeds, as far as they are done."""
+
+    scenario: Scenario
+    fidelity: str
+    seeds: list[int]
+    stories: list[Story] = field(default_factory=list)
+    is_partial: bool = False
+
+
+@dataclass(frozen=True)
+class Storm:
+    """One run of a strategy on servers or peers, or of the login after one: a shard by itself."""
+
+    scenario: Scenario
+    seed: int
+    kind: str
+    retry: int
+    is_healing: bool = False
+    up: tuple[int, ...] = ()
+    after: str = ""
+
+
+def run_shard(shard: PacketShard | SampledShard) -> Tally:
+    """Run one shard of a carousel."""
+    return run_packet_shard(shard) if isinstance(shard, PacketShard) else run_sampled_shard(shard)
+
+
+def run_storm(storm: Storm) -> Story:
+    """Run one storm."""
+    retry = storm.scenario.retries[storm.retry]
+    if storm.kind == "unicast":
+        return run_unicast(storm.scenario, storm.seed, retry)
+    if storm.kind == "p2p":
+        return run_p2p(storm.scenario, storm.seed, retry, storm.is_healing)
+    up: IntArray = np.array(storm.up, dtype=np.int64)
+    return run_login(storm.scenario, storm.seed, retry, storm.is_healing, up, storm.after)
+
+
+def run_fleet(
+    scenario: Scenario, fidelity: str, seeds: list[int], run: Run, tell: Callable[[int, int], None]
+) -> FleetRun:
+    """Run everything that a scenario asks for; `tell` is called with (done, of all).
+
+    An interruption leaves what is done, marked as partial: a carousel counts only with all of its shards.
+    """
+    result = FleetRun(scenario, fidelity, seeds)
+    variants = {name: _carousel_variant(scenario, name) for name in scenario.strategies if name.startswith("carousel")}
+    jobs = [
+        (name, seed, shard)
+        for name, variant in variants.items()
+        for seed in seeds
+        for shard in _shards(variant, fidelity, seed)
+    ]
+    storms = _storms(scenario, seeds)
+    logins = len(seeds) * len(scenario.retries) * len(scenario.healing) if scenario.login else 0
+    total, ended = len(jobs) + len(storms) + logins, 0
+
+    def count() -> None:
+        nonlocal ended
+        ended += 1
+        tell(ended, total)
+
+    tallies: list[Tally | None] = [None] * len(jobs)
+    told: list[Story | None] = [None] * len(storms)
+
+    def keep_tally(index: int, tally: Tally) -> None:
+        tallies[index] = tally
+        count()
+
+    def keep_story(index: int, story: Story) -> None:
+        told[index] = story
+        count()
+
+    try:
+        if jobs:
+            run(run_shard, [shard for *_, shard in jobs], keep_tally)
+        if storms:
+            run(run_storm, storms, keep_story)
+    except KeyboardInterrupt:
+        result.is_partial = True
+    result.stories += _carousel_stories(scenario, jobs, tallies, seeds)
+    result.stories += [story for story in told if story is not None]
+    if scenario.login and not result.is_partial:
+        _run_logins(result, run, count)
+    return result
+
+
+def _carousel_variant(scenario: Scenario, strategy: str) -> Scenario:
+    """Return the scenario for a strategy; `carousel-plain` sends no repair symbols."""
+    if strategy == "carousel":
+        return scenario
+    plain: tuple[ReleaseSpec, ...] = tuple(replace(each, repair_ratio=0.0) for each in scenario.releases)
+    return replace(scenario, releases=plain)
+
+
+def _shards(scenario: Scenario, fidelity: str, seed: int) -> "list[PacketShard] | list[SampledShard]":
+    if fidelity == "sampled":
+        return sampled_shards(scenario, seed)
+    if scenario.boxes > MOST_PACKET_BOXES:
+        raise OperatorError(
+            f"packet fidelity runs a real receiver for each box: {MOST_PACKET_BOXES} at the most, not "
+            f"{scenario.boxes}; give --boxes, or take --fidelity sampled"
+        )
+    return packet_shards(scenario, seed)
+
+
+def _storms(scenario: Scenario, seeds: list[int]) -> list[Storm]:
+    storms = []
+    for seed in seeds:
+        for retry in range(len(scenario.retries)):
+            if "unicast" in scenario.strategies:
+                storms.append(Storm(scenario, seed, "unicast", retry))
+            if "p2p" in scenario.strategies:
+                storms += [Storm(scenario, seed, "p2p", retry, healing) for healing in scenario.healing]
+    return storms
+
+
+def _carousel_stories(
+    scenario: Scenario,
+    jobs: list[tuple[str, int, PacketShard | SampledShard]],
+    tallies: list[Tally | None],
+    seeds: list[int],
+) -> list[Story]:
+    """Put the shards of each carousel and seed together, in their order."""
+    stories = []
+    for name in dict.fromkeys(name for name, *_ in jobs):
+        for seed in seeds:
+            parts = [tally for job, tally in zip(jobs, tallies, strict=True) if job[:2] == (name, seed)]
+            if any(part is None for part in parts):
+                continue
+            whole = Tally(scenario.horizon_s)
+            for part in parts:
+                whole.add(part)  # type: ignore[arg-type]
+            rate_bps = scenario.carousel.rate_bps
+            load = Load("carousel", "b/s", np.full(STEPS, rate_bps), rate_bps)
+            # The broadcast goes on for ever; a box's share is what went out while the fleet booted.
+            on, verified = (np.flatnonzero(whole.events[event]) for event in ("power", "verified"))
+            busy_s = (int(verified[-1]) - int(on[0]) + 1) * scenario.horizon_s / STEPS
+            sent_bytes = rate_bps / 8 * min(busy_s, scenario.horizon_s) / scenario.boxes
+            stories.append(Story(name, seed, whole, phases_of_events(whole.events), [load], sent_bytes))
+    return stories
+
+
+def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
+    """Let everybody log in after booting by the first strategy."""
+    first = result.scenario.strategies[0]
+    storms = []
+    for story in [each for each in result.stories if each.label.split(",")[0] == first]:
+        up = tuple(story.tally.events["up"].tolist())
+        storms += [
+            Storm(result.scenario, story.seed, "login", retry, healing, up, first)
+            for retry in range(len(result.scenario.retries))
+            for healing in result.scenario.healing
+        ]
+    told: list[Story | None] = [None] * len(storms)
+
+    def keep(index: int, story: Story) -> None:
+        told[index] = story
+        count()
+
+    try:
+        run(run_storm, storms, keep)
+    except KeyboardInterrupt:
+        result.is_partial = True
+    result.stories += [story for story in told if story is not None]

@@ -1,0 +1,217 @@
+"""A scenario: a fleet, its links, and what happens. Pure values; bench/fleet/reading.py reads them from TOML."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.link.spec import LinkSpec
+
+__all__ = [
+    "BoxClass",
+    "Carousel",
+    "Group",
+    "Login",
+    "Peers",
+    "Region",
+    "ReleaseSpec",
+    "Retry",
+    "RetryKind",
+    "Scenario",
+    "Server",
+    "Spread",
+    "SpreadKind",
+    "Trunk",
+    "apportion",
+]
+
+
+class SpreadKind(Enum):
+    """How power-on times are spread."""
+
+    AT_ONCE = "at-once"
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """When boxes power up: at once; evenly over `over_s`; normal, 99.7 % within it; exponential, with that mean."""
+
+    kind: SpreadKind = SpreadKind.AT_ONCE
+    over_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Carousel:
+    """The broadcast. `rate_bps` counts UDP payload, as `headend cast --rate` does."""
+
+    rate_bps: float
+    announce_interval_s: float = 0.25
+
+
+@dataclass(frozen=True)
+class ReleaseSpec:
+    """An image on the carousel."""
+
+    name: str
+    image_bytes: int
+    repair_ratio: float = 1.0
+    symbol_bytes: int = 1440
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A line that a neighbourhood of `boxes` boxes shares: what it loses, all of them lose."""
+
+    name: str
+    boxes: int
+    down: LinkSpec
+
+
+@dataclass(frozen=True)
+class BoxClass:
+    """Boxes of one kind behind links of one kind. `install_s` and `boot_s` follow on the verified image."""
+
+    name: str
+    share: float
+    release: str
+    down: LinkSpec
+    up: LinkSpec
+    trunk: str | None = None
+    install_s: float = 0.0
+    boot_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the fleet: when its power comes back, and its mix of classes where it differs from the fleet's."""
+
+    name: str
+    share: float
+    power_at_s: float = 0.0
+    spread: Spread = Spread()
+    classes: tuple[tuple[str, float], ...] = ()
+
+
+class RetryKind(Enum):
+    """What a box does when it was turned away."""
+
+    IMMEDIATE = "immediate"
+    BACKOFF = "backoff"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """`wait_s`: the first wait of an exponential back-off, or the mean of random waits; `most_s` caps a back-off."""
+
+    kind: RetryKind
+    wait_s: float = 1.0
+    most_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A unicast boot server (TFTP or HTTP). Capacities are for each million boxes, so that fleets scale."""
+
+    protocol: str = "http"
+    rate_bps_per_million: float = 2e9
+    connections_per_million: float = 10_000.0
+    requests_per_s_per_million: float = 20_000.0
+    request_timeout_s: float = 3.0
+    transfer_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Peer-to-peer distribution. `supernode_share` of all boxes serve others; they restart with everybody."""
+
+    supernode_share: float = 0.01
+    slots: int = 8
+    rate_bps: float = 20e6
+    restart_share: float = 0.95
+    promote_after_s: float = 60.0
+    request_timeout_s: float = 3.0
+    probes_per_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Login:
+    """The two-step login after boot: find a super node with a free slot, then the login server.
+
+    `overload_loss_per_s` is the share of super nodes that fall out each second for each multiple of their load beyond
+    what they can answer.
+    """
+
+    supernode_share: float = 0.005
+    slots: int = 400
+    restart_share: float = 0.95
+    promote_after_s: float = 300.0
+    heal_share_per_s: float = 1e-3
+    probes_per_s: float = 20.0
+    overload_loss_per_s: float = 0.002
+    logins_per_s_per_million: float = 2_000.0
+    queue_per_million: float = 20_000.0
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything about a run but its seed."""
+
+    name: str
+    title: str
+    boxes: int
+    horizon_s: float
+    deadline_s: float
+    carousel: Carousel
+    releases: tuple[ReleaseSpec, ...]
+    classes: tuple[BoxClass, ...]
+    regions: tuple[Region, ...]
+    trunks: tuple[Trunk, ...] = ()
+    strategies: tuple[str, ...] = ("carousel",)
+    retries: tuple[Retry, ...] = (Retry(RetryKind.IMMEDIATE), Retry(RetryKind.BACKOFF), Retry(RetryKind.RANDOM, 30.0))
+    healing: tuple[bool, ...] = (True, False)
+    server: Server | None = None
+    peers: Peers | None = None
+    login: Login | None = None
+    description: str = ""
+
+    def release(self, name: str) -> ReleaseSpec:
+        """Return a release by name."""
+        return next(each for each in self.releases if each.name == name)
+
+    def trunk(self, name: str | None) -> Trunk | None:
+        """Return a trunk by name; None for none."""
+        return next((each for each in self.trunks if each.name == name), None)
+
+    def groups(self) -> tuple["Group", ...]:
+        """Split the fleet into regions and classes, each box in one group; the counts add up to `boxes`."""
+        by_name = {each.name: each for each in self.classes}
+        parts = []
+        for region, boxes in zip(self.regions, apportion(self.boxes, [r.share for r in self.regions]), strict=True):
+            mix = region.classes or tuple((each.name, each.share) for each in self.classes)
+            counts = apportion(boxes, [share for _, share in mix])
+            parts += [(region, by_name[name], count) for (name, _), count in zip(mix, counts, strict=True)]
+        return tuple(Group(index, *part) for index, part in enumerate(parts) if part[2])
+
+
+@dataclass(frozen=True)
+class Group:
+    """The boxes of one class in one region: exchangeable but for the trunk they are behind."""
+
+    index: int
+    region: Region
+    box_class: BoxClass
+    boxes: int
+
+
+def apportion(whole: int, shares: list[float]) -> list[int]:
+    """Split `whole` by shares into whole numbers: rounded down, what is left to the largest remainders."""
+    total = sum(shares)
+    exact = [whole * share / total for share in shares]
+    parts = [int(each) for each in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda index: (parts[index] - exact[index], index))
+    for index in by_remainder[: whole - sum(parts)]:
+        parts[index] += 1
+    return parts
