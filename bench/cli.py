@@ -6,6 +6,7 @@ import typer
 
 from bench.capture.cli import capture, replay, sniff
 from bench.fleet.cli import fleet
+from bench.fleet.live import live
 from bench.fleet.plan import plan
 from bench.link.cli import link
 from bench.peers.cli import peers
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (link, sniff, capture, replay, peers, fleet, plan):
+for command in (link, sniff, capture, replay, peers, fleet, plan, live):
     app.command()(command)
 
 

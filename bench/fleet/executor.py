@@ -101,7 +101,7 @@ def run_on_dask(client: Any) -> Run:
         futures = client.map(function, shards, pure=False, retries=2)
         numbers = {future.key: index for index, future in enumerate(futures)}
         try:
-            for future, result in distributed.as_completed(futures, with_results=True):
+            for future, result in distributed.as_completed(futures, with_results=True, loop=client.loop):
                 done(numbers[future.key], result)
         except distributed.KilledWorker as error:
             raise OperatorError(f"a shard took {MOST_DEATHS} workers down with it; last: {error.last_worker}") from None

@@ -1,6 +1,7 @@
 """`bootbench plan`: the question turned round. What must the head-end send, that so many boxes boot in time?"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,20 +23,19 @@ from carousel.quantities import (
     format_rate_bps,
     parse_count,
     parse_duration_s,
-    parse_probability,
     parse_rate_bps,
     parse_size_bytes,
 )
 
 __all__ = ["Plan", "Question", "plan", "smallest_rate_bps", "time_to_image_s"]
 
-STARTS = 12
+STARTS = 6
 STEP = 1.0015
 BLOCK = 256
 LONGEST = 200.0
 """A law is followed to so many times its ideal."""
 TRIES = 14
-CLOSE_ENOUGH = 0.003
+CLOSE_ENOUGH = 0.005
 MOST_RATE_BPS = 100e9
 REPAIRS = (0.0, 0.1, 0.25, 0.5, 1.0)
 INTERVALS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -77,13 +77,16 @@ def _law(question: Question, choice: Plan) -> CompletionLaw:
 @lru_cache(maxsize=512)
 def time_to_image_s(question: Question, choice: Plan, share_late: float) -> float:
     """Return the time by which all but `share_late` of the boxes have the image, from any moment of power-on."""
-    law = _law(question, choice)
+    try:
+        law = _law(question, choice)
+    except OperatorError:  # announcements so often that they leave no room for the image
+        return math.inf
     timeline = law.timeline
     # Announcements go by time: a step that is no multiple of theirs meets all of their phases.
     starts_s = (np.arange(STARTS) + 0.5) / STARTS * timeline.period_s + np.arange(STARTS) / STARTS * choice.interval_s
     begin_s = law.least_s
     while begin_s < law.least_s * LONGEST + 100 * choice.interval_s:
-        times_s = begin_s * STEP ** np.arange(BLOCK)
+        times_s = np.geomspace(begin_s, begin_s * STEP ** (BLOCK - 1), BLOCK)
         late = np.mean([law.late(float(start_s), times_s) for start_s in starts_s], axis=0)
         if late[-1] <= share_late:
             return float(times_s[int(np.argmax(late <= share_late))])
@@ -91,14 +94,14 @@ def time_to_image_s(question: Question, choice: Plan, share_late: float) -> floa
     return math.inf
 
 
-def smallest_rate_bps(question: Question, repair_ratio: float, interval_s: float) -> float | None:
+def smallest_rate_bps(
+    question: Question, repair_ratio: float, interval_s: float, guess_bps: float | None = None
+) -> float | None:
     """Return the smallest rate that meets the deadline, or None if none does that the line carries."""
     share_late = 1 - question.quantile
     packets = question.image_bytes / question.symbol_bytes * (question.symbol_bytes + PLAIN_HEADER_BYTES) * 8
     low, high = 0.0, question.line_bps
-    if time_to_image_s(question, Plan(high, repair_ratio, interval_s), share_late) > question.deadline_s:
-        return None
-    rate_bps = min(high, packets / question.deadline_s * 1.1)
+    rate_bps = min(high, guess_bps or packets / question.deadline_s * 1.02)
     for _ in range(TRIES):
         taken_s = time_to_image_s(question, Plan(rate_bps, repair_ratio, interval_s), share_late)
         if taken_s <= question.deadline_s:
@@ -107,10 +110,14 @@ def smallest_rate_bps(question: Question, repair_ratio: float, interval_s: float
             low = rate_bps
         if high - low < CLOSE_ENOUGH * high:
             break
+        if low == question.line_bps:
+            return None
         # Times go with 1/rate, but for announcements: aim a little above, and stay between what is known.
         aim_bps = rate_bps * min(10.0, taken_s / question.deadline_s) * (1 + CLOSE_ENOUGH / 3)
-        rate_bps = aim_bps if low < aim_bps < high else (low + high) / 2
-    return high
+        aim_bps = min(aim_bps, question.line_bps)
+        rate_bps = aim_bps if low < aim_bps <= high else (low + high) / 2
+    met_s = time_to_image_s(question, Plan(high, repair_ratio, interval_s), share_late)
+    return high if met_s <= question.deadline_s else None
 
 
 def plan(
@@ -142,20 +149,25 @@ def plan(
 
 
 def _plan_rate(question: Question, boxes: int) -> None:
-    rates = {(repair, 0.25): smallest_rate_bps(question, repair, 0.25) for repair in REPAIRS}
+    rates: dict[tuple[float, float], float | None] = {}
+    guess_bps: float | None = None
+    for repair in REPAIRS:
+        rates[repair, 0.25] = smallest_rate_bps(question, repair, 0.25, guess_bps)
+        guess_bps = rates[repair, 0.25] if repair else None  # without repair it takes far more: no guide
     found = {key: each for key, each in rates.items() if each is not None}
     if not found:
         _refuse(question)
     repair = min(found, key=lambda key: (round(found[key] / 1e4), key[0]))[0]
     for interval_s in INTERVALS_S:
-        rates[repair, interval_s] = smallest_rate_bps(question, repair, interval_s)
+        if interval_s != 0.25:
+            rates[repair, interval_s] = smallest_rate_bps(question, repair, interval_s, rates[repair, 0.25])
     found = {key: each for key, each in rates.items() if each is not None}
     # A rate lower by half a percent is no reason for announcements twice as often.
     best_bps = min(found.values())
     chosen = max((key for key in found if found[key] <= best_bps * 1.005), key=lambda key: (key[1], -key[0]))
     choice = Plan(found[chosen], *chosen)
     rows = [
-        (key, each and Plan(each, *key), each is not None and Plan(each, *key) == choice)
+        (key, None if each is None else Plan(each, *key), key == chosen)
         for key, each in sorted(rates.items(), key=lambda item: (item[0][0], item[0][1]))
     ]
     _print_choices(question, boxes, rows, "smallest rate")
@@ -201,13 +213,13 @@ def _refuse(question: Question) -> None:
 
 
 def _print_choices(
-    question: Question, boxes: int, rows: "list[tuple[tuple[float, float], Plan | None, bool]]", rate_title: str
+    question: Question, boxes: int, rows: Sequence[tuple[tuple[float, float], Plan | None, bool]], rate_title: str
 ) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     title = (
-        f"{question.image_bytes / 1e6:.4g} MB, mean loss {question.chain.mean:.3%}: {question.quantile:.6g} of the boxes "
+        f"{question.image_bytes / 1e6:.4g} MB, mean loss {question.chain.mean:.3%}: {question.quantile:.6g} of boxes "
         f"within {format_duration_s(question.deadline_s)}"
     )
     head = ["repair", "announced every", rate_title, "p50", f"p{question.quantile * 100:.6g}"]

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from bench.fleet.scenario import Carousel, ReleaseSpec
 from carousel.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
 from carousel.blocks import IntArray
+from carousel.errors import OperatorError
 from carousel.header import HEADER_BYTES, ReleaseHeader
 from carousel.identity import Hardware, Version
 from carousel.interleave import transmit_places
 from carousel.layout import ReleaseLayout
+from carousel.quantities import format_duration_s, format_rate_bps
 from carousel.release import Release
 from headend.broadcaster import Broadcaster, BroadcastSettings
 from headend.pack import PackRequest, plan_image
@@ -25,6 +27,7 @@ __all__ = ["Timeline", "layout_of", "timeline_of"]
 
 LEAST_CYCLES, MOST_CYCLES, ENOUGH_PACKETS = 2, 32, 200_000
 """Small images need more cycles, since each is shuffled anew, and few chunks make up one."""
+MOST_ANNOUNCEMENTS_A_PACKET = 1
 LOOKED_AT, TOLD_APART = 4, 6
 """How many times a symbol was on air is told apart within the four cycles that are looked at packet by packet."""
 FloatArray = NDArray[np.float64]
@@ -211,6 +214,11 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
                     urgent_s[urgent[number]].append(now + (number - first + 1) * packet_s)
         elif bytes(batch.buffer[12:16]) == header_toi:
             headers.append(now + packet_s)
+            if len(headers) > MOST_ANNOUNCEMENTS_A_PACKET * (cycles * mine.image_packets - left + 100):
+                raise OperatorError(
+                    f"at {format_rate_bps(carousel.rate_bps)} announcements every "
+                    f"{format_duration_s(carousel.announce_interval_s)} leave no room for the image"
+                )
         wire += batch.count
     return _timeline(mine, cycles, np.array(sent), carousel, headers, urgent_s)
 

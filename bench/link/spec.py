@@ -10,7 +10,7 @@ from typing import Any
 from carousel.errors import OperatorError
 from carousel.quantities import parse_rate_bps
 
-__all__ = ["LinkSpec", "parse_link", "read_loss_trace", "read_rate_trace"]
+__all__ = ["LinkSpec", "format_link", "parse_link", "read_loss_trace", "read_rate_trace"]
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
@@ -165,6 +165,29 @@ def _checked(spec: LinkSpec, text: str) -> LinkSpec:
         if is_so:
             raise OperatorError(f"link {text!r}: {problem}")
     return spec
+
+
+def format_link(spec: LinkSpec) -> str:
+    """Write a link as `parse_link` reads it; `ValueError` for one with traces, which are files."""
+    if spec.is_dead:
+        return "dead"
+    if spec.loss_trace is not None or spec.rate_trace_ms is not None:
+        raise ValueError("a link with a trace has no short form")
+    times = {"delay": spec.delay_s, "jitter": spec.jitter_s}
+    shares = {"loss": spec.loss, "reorder": spec.reorder, "duplicate": spec.duplicate, "corrupt": spec.corrupt}
+    parts = [f"{key}={share:.12f}" for key, share in shares.items() if share]
+    if spec.rate_bps is not None:
+        parts += [f"rate={spec.rate_bps:.3f}", f"queue={spec.queue_s * 1e6:.3f}us"]
+    parts += [f"{key}={time_s * 1e6:.3f}us" for key, time_s in times.items() if time_s]
+    if spec.burst is not None:
+        parts.append(f"burst={spec.burst:g}")
+    for keys, chances in ((GE_KEYS, spec.ge), (FOUR_STATE_KEYS, spec.four_state)):
+        parts += [f"{key}={chance:.12f}" for key, chance in zip(keys, chances or (), strict=False)]
+    if spec.outages:
+        parts.append(
+            "outage=" + "/".join(f"{begin * 1e6:.0f}us+{length * 1e6:.0f}us" for begin, length in spec.outages)
+        )
+    return ",".join(parts)
 
 
 def read_rate_trace(path: Path) -> tuple[int, ...]:
