@@ -23,7 +23,7 @@ from carousel.blocks import IntArray
 __all__ = ["SampledShard", "run_sampled_shard", "sampled_shards"]
 
 FloatArray = NDArray[np.float64]
-MOST_COHORTS, MOST_TRUNKED_COHORTS = 96, 8
+MOST_COHORTS, MOST_TRUNKED_COHORTS = 48, 8
 COHORTS_A_SHARD = 16
 NEIGHBOURHOODS_A_SHARD = 32_768
 NEIGHBOURHOODS_AT_ONCE = 2048

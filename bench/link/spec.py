@@ -177,16 +177,14 @@ def format_link(spec: LinkSpec) -> str:
     shares = {"loss": spec.loss, "reorder": spec.reorder, "duplicate": spec.duplicate, "corrupt": spec.corrupt}
     parts = [f"{key}={share:.12f}" for key, share in shares.items() if share]
     if spec.rate_bps is not None:
-        parts += [f"rate={spec.rate_bps:.3f}", f"queue={spec.queue_s * 1e6:.3f}us"]
-    parts += [f"{key}={time_s * 1e6:.3f}us" for key, time_s in times.items() if time_s]
+        parts += [f"rate={spec.rate_bps:.3f}", f"queue={spec.queue_s:.9f}s"]
+    parts += [f"{key}={time_s:.9f}s" for key, time_s in times.items() if time_s]
     if spec.burst is not None:
         parts.append(f"burst={spec.burst:g}")
     for keys, chances in ((GE_KEYS, spec.ge), (FOUR_STATE_KEYS, spec.four_state)):
         parts += [f"{key}={chance:.12f}" for key, chance in zip(keys, chances or (), strict=False)]
     if spec.outages:
-        parts.append(
-            "outage=" + "/".join(f"{begin * 1e6:.0f}us+{length * 1e6:.0f}us" for begin, length in spec.outages)
-        )
+        parts.append("outage=" + "/".join(f"{begin:.6f}s+{length:.6f}s" for begin, length in spec.outages))
     return ",".join(parts)
 
 

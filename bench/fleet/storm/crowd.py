@@ -30,8 +30,8 @@ class Clock:
 
     @classmethod
     def of(cls, horizon_s: float, shortest_s: float) -> "Clock":
-        """Choose steps as short as half the shortest time that matters, within reason."""
-        return cls(horizon_s, int(np.clip(np.ceil(horizon_s / STEPS / (shortest_s / 2)), 1, MOST_SUBSTEPS)))
+        """Choose steps as short as a sixth of the shortest time that matters, within reason."""
+        return cls(horizon_s, int(np.clip(np.ceil(horizon_s / STEPS / (shortest_s / 6)), 1, MOST_SUBSTEPS)))
 
     @property
     def step_s(self) -> float:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.link.spec import LinkSpec, parse_link, read_loss_trace, read_rate_trace
+from bench.link.spec import LinkSpec, format_link, parse_link, read_loss_trace, read_rate_trace
 from carousel.errors import OperatorError
 
 WHOLE = (
@@ -78,3 +78,19 @@ def test_traces(tmp_path):
         good.write_text(text)
         with pytest.raises(OperatorError, match="loss trace"):
             read_loss_trace(good)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rate=50M,queue=200ms,delay=20ms,jitter=5ms,loss=1%,burst=4",
+        "loss=0.1%,reorder=1%,delay=3ms,duplicate=2%,corrupt=0.5%",
+        "p=0.01,r=0.2,h=0.3,k=0.999",
+        "p13=0.01,p31=0.3,p32=0.1,p23=0.2,p14=0.01",
+        "outage=10s+2s/30s+1s",
+        "dead",
+        "",
+    ],
+)
+def test_a_link_is_written_as_it_is_read(text):
+    assert parse_link(format_link(parse_link(text))) == parse_link(text)
