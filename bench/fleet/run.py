@@ -17,7 +17,7 @@ from bench.fleet.tally import STEPS, Tally, phases_of_events
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError
 
-__all__ = ["FIDELITIES", "FleetRun", "run_fleet"]
+__all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard", "run_storm", "storms_of"]
 
 FIDELITIES = ("packet", "sampled")
 MOST_PACKET_BOXES = 20_000
@@ -79,7 +79,7 @@ def run_fleet(
         for seed in seeds
         for shard in _shards(variant, fidelity, seed)
     ]
-    storms = _storms(scenario, seeds)
+    storms = storms_of(scenario, seeds)
     logins = len(seeds) * len(scenario.retries) * len(scenario.healing) if scenario.login else 0
     total, ended = len(jobs) + len(storms) + logins, 0
 
@@ -132,7 +132,8 @@ def _shards(scenario: Scenario, fidelity: str, seed: int) -> "list[PacketShard] 
     return packet_shards(scenario, seed)
 
 
-def _storms(scenario: Scenario, seeds: list[int]) -> list[Storm]:
+def storms_of(scenario: Scenario, seeds: list[int]) -> list[Storm]:
+    """Return the storms on servers and peers that a scenario asks for."""
     storms = []
     for seed in seeds:
         for retry in range(len(scenario.retries)):
