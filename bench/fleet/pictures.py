@@ -188,6 +188,8 @@ def _draw_efficiency(run: FleetRun, path: Path) -> Path | None:
         shares = np.arange(EFFICIENCY_BINS + 1) / EFFICIENCY_BINS
         name = f"{label}: mean {mean:.3f}, worst {worst:.3f}"
         panel.plot(shares, np.cumsum(counts) / counts.sum(), label=name, color=f"C{index}", linewidth=2)
+    least = min(efficiency_of(stories[0].tally)[1] or 0.0 for stories in labels.values())
+    panel.set_xlim(max(0.0, 1 - 1.15 * (1 - least) - 0.002), 1 + 0.03 * (1 - least) + 0.001)
     panel.set_xlabel("needed / received symbols")
     panel.set_ylabel("share of boxes at or below")
     panel.set_yscale("log")
