@@ -26,7 +26,6 @@ import typer
 
 from bench.fleet.cli import progress_bar, write_report
 from bench.fleet.executor import dask_client, run_on_processes
-from bench.fleet.histogram import Histogram
 from bench.fleet.reading import find_scenario
 from bench.fleet.run import FleetRun
 from bench.fleet.scenario import BoxClass, Scenario
@@ -221,19 +220,10 @@ def tally_of(scenario: Scenario, outcomes: list[Outcome]) -> Tally:
     tally = Tally(scenario.horizon_s)
     by_name = {each.name: each for each in scenario.classes}
     for outcome in outcomes:
-        box = outcome.box
-        verified_s = np.inf if outcome.verified_s is None else box.start_s + outcome.verified_s
-        up_s = verified_s + by_name[box.class_name].install_s + by_name[box.class_name].boot_s
-        is_late = verified_s > box.start_s + scenario.deadline_s
-        for name, at_s in (
-            ("power", box.start_s), ("verified", verified_s), ("up", up_s),
-            ("fallback", box.start_s + scenario.deadline_s if is_late else np.inf),
-            ("return", verified_s if is_late else np.inf),
-        ):  # fmt: skip
-            tally.count(name, np.array([at_s]))
-        is_seen = up_s <= scenario.horizon_s
-        times_s = np.array([up_s - box.start_s] if is_seen else [])
-        tally.boot.setdefault(box.region, Histogram()).add(Histogram.of_times(times_s, int(not is_seen)))
+        box, box_class = outcome.box, by_name[outcome.box.class_name]
+        start_s = np.array([box.start_s])
+        verified_s = start_s + (np.inf if outcome.verified_s is None else outcome.verified_s)
+        tally.count_boxes(box.region, start_s, verified_s, box_class.install_s + box_class.boot_s, scenario.deadline_s)
         if outcome.verified_s is not None:
             tally.count_efficiency(np.array([outcome.efficiency]))
     return tally

@@ -17,7 +17,6 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import Histogram
 from bench.fleet.scenario import Group, ReleaseSpec, Scenario
 from bench.fleet.starts import draw_starts
 from bench.fleet.tally import Tally
@@ -175,11 +174,6 @@ class PacketShard:
     first: int
     boxes: int
 
-    @property
-    def weight(self) -> int:
-        """For progress: boxes."""
-        return self.boxes
-
 
 def packet_shards(scenario: Scenario, seed: int) -> list[PacketShard]:
     """Cut a fleet into shards, the same whatever the number of workers; neighbourhoods stay apart."""
@@ -201,15 +195,8 @@ def run_packet_shard(shard: PacketShard) -> Tally:
     tally = Tally(scenario.horizon_s)
     starts_s = np.array([box.start_s for box in boxes])
     verified_s = np.array([box.verified_s for box in boxes])
-    up_s = verified_s + box_class.install_s + box_class.boot_s
-    late = verified_s > starts_s + scenario.deadline_s
-    tally.count("power", starts_s)
-    tally.count("verified", verified_s)
-    tally.count("up", up_s)
-    tally.count("fallback", np.where(late, starts_s + scenario.deadline_s, np.inf))
-    tally.count("return", np.where(late, verified_s, np.inf))
-    done = up_s <= scenario.horizon_s
-    tally.boot[shard.group.region.name] = Histogram.of_times((up_s - starts_s)[done], int((~done).sum()))
+    region, start_up_s = shard.group.region.name, box_class.install_s + box_class.boot_s
+    tally.count_boxes(region, starts_s, verified_s, start_up_s, scenario.deadline_s)
     tally.count_efficiency(np.array([box.efficiency for box in boxes])[np.isfinite(verified_s)])
     tally.packets = sum(box.packets for box in boxes)
     return tally

@@ -23,7 +23,8 @@ CAPTIONS = {
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; font-size: 14px; } td, th { padding: .3em .8em; border-bottom: 1px solid #ddd; }
-th { text-align: left; } td:not(:first-child) { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+th { text-align: left; } td { font-variant-numeric: tabular-nums; }
+td:not(:first-child) { text-align: right; white-space: nowrap; }
 img { max-width: 100%; } figure { margin: 2em 0; } figcaption { color: #555; max-width: 60em; }
 .partial { background: #fde2e2; padding: .6em 1em; } details { margin: 2em 0; } pre { font-size: 12px; overflow: auto; }
 """

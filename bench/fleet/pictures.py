@@ -48,11 +48,8 @@ def draw_all(run: FleetRun, folder: Path) -> list[Path]:
 
 def _time_axis(panel: Any, horizon_s: float) -> float:
     """Label a panel's time axis in a fit unit; return its seconds."""
-    unit_s, name = next(
-        (unit for unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")) if horizon_s >= 3 * unit[0]), (1.0, "s")
-    )
-    if horizon_s == 2 * 86400:
-        unit_s, name = 3600.0, "h"
+    units = ((86400.0, "days", 4), (3600.0, "h", 3), (60.0, "min", 3))
+    unit_s, name = next(((unit, word) for unit, word, least in units if horizon_s >= least * unit), (1.0, "s"))
     panel.set_xlabel(f"time since the scenario began, {name}")
     return unit_s
 

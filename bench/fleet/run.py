@@ -21,7 +21,6 @@ __all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard", "run_storm", "sto
 
 FIDELITIES = ("packet", "sampled")
 MOST_PACKET_BOXES = 20_000
-MOST_SHARDS = 200_000
 
 
 @dataclass

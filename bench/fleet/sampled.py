@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import EDGES_S, Histogram, bins_of
+from bench.fleet.histogram import EDGES_S, bins_of
 from bench.fleet.law import CompletionLaw, law_of_class
 from bench.fleet.packet import carousel_offset_s
 from bench.fleet.scenario import Group, Scenario
@@ -43,12 +43,6 @@ class SampledShard:
     first: int
     count: int
 
-    @property
-    def weight(self) -> int:
-        """For progress: about how many boxes."""
-        trunk = self.scenario.trunk(self.group.box_class.trunk)
-        return self.count * trunk.boxes if trunk else self.group.boxes
-
 
 def sampled_shards(scenario: Scenario, seed: int) -> list[SampledShard]:
     """Cut a fleet into shards, the same whatever the number of workers."""
@@ -71,7 +65,6 @@ def run_sampled_shard(shard: SampledShard) -> Tally:
     """Draw what becomes of a shard's boxes."""
     law = law_of_class(shard.scenario, shard.group.box_class)
     tally = Tally(shard.scenario.horizon_s)
-    tally.boot[shard.group.region.name] = Histogram()
     offset_s = carousel_offset_s(shard.seed, law.timeline.period_s / law.timeline.cycles)
     rng = np.random.default_rng([shard.seed, DRAW_STREAM, shard.group.index, shard.first])
     trunk = shard.scenario.trunk(shard.group.box_class.trunk)
@@ -90,7 +83,6 @@ def _run_cohorts(
     for index in range(shard.first, shard.first + shard.count):
         start_s, boxes = float(cohorts.starts_s[index]), int(cohorts.counts[index])
         left = np.array([boxes])
-        tally.count("power", np.array([start_s]), left)
         for edges_s, late in _late_until_none(law, shard.scenario, offset_s, start_s, boxes):
             left = _draw(tally, shard, law, start_s, edges_s, late, left, rng)
         _count_never(tally, shard, start_s, int(left.sum()))
@@ -105,7 +97,6 @@ def _run_neighbourhoods(
     rng: np.random.Generator,
 ) -> None:
     for start_s, boxes in _neighbourhoods(shard, trunk_boxes):
-        tally.count("power", np.array([start_s]), np.array([boxes.sum()]))
         edges_s, late = trunked.late(offset_s + start_s, len(boxes), int(boxes.sum()), rng)
         seen = edges_s <= shard.scenario.horizon_s
         left = _draw(tally, shard, trunked.law, start_s, edges_s[seen], late[:, seen], boxes, rng)
@@ -170,26 +161,16 @@ def _count_done(
     tally: Tally, shard: SampledShard, law: CompletionLaw, start_s: float, durations_s: FloatArray, counts: IntArray
 ) -> None:
     """Count boxes that verified their image so long after power-on."""
-    scenario, box_class = shard.scenario, shard.group.box_class
-    verified_s = start_s + durations_s
-    up_s = verified_s + box_class.install_s + box_class.boot_s
-    late = durations_s > scenario.deadline_s
-    tally.count("verified", verified_s, counts)
-    tally.count("up", up_s, counts)
-    tally.count("fallback", np.full(int(late.sum()), start_s + scenario.deadline_s), counts[late])
-    tally.count("return", verified_s[late], counts[late])
+    box_class = shard.group.box_class
+    starts_s = np.full(len(durations_s), start_s)
+    start_up_s = box_class.install_s + box_class.boot_s
+    region, deadline_s = shard.group.region.name, shard.scenario.deadline_s
+    tally.count_boxes(region, starts_s, start_s + durations_s, start_up_s, deadline_s, counts)
     tally.count_efficiency(law.efficiency(durations_s), counts)
-    seen = up_s <= scenario.horizon_s
-    histogram = tally.boot[shard.group.region.name]
-    np.add.at(histogram.counts, bins_of((up_s - start_s)[seen]), counts[seen])
-    histogram.unfinished += int(counts[~seen].sum())
 
 
 def _count_never(tally: Tally, shard: SampledShard, start_s: float, boxes: int) -> None:
     """Count boxes without an image at the horizon: they run their EEPROM's, and listen."""
-    tally.boot[shard.group.region.name].unfinished += boxes
-    if boxes:
-        never = np.array([np.inf])
-        tally.count("fallback", np.array([start_s + shard.scenario.deadline_s]), np.array([boxes]))
-        for name in ("return", "verified", "up"):
-            tally.count(name, never, np.array([boxes]))
+    region, deadline_s = shard.group.region.name, shard.scenario.deadline_s
+    never = np.array([np.inf])
+    tally.count_boxes(region, np.array([start_s]), never, 0.0, deadline_s, np.array([boxes]))

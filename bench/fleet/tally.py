@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import Histogram
+from bench.fleet.histogram import Histogram, bins_of
 from carousel.blocks import IntArray
 
 __all__ = ["EVENTS", "STEPS", "Tally", "phases_of_events"]
@@ -53,6 +53,29 @@ class Tally:
         """Count events at these times of the scenario, infinity for never."""
         steps = np.minimum(times_s / self.horizon_s * STEPS, STEPS).astype(np.int64)
         np.add.at(self.events[name], steps, 1 if counts is None else counts)
+
+    def count_boxes(
+        self,
+        region: str,
+        starts_s: FloatArray,
+        verified_s: FloatArray,
+        start_up_s: float,
+        deadline_s: float,
+        counts: IntArray | None = None,
+    ) -> None:
+        """Count boxes of a region by power-on and verified image (infinity for never), `counts` of each kind."""
+        each = np.ones(len(starts_s), dtype=np.int64) if counts is None else counts
+        up_s = verified_s + start_up_s
+        is_late = verified_s > starts_s + deadline_s
+        self.count("power", starts_s, each)
+        self.count("fallback", (starts_s + deadline_s)[is_late], each[is_late])
+        self.count("return", verified_s[is_late], each[is_late])
+        self.count("verified", verified_s, each)
+        self.count("up", up_s, each)
+        is_seen = up_s <= self.horizon_s
+        histogram = self.boot.setdefault(region, Histogram())
+        np.add.at(histogram.counts, bins_of((up_s - starts_s)[is_seen]), each[is_seen])
+        histogram.unfinished += int(each[~is_seen].sum())
 
     def count_efficiency(self, efficiency: FloatArray, counts: IntArray | None = None) -> None:
         """Count boxes by the share of what they received that they needed."""

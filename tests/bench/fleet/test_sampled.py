@@ -25,7 +25,7 @@ def test_220_million_boxes_are_all_there_down_to_the_last():
     assert all(later >= earlier for earlier, later in pairwise(tail))
     ideal_s = 64e6 * 8 * 1468 / 1440 / 50e6 / 0.99
     assert ideal_s < whole.quantile(0.5) < 1.07 * ideal_s
-    assert whole.quantile(1 - 1 / 220e6) > 1.04 * whole.quantile(0.5)
+    assert whole.quantile(1 - 1 / 220e6) > 1.01 * whole.quantile(0.5)  # six sigma of 2,500 symbols, at the least
 
 
 def test_the_last_of_a_larger_fleet_is_later():
