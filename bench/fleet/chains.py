@@ -11,12 +11,12 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from bench.link.spec import LinkSpec
 from carousel.errors import OperatorError
 
-__all__ = ["LossChain", "chain_of_link", "lost_of", "lost_step_by_step"]
+__all__ = ["LossChain", "binomial", "binomial_beyond", "chain_of_link", "lost_of", "lost_step_by_step"]
 
 FloatArray = NDArray[np.float64]
 NEGLIGIBLE = 1e-18
@@ -71,11 +71,26 @@ class LossChain:
     def side_by_side(self, copies: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (begin, transitions, loss) of so many chains, by how many are bad; all must lose for a loss."""
         states = np.arange(copies + 1)
-        begin = stats.binom.pmf(states, copies, self.bad_share)
-        stay = [stats.binom.pmf(states, bad, 1 - self.r) for bad in states]
-        turn = [stats.binom.pmf(states, copies - bad, self.p) for bad in states]
+        begin = binomial(states, copies, self.bad_share)
+        stay = [binomial(states, bad, 1 - self.r) for bad in range(copies + 1)]
+        turn = [binomial(states, copies - bad, self.p) for bad in range(copies + 1)]
         transitions = np.array([np.convolve(s, t)[: copies + 1] for s, t in zip(stay, turn, strict=True)])
         return begin, transitions, (1 - self.h) ** states * (1 - self.k) ** (copies - states)
+
+
+def binomial(successes: NDArray[np.int64], tries: int, chance: float) -> FloatArray:
+    """Return the chance of each number of successes."""
+    from scipy import stats  # noqa: PLC0415 - takes a second to load, which other commands need not wait for
+
+    found: FloatArray = stats.binom.pmf(successes, tries, chance)
+    return found
+
+
+def binomial_beyond(successes: NDArray[np.int64], tries: NDArray[np.int64], chance: float) -> FloatArray:
+    """Return the chance of more successes than these, small ones to the last digit."""
+    some = np.maximum(successes, 0)
+    beyond = special.betainc(some + 1.0, np.maximum(tries - some, 1), chance)
+    return np.where(successes < 0, 1.0, np.where(some >= tries, 0.0, beyond))
 
 
 def chain_of_link(link: LinkSpec, who: str) -> LossChain:
@@ -142,8 +157,7 @@ def lost_of(chain: LossChain, copies: int, symbols: int, of_most: int) -> FloatA
         return nothing
     if chain.is_memoryless:
         most = most_lost(chain, copies, symbols)
-        found: FloatArray = stats.binom.pmf(np.arange(most + 1), symbols, chain.mean**copies)
-        return found
+        return binomial(np.arange(most + 1), symbols, chain.mean**copies)
     stride, snapshots = _snapshots(chain, copies, of_most)
     snapshot: FloatArray = snapshots[min(len(snapshots) - 1, round(symbols / stride))]
     return snapshot

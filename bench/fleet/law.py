@@ -15,9 +15,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from bench.fleet.chains import LossChain, chain_of_link, lost_of, lost_step_by_step, most_lost
+from bench.fleet.chains import LossChain, binomial_beyond, chain_of_link, lost_of, lost_step_by_step, most_lost
 from bench.fleet.scenario import BoxClass, Carousel, ReleaseSpec, Scenario
 from bench.fleet.timeline import Timeline, timeline_of
 from bench.fleet.unions import Dependence, dependence
@@ -242,7 +241,7 @@ def _block_table(chain: LossChain, size: int, repair: int, most_extra: int) -> F
         went_by = np.arange(size, symbols + 1)
         chances[size:] = 0.0
         for extra, luck in enumerate(_luck(most_extra)):
-            chances[size:] += luck * stats.binom.sf(went_by - size - extra, went_by, chain.mean)
+            chances[size:] += luck * binomial_beyond(went_by - size - extra, went_by, chain.mean)
         return np.minimum(1.0, chances)
     for n, lost in enumerate(lost_step_by_step(chain, 1, symbols, most)):
         if n >= size:

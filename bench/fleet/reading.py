@@ -25,7 +25,7 @@ from bench.fleet.scenario import (
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
 from carousel.errors import OperatorError
-from carousel.quantities import parse_count, parse_duration_s, parse_rate_bps, parse_size_bytes
+from carousel.quantities import format_duration_s, parse_count, parse_duration_s, parse_rate_bps, parse_size_bytes
 
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
@@ -336,9 +336,23 @@ def _check_sums(scenario: Scenario) -> None:
             raise OperatorError(f"the shares of all {what} add up to 0")
     if scenario.horizon_s > MOST_HORIZON_S:
         raise OperatorError("a horizon of more than 30 days")
+    _check_deadline(scenario)
     for strategy, field in (("unicast", "server"), ("p2p", "peers")):
         if strategy in scenario.strategies and getattr(scenario, field) is None:
             raise OperatorError(f"strategy {strategy!r} needs a table [{strategy}]")
+
+
+def _check_deadline(scenario: Scenario) -> None:
+    """Refuse a deadline that the carousel can't meet for any class, were there no loss at all."""
+    each_bps = scenario.carousel.rate_bps / len(scenario.releases)
+    ideal_s = {box_class.name: scenario.release(box_class.release).image_bytes * 8 / each_bps
+               for box_class in scenario.classes}  # fmt: skip
+    name, least_s = min(ideal_s.items(), key=lambda item: item[1])
+    if least_s > scenario.deadline_s:
+        raise OperatorError(
+            f"nobody can meet a deadline of {format_duration_s(scenario.deadline_s)}: without any loss class {name!r} "
+            f"takes {format_duration_s(least_s)}; allow more, or a higher carousel rate"
+        )
 
 
 def shipped() -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from bench.fleet.scenario import Group, Spread, SpreadKind
 
@@ -25,7 +25,7 @@ def _cumulative(spread: Spread, shares: FloatArray) -> FloatArray:
     if spread.kind is SpreadKind.EXPONENTIAL:
         return np.asarray(-np.expm1(-shares * MEANS_COVERED))
     if spread.kind is SpreadKind.NORMAL:
-        return np.asarray(stats.norm.cdf((2 * shares - 1) * SIGMAS))
+        return np.asarray(special.ndtr((2 * shares - 1) * SIGMAS))
     return shares
 
 
@@ -37,7 +37,7 @@ def draw_starts(group: Group, boxes: int, rng: np.random.Generator) -> FloatArra
     elif spread.kind is SpreadKind.UNIFORM:
         offsets = u * spread.over_s
     elif spread.kind is SpreadKind.NORMAL:
-        offsets = np.clip(0.5 + stats.norm.ppf(u) / (2 * SIGMAS), 0.0, 1.0) * spread.over_s
+        offsets = np.clip(0.5 + special.ndtri(u) / (2 * SIGMAS), 0.0, 1.0) * spread.over_s
     else:
         offsets = np.minimum(-np.log1p(-u), MEANS_COVERED) * spread.over_s
     return group.region.power_at_s + offsets

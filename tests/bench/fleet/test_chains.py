@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.fleet.chains import LossChain, chain_of_link, lost_of, lost_step_by_step, most_lost
+from bench.fleet.chains import (
+    LossChain,
+    binomial,
+    binomial_beyond,
+    chain_of_link,
+    lost_of,
+    lost_step_by_step,
+    most_lost,
+)
 from bench.link.loss import GilbertElliott
 from bench.link.spec import parse_link
 from carousel.errors import OperatorError
@@ -55,3 +63,11 @@ def test_links_become_chains_corruption_included():
     assert chain_of_link(parse_link("p=0.01,r=0.2,h=0.5"), "x") == LossChain(0.01, 0.2, 0.5, 1.0)
     with pytest.raises(OperatorError, match=r"class 'far': .* outages; use --fidelity packet"):
         chain_of_link(parse_link("outage=1s+2s"), "class 'far'")
+
+
+def test_binomials_are_right_far_into_the_tail():
+    counts = np.arange(-2, 60)
+    tries = np.full(len(counts), 50)
+    for chance in (0.0, 0.01, 0.4):
+        assert binomial_beyond(counts, tries, chance) == pytest.approx(stats.binom.sf(counts, 50, chance), rel=1e-9)
+        assert binomial(counts[2:], 50, chance) == pytest.approx(stats.binom.pmf(counts[2:], 50, chance), rel=1e-9)

@@ -42,6 +42,7 @@ def test_a_scenario_says_what_its_file_says():
         ('boxes = "1k"', "boxes = true", "boxes = True is not text"),
         ('deadline = "60s"', 'deadline = "0s"', "is not a time above 0"),
         ('deadline = "60s"', "", "'deadline' is missing"),
+        ('deadline = "60s"', 'deadline = "500ms"', "nobody can meet a deadline of 500 ms: .* 'cable' takes 671 ms"),
         ("[[release]]", "[release]", r"\[release\] stands for one of several"),
         ('profile = "docsis31"', 'profile = "dial-up"', "there is no profile 'dial-up'"),
         ('profile = "docsis31"', 'down = "loss=150%"', "loss=150% is not a share"),
