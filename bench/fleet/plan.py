@@ -1,7 +1,7 @@
 """`bootbench plan`: the question turned round. What must the head-end send, that so many boxes boot in time?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from bench.fleet.chains import LossChain, chain_of_link
+from bench.fleet.cli import progress_bar
 from bench.fleet.law import IP_UDP_BYTES, CompletionLaw, law_of
 from bench.fleet.scenario import Carousel, ReleaseSpec
 from bench.link.profiles import find_profile
@@ -106,6 +107,8 @@ def smallest_rate_bps(
         taken_s = time_to_image_s(question, Plan(rate_bps, repair_ratio, interval_s), share_late)
         if taken_s <= question.deadline_s:
             high = rate_bps
+            if taken_s >= question.deadline_s * (1 - CLOSE_ENOUGH):
+                break
         else:
             low = rate_bps
         if high - low < CLOSE_ENOUGH * high:
@@ -148,20 +151,32 @@ def plan(
         _plan_order(question, parse_count(boxes), parse_rate_bps(rate))
 
 
-def _plan_rate(question: Question, boxes: int) -> None:
+def _search(question: Question, tell: Callable[[int, int], None]) -> dict[tuple[float, float], float | None]:
+    """Return the smallest rate by (repair ratio, announcement interval); None where none will do."""
     rates: dict[tuple[float, float], float | None] = {}
     guess_bps: float | None = None
+    total = len(REPAIRS) + len(INTERVALS_S) - 1
     for repair in REPAIRS:
         rates[repair, 0.25] = smallest_rate_bps(question, repair, 0.25, guess_bps)
         guess_bps = rates[repair, 0.25] if repair else None  # without repair it takes far more: no guide
+        tell(len(rates), total)
     found = {key: each for key, each in rates.items() if each is not None}
     if not found:
-        _refuse(question)
+        return rates
     repair = min(found, key=lambda key: (round(found[key] / 1e4), key[0]))[0]
     for interval_s in INTERVALS_S:
         if interval_s != 0.25:
             rates[repair, interval_s] = smallest_rate_bps(question, repair, interval_s, rates[repair, 0.25])
+            tell(len(rates), total)
+    return rates
+
+
+def _plan_rate(question: Question, boxes: int) -> None:
+    with progress_bar("plan") as tell:
+        rates = _search(question, tell)
     found = {key: each for key, each in rates.items() if each is not None}
+    if not found:
+        _refuse(question)
     # A rate lower by half a percent is no reason for announcements twice as often.
     best_bps = min(found.values())
     chosen = max((key for key in found if found[key] <= best_bps * 1.005), key=lambda key: (key[1], -key[0]))
