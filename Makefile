@@ -22,6 +22,7 @@ test: $(SETUP)  ## the whole suite
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
 	$(BIN)/python -m bench.board
+	$(BIN)/python -m bench.fleet.speed
 	$(BIN)/python -m bench.table
 
 bench-setup:  ## the other tools of `bootbench peers`, and what their link needs (Debian, root)

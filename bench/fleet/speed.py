@@ -1,0 +1,32 @@
+"""The simulators' own speed on one core, for `make bench`: receiver-packets a second, boxes a second."""
+
+import time
+from dataclasses import replace
+
+from bench.fleet.packet import packed_releases, packet_shards, run_packet_shard
+from bench.fleet.reading import find_scenario
+from bench.fleet.sampled import run_sampled_shard, sampled_shards
+from carousel.quantities import format_count
+
+__all__ = ["main"]
+
+BOXES = 220_000_000
+
+
+def main() -> None:
+    """Measure, and print."""
+    shelf = find_scenario("lab-shelf")
+    packed_releases(shelf.releases)
+    begin_s = time.perf_counter()
+    packets = sum(run_packet_shard(shard).packets for shard in packet_shards(shelf, 7))
+    packet_s = time.perf_counter() - begin_s
+    fleet = replace(find_scenario("one-way-satellite"), boxes=BOXES)
+    begin_s = time.perf_counter()
+    boxes = sum(run_sampled_shard(shard).boxes for shard in sampled_shards(fleet, 7))
+    sampled_s = time.perf_counter() - begin_s
+    print(f"fleet, packet fidelity: {format_count(packets / packet_s)} receiver-packets/s on one core")
+    print(f"fleet, sampled fidelity: {format_count(boxes)} boxes in {sampled_s:.1f} s, laws included")
+
+
+if __name__ == "__main__":
+    main()
