@@ -19,7 +19,6 @@ Shard = TypeVar("Shard")
 Result = TypeVar("Result")
 Run = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[int, Any], None]], None]
 """Runs a function over shards; calls back with (index, result) as each is done."""
-MOST_DEATHS = 10
 CONNECT_S = 10
 MODULES = ("bench.fleet.run", "raptorq", "scipy")
 
@@ -52,8 +51,6 @@ def dask_client(address: str) -> Iterator[Any]:
         distributed: Any = import_module("distributed")
     except ImportError:
         raise OperatorError("--dask needs the package `distributed`: pip install 'bootcast[bench]'") from None
-    dask: Any = import_module("dask")
-    dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS})
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -104,7 +101,9 @@ def run_on_dask(client: Any) -> Run:
             for future, result in distributed.as_completed(futures, with_results=True, loop=client.loop):
                 done(numbers[future.key], result)
         except distributed.KilledWorker as error:
-            raise OperatorError(f"a shard took {MOST_DEATHS} workers down with it; last: {error.last_worker}") from None
+            raise OperatorError(
+                f"a shard took one worker after the other down with it; the last: {error.last_worker}"
+            ) from None
         finally:
             client.cancel(futures)
 
