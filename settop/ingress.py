@@ -31,6 +31,10 @@ BUFFER_BYTES = 1 << 19
 COALESCED_BYTES = 1 << 16
 MAX_PLAIN_PACKET_BYTES = 2048
 SOCKET_BUFFER_BYTES = 64 << 20
+PATIENT_BUFFER_BYTES = 4 << 20
+"""A socket buffer of this size holds what comes while its reader waits some milliseconds for more."""
+_TRUNCATED = int(socket.MSG_TRUNC)
+"""As a plain number: an `IntFlag` costs microseconds an operation."""
 
 
 def _sockaddr(address: str) -> bytes:
@@ -104,6 +108,7 @@ class Ingress:
         except PermissionError:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
         got = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        self.is_patient = got >= PATIENT_BUFFER_BYTES
         if got < wanted:
             self.notes.append(
                 f"the kernel clips the socket buffer to {got} of {wanted} bytes: "
@@ -197,7 +202,7 @@ class Ingress:
                 segment = struct.unpack("=i", data[:4])[0]
             elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
                 self.socket_drops = struct.unpack("=I", data)[0]
-        if flags & socket.MSG_TRUNC or size == 0:
+        if flags & _TRUNCATED or size == 0:
             self.oversized += 1
             return 0, 0
         return size, segment

@@ -22,6 +22,8 @@ __all__ = ["PartFile"]
 
 TILE_BYTES = 3 << 20
 LIVE_TILES = 3
+SHARE_WORTH_A_TILE = 16
+"""A tile that gets one in so many symbols of a batch is worth memory."""
 _ROWS_AT_ONCE = 2048
 
 
@@ -136,7 +138,7 @@ class PartFile:
         """Choose the tiles of a batch that are live, or that get a good share of it."""
         worth = {key for key in keys if key in self._staging.live}
         for key, count in zip(keys, counts, strict=True):
-            if count * LIVE_TILES >= sum(counts) and len(worth) < LIVE_TILES:
+            if count * SHARE_WORTH_A_TILE >= sum(counts) and len(worth) < LIVE_TILES:
                 worth.add(key)
         return worth
 
@@ -161,25 +163,24 @@ class PartFile:
 
     def _write_out(self, key: int) -> int:
         """Write a tile and give it up; return the memory part that it had."""
-        part = self._staging.live[key]
-        filled = self._staging.filled[part * self._image.blocks : (part + 1) * self._image.blocks]
-        for sbn in np.flatnonzero(filled.any(axis=1)).tolist():
-            self._write_block(key, sbn)
+        blocks = np.arange(self._image.blocks)
+        self._write_blocks(key, blocks)
         return self._staging.live.pop(key)
 
-    def _write_block(self, key: int, sbn: int) -> None:
-        """Write one block's symbols of a tile: only those that came, in as few runs as they form."""
-        row = self._staging.live[key] * self._image.blocks + sbn
-        filled = self._staging.filled[row]
-        runs = _runs(filled)
-        first = (key >> 1) * self._staging.depth
+    def _write_blocks(self, key: int, blocks: IntArray) -> None:
+        """Write some blocks' symbols of a tile: only those that came, in as few runs as they form."""
+        staging, first_esi = self._staging, (key >> 1) * self._staging.depth
+        parts = staging.live[key] * self._image.blocks + blocks
         if key & 1:
-            first += self._image.source_symbols + sbn * self._image.repair_per_block
+            first_rows = self._image.source_symbols + blocks * self._image.repair_per_block + first_esi
         else:
-            first += int(self._image.first_rows[sbn])
-        for start, end in runs:
-            os.pwrite(self._descriptor, self._staging.bytes[row, start:end].data, (first + start) * self._size)
-        filled[:] = False
+            first_rows = self._image.first_rows[blocks] + first_esi
+        lines, starts, ends = _runs(staging.filled[parts])
+        offsets = (first_rows[lines] + starts) * self._size
+        runs = np.stack([parts[lines], starts, ends, offsets], axis=1)
+        for part, start, end, offset in runs.tolist():
+            os.pwrite(self._descriptor, staging.bytes[part, start:end].data, offset)
+        staging.filled[parts] = False
 
     def view(self, first_row: int, count: int) -> NDArray[np.uint8]:
         """Return rows of the digest levels as an array (count, T)."""
@@ -188,7 +189,7 @@ class PartFile:
     def flush_image(self, sbn: int) -> None:
         """Write out a block's symbols."""
         for key in self._staging.live:
-            self._write_block(key, sbn)
+            self._write_blocks(key, np.array([sbn]))
 
     def write_through(self) -> None:
         """Write out all that waits in memory, so that a killed box loses little."""
@@ -201,11 +202,8 @@ class PartFile:
         return min(live, default=self._image.largest_block)
 
 
-def _runs(filled: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the runs [start, end) of what is filled."""
-    if filled.all():
-        return [(0, len(filled))]
-    if not filled.any():
-        return []
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], filled.view(np.int8), [0]))))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+def _runs(filled: NDArray[np.bool_]) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the runs of what is filled in each line of an array: (line, start, end) of each run."""
+    edges = np.diff(filled.view(np.int8), axis=1, prepend=0, append=0)
+    lines, starts = np.nonzero(edges > 0)
+    return lines, starts, np.nonzero(edges < 0)[1]
