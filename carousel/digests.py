@@ -1,14 +1,23 @@
 """Digest levels: every packet of every level can be checked by itself, under one signature (design: image.md).
 
-Level 0 is the image. Level 1 holds the SHA-256 of each of its blocks, then a 16-byte digest of each of its
+Level 0 is the image. Level 1 holds the BLAKE3 of each of its blocks, then a 16-byte digest of each of its
 encoding symbols; level i + 1 holds one digest for each encoding symbol of level i. The last level fits one
 symbol, and the signed header holds its SHA-256.
+
+Blocks are what a box hashes all the time, so they have the fast hash: BLAKE3 takes 4 GB/s where SHA-256 with the
+processor's help takes 1.8, and twice what SHA-256 does where there is no such help (Raspberry Pi 4). The whole
+image has its SHA-256 in the header, for the boot stub and for whoever compares it by hand.
 """
 
 import hashlib
 from collections.abc import Iterable
 
-__all__ = ["BLOCK_DIGEST_BYTES", "SYMBOL_DIGEST_BYTES", "symbol_digest", "symbol_digests"]
+from blake3 import blake3
+
+__all__ = ["BLOCK_DIGEST_BYTES", "SYMBOL_DIGEST_BYTES", "BlockHash", "symbol_digest", "symbol_digests"]
+
+BlockHash = blake3
+"""The running hash of a block's padded bytes, with the interface of hashlib."""
 
 BLOCK_DIGEST_BYTES = 32
 SYMBOL_DIGEST_BYTES = 16

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from carousel import fec
 from carousel.alc import DEFAULT_TSI, PLAIN_DTYPE, PLAIN_HEADER_BYTES, FecId, crc_of_packet, plain_header
 from carousel.blocks import IntArray, ObjectGeometry
-from carousel.digests import symbol_digests
+from carousel.digests import BlockHash, symbol_digests
 from carousel.errors import OperatorError
 from carousel.header import ReleaseHeader
 from carousel.identity import Hardware, Version
@@ -177,7 +177,7 @@ def _pack_object(blocks: Iterator[bytes], packets: Packets, layout: ReleaseLayou
         block = unpadded.ljust(int(geometry.block_sizes[sbn]) * geometry.symbol_size, b"\0")
         repair = fec.encode_repair(block, geometry.symbol_size, geometry.repair_per_block)
         symbols = np.frombuffer(block + repair, dtype=np.uint8).reshape(-1, geometry.symbol_size)
-        block_digests.append(hashlib.sha256(block).digest())
+        block_digests.append(BlockHash(block).digest())
         digests.append(symbol_digests(level, sbn, enumerate(symbol.data for symbol in symbols)))
         packets[_packet_numbers(layout, level, sbn, len(symbols))] = render_block(
             symbols, tsi, toi=level, sbn=sbn, fec=layout.objects[0].fec

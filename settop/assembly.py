@@ -32,8 +32,6 @@ from settop.symbols import SymbolStore
 
 __all__ = ["Assembly"]
 
-PREHASH_SYMBOLS = 256
-"""A prehash job is worth its message from this many symbols on."""
 LOSS_SAMPLE = 64
 """Packets of each batch whose order is looked at for loss: enough to know it, too few to slow the batch down."""
 LOSS_EVERY = 4
@@ -60,10 +58,8 @@ class Assembly:
         self._store = store
         self._can_decode = can_decode
         self._wanted = self.image.geometry.block_sizes.copy()
-        self._prehashed = np.zeros(self.image.geometry.blocks, dtype=np.int64)
         self._suspect: set[int] = set()
         self._to_sort: set[int] = set()
-        self._is_prehashing = False
         self._last_place = -LONGEST_GAP
         self._batches = 0
         if store.resumed:
@@ -123,7 +119,7 @@ class Assembly:
 
     def next_job(self) -> BlockJob | None:
         """Return the most useful job that can run now; its block is BUSY until `finish_job`."""
-        for find in (self._block_job, self._sort_job, self._level_job, self._prehash_job):
+        for find in (self._block_job, self._sort_job, self._level_job):
             job = find()
             if job is not None:
                 return job
@@ -136,11 +132,13 @@ class Assembly:
             expected = self.tree.block_digest(sbn)
             if expected is None or not self._is_trusted_enough(sbn):
                 continue
-            if image.has_all_source(sbn):
+            is_whole = image.has_all_source(sbn)
+            if not (is_whole or self._can_decode) or not self._store.flush_image(sbn):
+                continue
+            if is_whole:
                 return self._start(BlockWork.HASH, sbn, expected=expected)
-            if self._can_decode:
-                esis = self._esis_to_decode(image, sbn, int(self._wanted[sbn]))
-                return self._start(BlockWork.DECODE, sbn, expected=expected, esis=esis)
+            esis = self._esis_to_decode(image, sbn, int(self._wanted[sbn]))
+            return self._start(BlockWork.DECODE, sbn, expected=expected, esis=esis)
         return None
 
     def _is_trusted_enough(self, sbn: int) -> bool:
@@ -162,7 +160,7 @@ class Assembly:
             if self.image.state[sbn] != BlockState.OPEN:
                 continue
             digests = self.tree.symbol_digests_of_block(sbn)
-            if digests is None:
+            if digests is None or not self._store.flush_image(sbn):
                 continue
             self._to_sort.discard(sbn)
             rows = self.image.geometry.block_rows(sbn)
@@ -183,27 +181,6 @@ class Assembly:
         esis = self._esis_to_decode(holdings, sbn, int(holdings.geometry.block_sizes[sbn]) + 2)
         return self._start(BlockWork.DECODE, sbn, level=level, esis=esis)
 
-    def _prehash_job(self) -> BlockJob | None:
-        """Hash ahead where source symbols came in order: at the end little is left to wait for."""
-        if self.suspicious or self._is_prehashing:
-            return None
-        image, geometry = self.image, self.image.geometry
-        settled = self._store.settled_esi()
-        due = np.minimum(image.held_in_block, settled) >= self._prehashed + PREHASH_SYMBOLS
-        behind = (image.state == BlockState.OPEN) & due
-        spans = array("L")
-        for sbn in np.flatnonzero(behind).tolist():
-            first, start = int(geometry.first_rows[sbn]), int(self._prehashed[sbn])
-            until = min(settled, int(geometry.block_sizes[sbn]))
-            if image.held[first + start : first + until].all():
-                self._prehashed[sbn] = until
-                spans.extend((sbn, first, start, until))
-        if not spans:
-            return None
-        self._is_prehashing = True
-        toi_base = self.layout.toi_base
-        return BlockJob(BlockWork.PREHASH, toi_base, 0, 0, geometry.symbol_size, 0, 0, 0, spans=spans.tobytes())
-
     def _start(
         self,
         work: BlockWork,
@@ -217,8 +194,6 @@ class Assembly:
         geometry = holdings.geometry
         size = int(geometry.block_sizes[sbn])
         holdings.state[sbn] = BlockState.BUSY
-        if level == 0:
-            self._store.flush_image(sbn)
         return BlockJob(
             work=work,
             toi_base=self.layout.toi_base,
@@ -231,7 +206,7 @@ class Assembly:
             esis=esis,
             expected=expected,
             digests=digests,
-            start=int(self._prehashed[sbn]) if work is BlockWork.HASH else 0,
+            afresh=self.suspicious,
         )
 
     # --- results in -------------------------------------------------------------------------------------
@@ -239,9 +214,6 @@ class Assembly:
     def finish_job(self, result: BlockResult) -> list[Event]:
         """Take what came of a job."""
         job = result.job
-        if job.work is BlockWork.PREHASH:
-            self._is_prehashing = False
-            return []
         if job.level:
             return self._finish_level(result)
         self.image.state[job.sbn] = BlockState.OPEN
@@ -272,7 +244,6 @@ class Assembly:
 
     def _finish_mismatch(self, job: BlockJob) -> list[Event]:
         """Sort a block that failed, and be suspicious of all others."""
-        self._prehashed[job.sbn] = 0
         self._to_sort.add(job.sbn)
         self._suspect.add(job.sbn)
         if self.suspicious:
@@ -284,7 +255,6 @@ class Assembly:
     def _finish_sort(self, result: BlockResult) -> list[Event]:
         """Keep the symbols that proved good, drop those that were held and did not."""
         job, image = result.job, self.image
-        self._prehashed[job.sbn] = 0
         rows = image.geometry.block_rows(job.sbn)
         judged = np.zeros(len(rows), dtype=np.bool_)
         judged[np.array(array("L", job.esis), dtype=np.int64)] = True

@@ -1,27 +1,29 @@
-"""The work that is dear: hashing, decoding and sorting one source block. Pure functions of a release's bytes.
+"""The work that is dear: hashing, decoding and sorting one source block, and writing tiles of symbols.
 
 The receiver hands out `BlockJob`s and takes `BlockResult`s; who runs them is the driver's business: processes of
 their own on a box (settop/workers.py), the same thread in a simulation. While a job runs, the receiver writes no
-row of its block. This module stays light, for the workers load it: no NumPy.
+row of its block. `TileJob`s come from the part file, and hash what they write while it is in the cache. This
+module stays light, for the workers load it: no NumPy.
 """
 
-import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from carousel import fec
-from carousel.digests import SYMBOL_DIGEST_BYTES, symbol_digest
+from carousel.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
 
-__all__ = ["BlockJob", "BlockResult", "BlockWork", "BlockWorkshop", "Outcome"]
+__all__ = ["BlockJob", "BlockResult", "BlockWork", "BlockWorkshop", "Outcome", "TileJob"]
+
+
+Write = Callable[[memoryview, int], object]
+"""Write bytes at an offset of the part file."""
 
 
 class BlockWork(Enum):
     """What to do with a block."""
 
-    PREHASH = "prehash"
-    """Hash source symbols of many blocks as far as they came in order, so that little is left at the end."""
     HASH = "hash"
     """Compare the digest of a block whose source symbols are all there."""
     DECODE = "decode"
@@ -42,8 +44,7 @@ class Outcome(Enum):
 class BlockJob:
     """One job. Rows are the release's; arrays are array("L") as bytes.
 
-    HASH goes on behind source symbol `start`, where PREHASH left off. PREHASH itself has no block of its own
-    but `spans`: (SBN, first source row, start, until) of each block that it takes on.
+    HASH goes on where the tiles left off, unless it is `afresh`: then it trusts the file alone.
     """
 
     work: BlockWork
@@ -57,14 +58,35 @@ class BlockJob:
     esis: bytes = b""
     expected: bytes | None = None
     digests: bytes = b""
-    start: int = 0
-    spans: bytes = b""
+    afresh: bool = False
 
     def offset_of(self, esi: int) -> int:
         """Return where the symbol lies in the release's bytes."""
         if esi < self.source_symbols:
             return (self.source_row + esi) * self.symbol_size
         return (self.repair_row + esi - self.source_symbols) * self.symbol_size
+
+
+@dataclass(frozen=True, slots=True)
+class TileJob:
+    """Write runs of symbols from a release's tiles (tiles.py) into its part file.
+
+    The tiles lie in shared memory, from `memory_offset` on. `runs` is an array("L") as bytes: (SBN, first ESI,
+    place in the tiles in bytes, row in the file, symbols) of each.
+    """
+
+    toi_base: int
+    part: int
+    memory_offset: int
+    symbol_size: int
+    is_source: bool
+    runs: bytes
+
+    def of_tiles(self, tiles: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
+        """Yield (SBN, first ESI, offset in the file in bytes, bytes) of each run."""
+        numbers, size = iter(array("L", self.runs)), self.symbol_size
+        for sbn, esi, place, row, count in zip(numbers, numbers, numbers, numbers, numbers, strict=True):
+            yield sbn, esi, row * size, tiles[place : place + count * size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +99,34 @@ class BlockResult:
 
 
 class BlockWorkshop:
-    """Runs jobs; keeps the unfinished hashes of PREHASH."""
+    """Runs jobs; keeps the hashes of blocks that tiles have begun."""
 
     def __init__(self) -> None:
-        self._hashes: dict[tuple[int, int], tuple[int, hashlib._Hash]] = {}
+        self._hashes: dict[tuple[int, int], tuple[int, BlockHash]] = {}
 
     def run(self, job: BlockJob, memory: memoryview) -> BlockResult:
         """Do a job on the bytes of its release (`memory`, writable)."""
-        if job.work is BlockWork.PREHASH:
-            return self._prehash(job, memory)
         if job.work is BlockWork.HASH:
             return self._hash(job, memory)
         if job.work is BlockWork.DECODE:
             return _decode(job, memory)
         return _sort(job, memory)
 
-    def _hash_on(
-        self, job: BlockJob, memory: memoryview, sbn: int, source_row: int, start: int, until: int
-    ) -> "hashlib._Hash":
-        """Hash a block up to `until`, from `start` if that is where its hash stands, else from 0."""
-        done, state = self._hashes.pop((job.toi_base, sbn), (0, None))
-        if state is None or done != start:
-            done, state = 0, hashlib.sha256()
-        size = job.symbol_size
-        state.update(memory[(source_row + done) * size : (source_row + until) * size])
-        return state
-
-    def _prehash(self, job: BlockJob, memory: memoryview) -> BlockResult:
-        spans = iter(array("L", job.spans))
-        for sbn, source_row, start, until in zip(spans, spans, spans, spans, strict=True):
-            state = self._hash_on(job, memory, sbn, source_row, start, until)
-            self._hashes[job.toi_base, sbn] = (until, state)
-        return BlockResult(job, Outcome.GOOD)
+    def write_tile(self, job: TileJob, tiles: memoryview, write: Write) -> None:
+        """Write a tile, and take on the hash of each block whose source symbols go on in it."""
+        for sbn, esi, offset, run in job.of_tiles(tiles):
+            write(run, offset)
+            done, state = self._hashes.get((job.toi_base, sbn), (0, None))
+            if job.is_source and esi == done:
+                state = state or BlockHash()
+                state.update(run)
+                self._hashes[job.toi_base, sbn] = (done + len(run) // job.symbol_size, state)
 
     def _hash(self, job: BlockJob, memory: memoryview) -> BlockResult:
-        state = self._hash_on(job, memory, job.sbn, job.source_row, job.start, job.source_symbols)
+        done, state = self._hashes.pop((job.toi_base, job.sbn), (0, None))
+        if state is None or job.afresh:
+            done, state = 0, BlockHash()
+        state.update(memory[job.offset_of(done) : job.offset_of(0) + job.source_symbols * job.symbol_size])
         return BlockResult(job, Outcome.GOOD if state.digest() == job.expected else Outcome.MISMATCH)
 
 
@@ -127,7 +142,7 @@ def _decode(job: BlockJob, memory: memoryview) -> BlockResult:
     block = fec.decode_block(size, symbol_size, _numbered_symbols(job, memory))
     if block is None:
         return BlockResult(job, Outcome.TOO_FEW)
-    if job.expected is not None and hashlib.sha256(block).digest() != job.expected:
+    if job.expected is not None and BlockHash(block).digest() != job.expected:
         return BlockResult(job, Outcome.MISMATCH)
     origin = job.offset_of(0)
     for esi in set(range(job.source_symbols)).difference(array("L", job.esis)):

@@ -20,6 +20,7 @@ from settop.disk import FolderDisk
 from settop.factory import image_of_release, open_release
 from settop.partfile import PartFile
 from settop.store import Store
+from settop.tiles import TileHand
 
 __all__ = ["BoxFolder"]
 
@@ -88,12 +89,12 @@ class BoxFolder:
         """Return the name of the part file of a release."""
         return f"{header.toi_base:08x}{header.image_sha256[:4].hex()}.part"
 
-    def open_part(self, header: ReleaseHeader, layout: ReleaseLayout) -> PartFile:
+    def open_part(self, header: ReleaseHeader, layout: ReleaseLayout, hand: TileHand | None = None) -> PartFile:
         """Open a release's part file, new or as an earlier run left it; the oldest others make room."""
         name = self.part_name(header)
         self.store.take_back(header, name)
         self.remove_parts(keep=MAX_PARTS - 1, but=name)
-        return PartFile(self.path / name, layout)
+        return PartFile(self.path / name, layout, hand)
 
     def remove_parts(self, keep: int = 0, but: str = "") -> None:
         """Remove part files but the newest ones."""

@@ -11,6 +11,7 @@ from carousel.endpoint import Endpoint
 from carousel.header import ReleaseHeader
 from carousel.layout import ReleaseLayout
 from settop.assembly import Assembly
+from settop.blockjobs import TileJob
 from settop.bootchoice import Source
 from settop.dropper import Dropper
 from settop.events import BlockVerified, Event, ImageFound, ImageRefused, ImageVerified, Suspicion
@@ -60,7 +61,9 @@ class _Session:
         )
 
     def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> PartFile:
-        part = self._box.open_part(header, layout)
+        for base in self._parts.keys() - self.receiver.assemblies.keys():
+            self._parts.pop(base).close()
+        part = self._box.open_part(header, layout, self._workers)
         self._parts[layout.toi_base] = part
         self._paths[layout.toi_base] = part.path
         return part
@@ -69,7 +72,7 @@ class _Session:
         """Listen to the end; the part files are closed, and hold all that was received."""
         options = self._options
         ingress = Ingress(options.endpoint, options.interface, options.source, options.use_gro)
-        workers = WorkerPool(max(1, options.workers), self._paths.__getitem__)
+        self._workers = WorkerPool(max(1, options.workers), self._paths.__getitem__, self._finish_tile)
         self._tell_start(ingress)
         self._since_s = self._clock()
         self._ingress = ingress
@@ -78,7 +81,7 @@ class _Session:
             reception = Reception(
                 self.receiver,
                 ingress,
-                workers,
+                self._workers,
                 self._clock,
                 self._on_event,
                 self._on_progress,
@@ -87,10 +90,13 @@ class _Session:
             return reception.run(options.timeout_s)
         finally:
             ingress.close()
-            workers.close()
-            self.close()
+            self._close_parts()
+            self._workers.close()
 
-    def close(self) -> None:
+    def _finish_tile(self, job: TileJob, is_written: bool) -> None:
+        self._parts[job.toi_base].finish_tile(job, is_written)
+
+    def _close_parts(self) -> None:
         for part in self._parts.values():
             part.close()
         self._parts.clear()

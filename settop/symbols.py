@@ -32,11 +32,8 @@ class SymbolStore(Protocol):
     def view(self, first_row: int, count: int) -> NDArray[np.uint8]:
         """Return rows as an array (count, T); for the digest levels."""
 
-    def flush_image(self, sbn: int) -> None:
-        """Make a block's symbols visible to whoever works on the store's bytes by other means."""
-
-    def settled_esi(self) -> int:
-        """Return up to which ESI all blocks' source symbols need no `flush_image` to be visible."""
+    def flush_image(self, sbn: int) -> bool:
+        """Make a block's symbols visible to who works on the store's bytes by other means; False: ask again soon."""
 
 
 class MemorySymbols:
@@ -64,9 +61,6 @@ class MemorySymbols:
         """Return rows, not copied."""
         return self.rows[first_row : first_row + count]
 
-    def flush_image(self, sbn: int) -> None:
+    def flush_image(self, sbn: int) -> bool:
         """Do nothing: there is one view of this memory."""
-
-    def settled_esi(self) -> int:
-        """Return the end of the largest block: all is visible."""
-        return self._image.largest_block
+        return True

@@ -2,10 +2,11 @@
 
 Hashing and decoding would stop the receiver for milliseconds (the RaptorQ package holds the interpreter lock),
 and a panic in the decoder must not take the box down: it costs a worker, which is started again. Workers are
-lean (no NumPy) and map the part file, so only job descriptions travel.
+lean (no NumPy) and map the part file and the tiles, so only job descriptions travel.
 """
 
 import contextlib
+import mmap
 import os
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from settop.blockjobs import BlockJob, BlockResult, BlockWork, Outcome
+from settop.blockjobs import BlockJob, BlockResult, BlockWork, Outcome, TileJob
 
-__all__ = ["WorkerPool"]
+__all__ = ["TileMemory", "WorkerPool"]
 
 DECODE_COPIES = 6
 """How many times its own size a block takes in memory while it is decoded."""
@@ -25,16 +26,35 @@ MAX_PENDING = 3
 """Jobs a worker may have at once: the next one is there when it ends the first."""
 
 
+class TileMemory:
+    """Memory that grows by parts and can be mapped by child processes, which inherit its descriptor."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("tiles")
+        self._size_bytes = 0
+
+    def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
+        """Return (offset, fresh memory)."""
+        offset = self._size_bytes
+        self._size_bytes += -(-size_bytes // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        os.ftruncate(self.descriptor, self._size_bytes)
+        return offset, memoryview(mmap.mmap(self.descriptor, size_bytes, offset=offset))
+
+    def close(self) -> None:
+        """Let go of the descriptor; what is mapped stays."""
+        os.close(self.descriptor)
+
+
 class _Worker:
     """One worker process, and the jobs it has."""
 
-    def __init__(self) -> None:
-        self.pending: list[BlockJob] = []
+    def __init__(self, tiles: TileMemory) -> None:
+        self.pending: list[BlockJob | TileJob] = []
         self.connection, theirs = Pipe()
-        code = f"from settop.workermain import work; work({theirs.fileno()})"
+        code = f"from settop.workermain import work; work({theirs.fileno()}, {tiles.descriptor})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), tiles.descriptor],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -52,11 +72,19 @@ class _Worker:
 
 
 class WorkerPool:
-    """Some workers."""
+    """Some workers; the first is the hand of the part files (`TileHand`) and hashes, too.
 
-    def __init__(self, count: int, path_of: Callable[[int], Path]) -> None:
-        self._workers = [_Worker() for _ in range(count)]
+    `tile_done(job, is_written)` is called when a tile is in its file, or will not come there by itself.
+    """
+
+    def __init__(
+        self, count: int, path_of: Callable[[int], Path], tile_done: Callable[[TileJob, bool], None] | None = None
+    ) -> None:
+        self._tiles = TileMemory()
+        self._workers = [_Worker(self._tiles) for _ in range(count)]
         self._path_of = path_of
+        self._tile_done = tile_done
+        self._results: list[BlockResult] = []
         self.restarts = 0
 
     def has_room(self) -> bool:
@@ -64,14 +92,29 @@ class WorkerPool:
         return all(len(worker.pending) < MAX_PENDING for worker in self._workers)
 
     def submit(self, job: BlockJob) -> None:
-        """Hand a job to the worker that has least to do; all hashing goes to the first, which hashes ahead."""
-        worker = self._worker_for(job)
+        """Hand a job to the worker that has least to do; all hashing goes to the first, which has begun it."""
+        self._send(self._worker_for(job), job)
+
+    def _send(self, worker: _Worker, job: BlockJob | TileJob) -> None:
         worker.pending.append(job)
         with contextlib.suppress(OSError):  # it died: `collect` finds out, and starts it again
             worker.connection.send((str(self._path_of(job.toi_base)), job))
 
+    def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
+        """Return (offset, memory) for tiles that the workers see, too."""
+        return self._tiles.allocate(size_bytes)
+
+    def write(self, job: TileJob) -> None:
+        """Have a tile written."""
+        self._send(self._workers[0], job)
+
+    def wait(self) -> None:
+        """Wait for the worker that writes tiles; what else comes meanwhile is kept for `collect`."""
+        self._workers[0].connection.poll(None)
+        self._read_results()
+
     def _worker_for(self, job: BlockJob) -> _Worker:
-        if job.work in (BlockWork.PREHASH, BlockWork.HASH):
+        if job.work is BlockWork.HASH:
             return self._workers[0]
         block_bytes = job.source_symbols * job.symbol_size
         if job.work is BlockWork.DECODE and len(self._workers) * DECODE_COPIES * block_bytes > DECODE_MEMORY_BYTES:
@@ -89,20 +132,32 @@ class WorkerPool:
 
     def collect(self) -> list[BlockResult]:
         """Return the results that are there; a worker that died failed its jobs, and is started again."""
-        results: list[BlockResult] = []
+        self._read_results()
+        results, self._results = self._results, []
+        return results
+
+    def _read_results(self) -> None:
         for index, worker in enumerate(self._workers):
             try:
                 while worker.pending and worker.connection.poll():
-                    results.append(worker.connection.recv())
+                    self._take(worker.pending[0], worker.connection.recv())
                     worker.pending.pop(0)
             except (EOFError, OSError):
-                results += [BlockResult(job, Outcome.TOO_FEW) for job in worker.pending]
-                worker.close()
-                self._workers[index] = _Worker()
+                self._workers[index] = _Worker(self._tiles)
                 self.restarts += 1
-        return results
+                for job in worker.pending:
+                    self._take(job, None)
+                worker.close()
+
+    def _take(self, job: BlockJob | TileJob, result: BlockResult | None) -> None:
+        """Take a result; None where the worker died on the job, or instead of anything for a tile."""
+        if isinstance(job, BlockJob):
+            self._results.append(result or BlockResult(job, Outcome.TOO_FEW))
+        elif self._tile_done is not None:
+            self._tile_done(job, result is not None)
 
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
             worker.close()
+        self._tiles.close()

@@ -101,7 +101,6 @@ class SharedSymbols:
                 numbers = release.image_packets + digest_places(layout, level, sbn, esi)
             first = int(layout.first_rows[level])
             self.rows[first : first + geometry.rows] = release.packets[numbers, PLAIN_HEADER_BYTES:]
-        self._largest_block = layout.objects[0].largest_block
 
     def leftover_rows(self) -> IntArray:
         """Return none: these boxes are new."""
@@ -117,12 +116,9 @@ class SharedSymbols:
         """Return rows."""
         return self.rows[first_row : first_row + count]
 
-    def flush_image(self, sbn: int) -> None:
-        """Do nothing."""
-
-    def settled_esi(self) -> int:
-        """Return the end of the largest block."""
-        return self._largest_block
+    def flush_image(self, sbn: int) -> bool:
+        """Do nothing: all is there."""
+        return True
 
 
 @lru_cache(maxsize=4)

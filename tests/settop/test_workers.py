@@ -1,19 +1,20 @@
-import hashlib
 import os
 import signal
 import time
 from array import array
+from functools import partial
 
 import pytest
+from blake3 import blake3
 
 from carousel import fec
-from settop.blockjobs import BlockJob, BlockWork, BlockWorkshop, Outcome
+from settop.blockjobs import BlockJob, BlockWork, BlockWorkshop, Outcome, TileJob
 from settop.workers import WorkerPool
 from tests.conftest import noise
 
 SIZE, K, R = 64, 20, 10
 BLOCK = noise(SIZE * K)
-DIGEST = hashlib.sha256(BLOCK).digest()
+DIGEST = blake3(BLOCK).digest()
 
 
 @pytest.fixture
@@ -99,14 +100,70 @@ def test_however_many_jobs_the_pipes_stay_bounded(part, monkeypatch):
     raise AssertionError(f"{done} of {submitted} jobs came back")
 
 
-def test_prehash_goes_on_where_it_stood_and_starts_anew_where_not():
-    shop, memory = BlockWorkshop(), memoryview(bytearray(BLOCK))
-    spans = esis([0, 0, 0, 7])
-    shop.run(job(BlockWork.PREHASH, spans=spans), memory)
-    assert shop.run(job(BlockWork.HASH, expected=DIGEST, start=7), memory).outcome is Outcome.GOOD
-    shop.run(job(BlockWork.PREHASH, spans=spans), memory)
-    assert shop.run(job(BlockWork.HASH, expected=DIGEST, start=0), memory).outcome is Outcome.GOOD
-    assert shop.run(job(BlockWork.HASH, expected=DIGEST, start=7), memory).outcome is Outcome.GOOD
+def writer(file):
+    return partial(os.pwrite, file.fileno())
+
+
+def tile(memory_offset, esi, count, is_source=True):
+    """A tile that holds `count` symbols from `esi` on, at the begin of its memory."""
+    return TileJob(8, 0, memory_offset, SIZE, is_source, esis([0, esi, 0, esi, count]))
+
+
+def test_a_hash_goes_on_where_tiles_left_off_and_is_right_in_any_order(part):
+    """Tiles in order, with a gap, twice, and of repair symbols: the block's digest is right each time."""
+    whole = memoryview(bytearray(part.read_bytes()))
+    for tiles in ([(0, 7), (7, 6)], [(0, 7), (9, 4)], [(9, 4), (0, 7)], [(0, 7), (0, 7)], [(0, K)], []):
+        shop = BlockWorkshop()
+        with part.open("r+b") as file:
+            for esi, count in tiles:
+                shop.write_tile(tile(0, esi, count), whole[esi * SIZE :], writer(file))
+            shop.write_tile(tile(0, K, 2, is_source=False), whole[K * SIZE :], writer(file))
+        assert shop.run(job(BlockWork.HASH, expected=DIGEST), whole).outcome is Outcome.GOOD
+
+
+def test_a_hash_afresh_trusts_the_file_alone(part):
+    wrong, right = memoryview(bytearray(K * SIZE)), memoryview(bytearray(part.read_bytes()))
+    for afresh, outcome in ((False, Outcome.MISMATCH), (True, Outcome.GOOD)):
+        shop = BlockWorkshop()
+        with part.open("r+b") as file:
+            shop.write_tile(tile(0, 0, 7), wrong, writer(file))
+        part.write_bytes(right)
+        assert shop.run(job(BlockWork.HASH, expected=DIGEST, afresh=afresh), right).outcome is outcome
+
+
+def test_a_worker_writes_tiles_from_memory_that_grew_after_its_start(part):
+    done = []
+    pool = WorkerPool(2, lambda base: part, lambda job, is_written: done.append((job.memory_offset, is_written)))
+    try:
+        for fill in (1, 2, 3):
+            offset, memory = pool.allocate(10_000)
+            memory[:SIZE] = bytes([fill]) * SIZE
+            pool.write(tile(offset, fill, 1))
+            for _ in range(100):
+                if len(done) == fill:
+                    break
+                pool.wait()
+            assert part.read_bytes()[fill * SIZE : (fill + 1) * SIZE] == bytes([fill]) * SIZE
+        assert len({offset for offset, _ in done}) == 3
+        assert all(is_written for _, is_written in done)
+    finally:
+        pool.close()
+
+
+def test_a_tile_of_a_worker_that_died_is_given_back_unwritten(part):
+    done = []
+    pool = WorkerPool(1, lambda base: part, lambda job, is_written: done.append(is_written))
+    try:
+        offset, _ = pool.allocate(10_000)
+        os.kill(pool._workers[0]._process.pid, signal.SIGKILL)
+        pool._workers[0]._process.wait()
+        pool.write(tile(offset, 0, 1))
+        pool.submit(job(BlockWork.HASH, expected=DIGEST))
+        pool.wait()
+        assert done == [False]
+        assert [each.outcome for each in results(pool, 1)] == [Outcome.TOO_FEW]
+    finally:
+        pool.close()
 
 
 def test_sort_tells_good_from_bad():
