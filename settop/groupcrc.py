@@ -92,11 +92,12 @@ def _field_tables(packet_bytes: int) -> NDArray[np.uint32]:
     Flat, by the packet's position from the end, the byte's place in the field, and the byte.
     """
     zeros, behind_field = bytes(packet_bytes), bytes(packet_bytes - _FIELD_END)
-    of_bits = [1 << bit ^ _register(_register(0, (1 << bit).to_bytes(4, "big")), behind_field) for bit in range(32)]
+    of_bits = [[1 << bit ^ _register(_register(0, (1 << bit).to_bytes(4, "big")), behind_field) for bit in range(32)]]
+    for _ in range(1, GROUP_PACKETS):
+        of_bits.append([_register(each, zeros) for each in of_bits[-1]])
+    values = np.array(of_bits, dtype=np.uint32)
     tables = np.zeros((GROUP_PACKETS, 4, 256), dtype=np.uint32)
-    for position in range(GROUP_PACKETS):
-        for bit, value in enumerate(of_bits):
-            table, step = tables[position, 3 - bit // 8], 1 << bit % 8
-            table[step : 2 * step] = table[:step] ^ np.uint32(value)
-        of_bits = [_register(each, zeros) for each in of_bits]
+    for bit in range(32):
+        table, step = tables[:, 3 - bit // 8], 1 << bit % 8
+        table[:, step : 2 * step] = table[:, :step] ^ values[:, bit, None]
     return tables.reshape(-1)

@@ -156,10 +156,14 @@ class PartFile:
             os.pwrite(self._descriptor, run, offset)
 
     def flush_image(self, sbn: int) -> bool:
-        """Write out a block's symbols; say whether all are in the file now."""
+        """Write out a block's symbols, with its whole tile if that holds much; say whether all are in the file now."""
         live, is_under_way = self._tiles.holds(sbn)
         block = np.array([sbn])
         for key in live:
+            if self._hand is not None and self._tiles.is_worth_writing(key):
+                self._write_out(key)
+                is_under_way = True
+                continue
             self._write_runs(self._tiles.job(key, block))
             self._tiles.clear(key, block)
         return not is_under_way

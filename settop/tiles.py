@@ -17,12 +17,16 @@ from settop.blockjobs import TileJob
 
 __all__ = ["TileHand", "Tiles"]
 
-TILE_BYTES = 3 << 20
-LIVE_TILES = 3
-PARTS = 4
+TILE_BYTES = 4 << 20
+LIVE_TILES = 2
+PARTS = 3
 """One more than live tiles: while a tile is written, the next one fills."""
 SHARE_WORTH_A_TILE = 16
 """A tile that gets one in so many symbols of a batch is worth memory."""
+
+
+WRITTEN_ALONE = 2
+"""Where a tile holds so many symbols of a block on average, blocks are not written by themselves."""
 
 
 class TileHand(Protocol):
@@ -71,14 +75,18 @@ class Tiles:
         return tile * 2 + is_repair, sbn * self.depth + number - tile * self.depth
 
     def worth_staging(self, keys: list[int], counts: list[int]) -> list[int]:
-        """Choose the tiles of a batch that are live, or that get a good share of it.
+        """Choose the tiles of a batch that are live, for which there is room, or that get a good share of it.
 
         So a flood of random symbols can't make tiles come and go.
         """
         worth = [key for key in keys if key in self.live]
+        room = LIVE_TILES - len(self.live)
         for key, count in zip(keys, counts, strict=True):
-            if key not in self.live and count * SHARE_WORTH_A_TILE >= sum(counts) and len(worth) < LIVE_TILES:
+            if key in self.live or len(worth) == LIVE_TILES:
+                continue
+            if room > 0 or count * SHARE_WORTH_A_TILE >= sum(counts):
                 worth.append(key)
+                room -= 1
         return worth
 
     def begin(self, key: int) -> int:
@@ -103,6 +111,13 @@ class Tiles:
         part = self.live[key]
         self._room[part] -= symbols
         return self._room[part] <= 0
+
+    def is_worth_writing(self, key: int) -> bool:
+        """Say whether a live tile holds so much that a block of it is no reason to write that block alone."""
+        return int(np.count_nonzero(self._filled_of(self.live[key]))) > WRITTEN_ALONE * self._image.blocks
+
+    def _filled_of(self, part: int) -> NDArray[np.bool_]:
+        return self._filled[part * self._image.blocks : (part + 1) * self._image.blocks]
 
     def holds(self, sbn: int) -> tuple[list[int], bool]:
         """Return the live tiles that hold symbols of a block, and whether a tile under way does."""
@@ -134,7 +149,7 @@ class Tiles:
     def finish(self, part: int) -> None:
         """A tile is in the file."""
         del self.written[part]
-        self._filled[part * self._image.blocks : (part + 1) * self._image.blocks] = False
+        self._filled_of(part)[:] = False
         self.free.append(part)
 
 

@@ -12,6 +12,7 @@ __all__ = ["work"]
 
 def work(connection_descriptor: int, tiles_descriptor: int) -> None:
     """Run jobs from a connection until it closes: the main function of a worker process."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, it never pushes the receiver aside
     connection = Connection(connection_descriptor)
     workshop = BlockWorkshop()
     files: dict[tuple[str, int], tuple[int, memoryview]] = {}

@@ -24,6 +24,8 @@ DECODE_MEMORY_BYTES = 48 << 20
 """Where decoding in all workers at once would take more, one of them decodes: boards are small."""
 MAX_PENDING = 3
 """Jobs a worker may have at once: the next one is there when it ends the first."""
+MAX_PENDING_HASHES = 32
+"""The same for hashing, which is short where tiles have begun it: the way to the worker takes longer."""
 
 
 class TileMemory:
@@ -62,6 +64,10 @@ class _Worker:
         )
         theirs.close()
 
+    def has_room(self) -> bool:
+        hashes = sum(isinstance(job, BlockJob) and job.work is BlockWork.HASH for job in self.pending)
+        return len(self.pending) - hashes < MAX_PENDING and hashes < MAX_PENDING_HASHES
+
     def close(self) -> None:
         self.connection.close()
         try:
@@ -89,7 +95,7 @@ class WorkerPool:
 
     def has_room(self) -> bool:
         """Say whether any job would find its worker with little to do: what waits in pipes must stay bounded."""
-        return all(len(worker.pending) < MAX_PENDING for worker in self._workers)
+        return all(worker.has_room() for worker in self._workers)
 
     def submit(self, job: BlockJob) -> None:
         """Hand a job to the worker that has least to do; all hashing goes to the first, which has begun it."""
