@@ -16,11 +16,16 @@ MAX_UDP_PAYLOAD_BYTES = 65507
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`count` packets of `stride` bytes each, one behind the other in `buffer`."""
+    """`count` packets of `stride` bytes each, one behind the other in `buffer`.
+
+    `place` says where the same bytes lie in an open file, if they do: (descriptor, offset). The kernel can send
+    them from there without copying.
+    """
 
     buffer: memoryview
     stride: int
     count: int
+    place: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.stride < 1 or len(self.buffer) < self.stride * self.count:

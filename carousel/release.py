@@ -15,6 +15,7 @@ from construct import Array, Bytes, Const, ConstructError, Int8ul, Int16ul, Int3
 from numpy.typing import NDArray
 
 from carousel.alc import PLAIN_HEADER_BYTES
+from carousel.batch import Batch
 from carousel.blocks import IntArray
 from carousel.crc import crc32
 from carousel.errors import FormatError
@@ -73,16 +74,17 @@ def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArra
 
 @dataclass(frozen=True)
 class Release:
-    """A release file, read in place over any buffer (a memory map, as a rule)."""
+    """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file)."""
 
     header: ReleaseHeader
     layout: ReleaseLayout
     tsi: int
     md5: tuple[bytes, ...]
     buffer: memoryview
+    descriptor: int | None = None
 
     @classmethod
-    def parse(cls, buffer: memoryview) -> "Release":
+    def parse(cls, buffer: memoryview, descriptor: int | None = None) -> "Release":
         """Read a release file; `FormatError` if it is none, is cut short or damaged in the preamble."""
         if len(buffer) < PREAMBLE_BYTES:
             raise FormatError("release_truncated")
@@ -98,7 +100,7 @@ class Release:
             raise FormatError("release_preamble")
         if len(buffer) != PREAMBLE_BYTES + fields.packet_size * layout.rows:
             raise FormatError("release_truncated")
-        return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer)
+        return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer, descriptor)
 
     @cached_property
     def packet_size(self) -> int:
@@ -125,6 +127,13 @@ class Release:
         """Return `count` packets from number `first` on, as they lie."""
         start = PREAMBLE_BYTES + first * self.packet_size
         return self.buffer[start : start + count * self.packet_size]
+
+    def batch(self, first: int, count: int) -> Batch:
+        """Return `count` packets from number `first` on as a batch."""
+        place = None
+        if self.descriptor is not None:
+            place = self.descriptor, PREAMBLE_BYTES + first * self.packet_size
+        return Batch(self.packet_bytes(first, count), self.packet_size, count, place)
 
     def urgent_packets(self) -> IntArray:
         """Return the packet numbers of `ReleaseLayout.urgent_symbols`."""

@@ -65,9 +65,9 @@ class _Wheel:
 
     def next_batch(self) -> Batch:
         first, count = next(self._bursts)
-        packets = self.release.packet_bytes(first, count)
-        self.sent_bytes += len(packets)
-        return Batch(packets, self.release.packet_size, count)
+        batch = self.release.batch(first, count)
+        self.sent_bytes += batch.stride * count
+        return batch
 
     def _run(self) -> Iterator[tuple[int, int]]:
         """Yield (first packet, count) for ever, digest packets among the image's."""

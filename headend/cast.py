@@ -5,7 +5,7 @@ import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from carousel.batch import Batch
 from carousel.errors import BootcastError, FormatError, OperatorError, explain_os_error
@@ -33,7 +33,8 @@ class ReleaseShelf:
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
-        self._loaded: dict[Path, tuple[tuple[int, int, int], Release]] = {}
+        self._loaded: dict[Path, tuple[tuple[int, int, int], Release, BinaryIO]] = {}
+        self._replaced: list[BinaryIO] = []
 
     def load(self) -> list[Release]:
         """Return the releases as they are on disk now; unchanged files keep their object."""
@@ -58,14 +59,29 @@ class ReleaseShelf:
         known = self._loaded.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
-        with path.open("rb") as file:
-            try:
-                mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
-                release = Release.parse(memoryview(mapped))
-            except (ValueError, FormatError) as error:
-                raise OperatorError(f"{path} is no whole release file ({error}); `headend pack` makes one") from None
-        self._loaded[path] = (stamp, release)
+        file = path.open("rb")
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+            release = Release.parse(memoryview(mapped), file.fileno())
+        except (ValueError, FormatError) as error:
+            file.close()
+            raise OperatorError(f"{path} is no whole release file ({error}); `headend pack` makes one") from None
+        if known is not None:
+            self._replaced.append(known[2])
+        self._loaded[path] = (stamp, release, file)
         return release
+
+    def close_replaced(self) -> None:
+        """Close the files of releases that are cast no more."""
+        for file in self._replaced:
+            file.close()
+        self._replaced.clear()
+
+    def close(self) -> None:
+        """Close all files; memory maps live as long as their releases."""
+        self.close_replaced()
+        for _, _, file in self._loaded.values():
+            file.close()
 
 
 @dataclass
@@ -143,6 +159,7 @@ class Carousel:
             reason = explain_os_error(error) if isinstance(error, OSError) else str(error)
             self.tell("trouble", reason=f"going on with the old content: {reason}")
             return
+        self.shelf.close_replaced()
         self.tell("swapped", releases=[describe_release(release) for release in releases])
 
 

@@ -5,6 +5,7 @@ import mmap
 import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -194,17 +195,15 @@ def cast(
         interface=interface,
         rate_bps=round(rate_bps),
         gso=egress.uses_gso,
+        sendfile=egress.sends_files,
         releases=[describe_release(release) for release in loaded],
     )
     datagram = max(release.packet_size for release in loaded) + IP_UDP_BYTES[endpoint.is_ipv6]
     if datagram > ETHERNET_MTU and interface != "lo":
         text = f"packets are {datagram} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
         teller.tell("note", text=text)
-    try:
+    with closing(shelf), closing(egress), closing(teller):
         carousel.run(cycles)
-    finally:
-        teller.close()
-        egress.close()
     teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
 
 

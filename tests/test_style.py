@@ -18,6 +18,7 @@ SOCKETS = {"headend/egress.py", "settop/ingress.py"}
 CLOCKS = {"headend/cli.py", "settop/cli.py", "settop/board/cli.py"}
 SERIAL_PORTS = {"settop/board/port.py"}
 DISKS = {
+    "headend/egress.py",  # sends from files that are open
     "headend/cli.py",
     "headend/cast.py",
     "headend/keys.py",

@@ -41,7 +41,8 @@ def casting(make_release, release_file):
     shelf, wire, time, told = ReleaseShelf([path]), FakeWire(), FakeTime(), []
     broadcaster = Broadcaster(shelf.load(), BroadcastSettings(1e7), 0.0)
     carousel = Carousel(broadcaster, shelf, wire, time.clock, time.wait, lambda event, **f: told.append((event, f)))
-    return carousel, wire, time, told, path
+    yield carousel, wire, time, told, path
+    shelf.close()
 
 
 def test_runs_so_many_cycles(casting):
