@@ -52,6 +52,9 @@ DropSeedOption = Annotated[int, typer.Option(help="Seed of --drop.")]
 NoGroOption = Annotated[bool, typer.Option("--no-gro", help="Read packets one by one, as on old kernels.")]
 NoFecOption = Annotated[bool, typer.Option("--no-fec", help="Complete from source symbols alone.")]
 WorkersOption = Annotated[int, typer.Option(min=1, max=16, help="Processes that hash and decode blocks.")]
+CoreOption = Annotated[
+    int | None, typer.Option(min=0, help="Keep the receiving process on this processor core, for gigabits a second.")
+]
 CommandOption = Annotated[
     str | None, typer.Option(help="Run this to boot; {image}, {version} and {slot} are filled in.")
 ]
@@ -85,9 +88,10 @@ def receive(
     no_gro: NoGroOption = False,
     no_fec: NoFecOption = False,
     workers: WorkersOption = 2,
+    core: CoreOption = None,
 ) -> None:
     """Install the best acceptable image on the air. Exit 0 installed or up to date, 3 nothing, 4 all refused."""
-    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers)
+    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers, core)
     box = BoxFolder(store)
     with box.locked(), _reporting(as_json, store) as reporter:
         outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
@@ -122,9 +126,10 @@ def run(
     no_gro: NoGroOption = False,
     no_fec: NoFecOption = False,
     workers: WorkersOption = 2,
+    core: CoreOption = None,
 ) -> None:
     """Receive with a deadline, then boot, whatever came of it."""
-    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers)
+    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers, core)
     box = BoxFolder(store)
     with _reporting(as_json, store) as reporter:
         try:
@@ -239,6 +244,7 @@ def _options(
     no_gro: bool,
     no_fec: bool,
     workers: int,
+    core: int | None,
 ) -> ReceiveOptions:
     try:
         tsi_number = int(tsi, 0)
@@ -255,6 +261,7 @@ def _options(
         not no_gro,
         not no_fec,
         workers,
+        core,
     )
 
 

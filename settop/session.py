@@ -1,13 +1,15 @@
 """`settop receive`, whole: listen, report, install."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from carousel import crc, fec
 from carousel.alc import DEFAULT_TSI
 from carousel.endpoint import Endpoint
+from carousel.errors import OperatorError
 from carousel.header import ReleaseHeader
 from carousel.layout import ReleaseLayout
 from settop.assembly import Assembly
@@ -43,6 +45,8 @@ class ReceiveOptions:
     use_gro: bool = True
     use_fec: bool = True
     workers: int = field(default_factory=lambda: min(2, os.cpu_count() or 1))
+    core: int | None = None
+    """The processor core that the receiving process keeps to, not its workers; None: any."""
 
 
 class _Session:
@@ -78,20 +82,24 @@ class _Session:
         self._ingress = ingress
         self._written_s = self._since_s
         try:
-            reception = Reception(
-                self.receiver,
-                ingress,
-                self._workers,
-                self._clock,
-                self._on_event,
-                self._on_progress,
-                dropper=Dropper(options.drop, options.drop_seed) if options.drop else None,
-            )
-            return reception.run(options.timeout_s)
+            with _on_core(options.core):
+                return self._reception(ingress).run(options.timeout_s)
         finally:
             ingress.close()
             self._close_parts()
             self._workers.close()
+
+    def _reception(self, ingress: Ingress) -> Reception:
+        options = self._options
+        return Reception(
+            self.receiver,
+            ingress,
+            self._workers,
+            self._clock,
+            self._on_event,
+            self._on_progress,
+            dropper=Dropper(options.drop, options.drop_seed) if options.drop else None,
+        )
 
     def _finish_tile(self, job: TileJob, is_written: bool) -> None:
         self._parts[job.toi_base].finish_tile(job, is_written)
@@ -180,11 +188,32 @@ class _Session:
         )
 
 
+@contextmanager
+def _on_core(core: int | None) -> Iterator[None]:
+    """Keep this process on one processor core, if any, for the length of a with statement."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _check_core(core: int | None) -> None:
+    known = os.sched_getaffinity(0)
+    if core is not None and core not in known:
+        raise OperatorError(f"this process may not use core {core}; there are {', '.join(map(str, sorted(known)))}")
+
+
 def receive_and_install(
     box: BoxFolder, options: ReceiveOptions, reporter: Reporter, clock: Callable[[], float]
 ) -> tuple[Outcome, Source | None]:
     """Listen, and install what was verified; return how it ended and the slot."""
     box.check_writable()
+    _check_core(options.core)
     session = _Session(box, options, reporter, clock)
     outcome, assembly = session.listen()
     if assembly is None:

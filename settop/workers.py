@@ -50,7 +50,7 @@ class TileMemory:
 class _Worker:
     """One worker process, and the jobs it has."""
 
-    def __init__(self, tiles: TileMemory) -> None:
+    def __init__(self, tiles: TileMemory, cores: set[int]) -> None:
         self.pending: list[BlockJob | TileJob] = []
         self.connection, theirs = Pipe()
         code = f"from settop.workermain import work; work({theirs.fileno()}, {tiles.descriptor})"
@@ -63,6 +63,8 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         theirs.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(self._process.pid, cores)
 
     def has_room(self) -> bool:
         hashes = sum(isinstance(job, BlockJob) and job.work is BlockWork.HASH for job in self.pending)
@@ -87,7 +89,8 @@ class WorkerPool:
         self, count: int, path_of: Callable[[int], Path], tile_done: Callable[[TileJob, bool], None] | None = None
     ) -> None:
         self._tiles = TileMemory()
-        self._workers = [_Worker(self._tiles) for _ in range(count)]
+        self._cores = os.sched_getaffinity(0)  # the receiver may be bound to one of them later
+        self._workers = [_Worker(self._tiles, self._cores) for _ in range(count)]
         self._path_of = path_of
         self._tile_done = tile_done
         self._results: list[BlockResult] = []
@@ -149,7 +152,7 @@ class WorkerPool:
                     self._take(worker.pending[0], worker.connection.recv())
                     worker.pending.pop(0)
             except (EOFError, OSError):
-                self._workers[index] = _Worker(self._tiles)
+                self._workers[index] = _Worker(self._tiles, self._cores)
                 self.restarts += 1
                 for job in worker.pending:
                     self._take(job, None)

@@ -26,7 +26,9 @@ def lab(tmp_path):
     return Lab(tmp_path, port)
 
 
-@pytest.mark.parametrize("options", [(), ("--drop", "20%"), ("--no-gro",)], ids=["clean", "lossy", "no-gro"])
+@pytest.mark.parametrize(
+    "options", [(), ("--drop", "20%"), ("--no-gro",), ("--core", "0")], ids=["clean", "lossy", "no-gro", "one-core"]
+)
 def test_a_box_receives_installs_boots_and_confirms(lab, options):
     image = noise(3_000_000)
     release, box = lab.pack(image, "1.4.0", "kernel"), lab.box("box")
@@ -186,6 +188,7 @@ def test_faults_are_one_sentence_and_lose_nothing(lab):
     one_sentence(run("headend", "pack", folder / "nothing", "--key", folder / "lab.key", *pack), "no such file")
     listen = ("receive", "--store", box, *group, "--timeout", 1)
     one_sentence(run("settop", *listen, "--interface", "nosuch0"), "no interface 'nosuch0'")
+    one_sentence(run("settop", *listen, "--interface", "lo", "--core", 4096), "may not use core 4096")
     one_sentence(run("settop", "receive", "--store", folder, *group, "--interface", "lo"), "no store of a box")
     one_sentence(run("settop", "boot", "--store", box, "--command", "echo '{nothing"), "check quotes and braces")
     again = run("settop", "init", "--store", box, "--hardware", "1:1", "--trust", folder / "lab.pub", "--eeprom", "x")
