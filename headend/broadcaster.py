@@ -16,7 +16,7 @@ import numpy as np
 from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
 from carousel.release import Release
 from headend.fdt import fdt_packets, header_packet
-from headend.pacing import Pacer, packets_per_burst
+from headend.pacing import BURST_S, LeadPacer, Pacer, packets_per_burst
 
 __all__ = ["BroadcastSettings", "Broadcaster", "Position"]
 
@@ -34,12 +34,16 @@ FDT_REFRESH_S = 300
 
 @dataclass(frozen=True)
 class BroadcastSettings:
-    """Rate in bit/s of UDP payload; announcement interval; seed of the shuffle; time at `now` = 0."""
+    """Rate in bit/s of UDP payload; announcement interval; seed of the shuffle; time at `now` = 0.
+
+    `lead_s` is how far ahead the sender may be: above 0 only where the kernel spaces the packets.
+    """
 
     rate_bps: float
     announce_interval_s: float = 0.25
     seed: int = 0
     unix_offset_s: float = 0.0
+    lead_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ class Broadcaster:
 
     def __init__(self, releases: list[Release], settings: BroadcastSettings, now: float) -> None:
         self._settings = settings
-        self._pacer = Pacer(settings.rate_bps, now)
+        self._pacer: Pacer | LeadPacer = Pacer(settings.rate_bps, now)
+        if settings.lead_s:
+            self._pacer = LeadPacer(settings.rate_bps, settings.lead_s, now)
         self._fdt_instance = int(settings.unix_offset_s + now) & 0xFFFFF
         self._announcements: list[bytes] = []
         self._outbox: list[Batch] = []
@@ -152,7 +158,8 @@ class Broadcaster:
 
     def _burst_packets(self, release: Release) -> int:
         most = min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // release.packet_size)
-        return packets_per_burst(self._settings.rate_bps, release.packet_size, most)
+        burst_s = self._settings.lead_s / 4 or BURST_S
+        return packets_per_burst(self._settings.rate_bps, release.packet_size, most, burst_s)
 
     def due(self, now: float) -> float:
         """Return when `next_batch` may be called next."""

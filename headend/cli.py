@@ -182,8 +182,9 @@ def cast(
     loaded = shelf.load()
     endpoint = Endpoint.parse(group)
     egress = Egress(endpoint, interface, ttl, dscp, use_gso=not no_gso)
-    now = time.monotonic()
-    settings = BroadcastSettings(rate_bps, announce_interval, seed, unix_offset_s=time.time() - now)
+    pacing = egress.pace_by_kernel(rate_bps, min(release.packet_size for release in loaded))
+    now, lead_s = time.monotonic(), pacing.lead_s if pacing else 0.0
+    settings = BroadcastSettings(rate_bps, announce_interval, seed, time.time() - now, lead_s)
     teller = _Teller(as_json)
     carousel = Carousel(Broadcaster(loaded, settings, now), shelf, egress, time.monotonic, time.sleep, teller.tell)
     signal.signal(signal.SIGINT, lambda *_: setattr(carousel, "should_stop", True))
@@ -196,6 +197,7 @@ def cast(
         rate_bps=round(rate_bps),
         gso=egress.uses_gso,
         sendfile=egress.sends_files,
+        paced_by=pacing.kind if pacing else "head-end",
         releases=[describe_release(release) for release in loaded],
     )
     datagram = max(release.packet_size for release in loaded) + IP_UDP_BYTES[endpoint.is_ipv6]

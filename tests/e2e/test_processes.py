@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -283,3 +284,36 @@ def test_across_a_network_that_goes_down_and_comes_back(lab, two_hosts, group, s
     assert head_end.returncode == 0
     assert (box / "slot-a.image").read_bytes() == image
     assert len(named(log, "trouble")) <= 2, "told once, not per packet"
+
+
+@pytest.mark.namespaces
+def test_where_the_kernel_spaces_packets_the_head_end_wakes_up_seldom(lab, two_hosts):
+    image = noise(3_000_000)
+    release, box = lab.pack(image, "1.4.0", "kernel", "--symbol-size", "1424"), lab.box("box")
+    shaper = ["root", "tbf", "rate", "22mbit", "burst", "3000", "limit", "200k"]
+    subprocess.run(["tc", "-n", two_hosts[0], "qdisc", "add", "dev", "head0", *shaper], check=True)
+    casting = ["ip", "netns", "exec", two_hosts[0], *command("headend", "cast", release, "--group", lab.group)]
+    casting += ["--interface", "head0", "--rate", "20M", "--json"]
+    listening = ["ip", "netns", "exec", two_hosts[1], *command("settop", "receive", "--store", box)]
+    listening += ["--group", lab.group, "--interface", "box0", "--timeout", "30", "--json"]
+    head_end = subprocess.Popen(casting, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        done = subprocess.run(listening, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        wakes = wakes_of(head_end.pid)
+        queue = subprocess.check_output(["tc", "-n", two_hosts[0], "-s", "qdisc", "show", "dev", "head0"], text=True)
+    finally:
+        head_end.send_signal(signal.SIGINT)
+        log, _ = head_end.communicate(timeout=10)
+    assert done.returncode == 0, done.stdout + log
+    assert (box / "slot-a.image").read_bytes() == image
+    assert named(log, "casting")[0]["paced_by"] == "tbf"
+    assert "dropped 0," in queue
+    (verified,) = named(done.stdout, "image_verified")
+    bursts = verified["received_symbols"] / 2  # two packets make up a millisecond
+    assert wakes < bursts / 3
+
+
+def wakes_of(pid):
+    """How often a process has gone to sleep by itself."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))

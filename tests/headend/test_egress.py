@@ -11,6 +11,7 @@ from carousel.batch import Batch
 from carousel.endpoint import Endpoint
 from headend import egress as module
 from headend.egress import Egress
+from headend.qdisc import Qdisc
 from tests.conftest import noise
 
 GROUP, STRIDE, COUNT = "239.255.77.12", 1468, 44
@@ -125,3 +126,33 @@ def test_a_file_that_ends_early_is_not_sent_in_part(giver, taker, batch, tmp_pat
         file.flush()
         giver.send(Batch(batch.buffer, STRIDE, COUNT, (file.fileno(), 0)))
     assert heard(taker)[-COUNT:] == cut(batch)
+
+
+def test_a_queue_that_paces_is_told_the_rate_and_fed_millisecond_bursts(giver, taker, batch, monkeypatch):
+    """fq paces what the socket names, after trouble, too; 9 packets are a millisecond of 100 Mb/s."""
+    fq = Qdisc(socket.if_nametoindex("lo"), 0x80010000, 0xFFFFFFFF, "fq")
+    monkeypatch.setattr(module, "_qdiscs", lambda: [fq])
+    pacing = giver.pace_by_kernel(100e6, STRIDE)
+    assert pacing is not None
+    assert pacing.kind == "fq"
+    sizes, sendfile = [], os.sendfile
+
+    def counted(out, source, offset, count):
+        sizes.append(count)
+        if len(sizes) == 3:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return sendfile(out, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", counted)
+    giver.send(batch)
+    assert heard(taker) == cut(batch)[:18] + cut(batch), "what left before the trouble comes twice"
+    giver.send(batch)
+    assert heard(taker) == cut(batch)
+    assert sizes == [STRIDE * 9] * 3 + [STRIDE * 9] * 4 + [STRIDE * 8]
+    named = struct.unpack("=Q", giver._socket.getsockopt(socket.SOL_SOCKET, module.SO_MAX_PACING_RATE, 8))[0]
+    on_the_wire = 100e6 / 8 * (STRIDE + 28 + 14) / STRIDE
+    assert on_the_wire * 1.01 < named < on_the_wire * 1.03
+
+
+def test_an_interface_without_a_queue_is_not_paced(giver):
+    assert giver.pace_by_kernel(100e6, STRIDE) is None

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headend.pacing import BURST_S, Pacer, packets_per_burst
+from headend.pacing import BURST_S, LeadPacer, Pacer, packets_per_burst
 
 
 @given(st.floats(1e5, 1e10), st.integers(0, 2**32))
@@ -50,3 +50,31 @@ def test_a_long_stall_is_forgiven():
     pacer.sent(1250, 0.0)
     burst = sum(1 for _ in range(1000) if pacer.due(100.0) <= 100.0 and pacer.sent(1250, 100.0) is None)
     assert burst <= 2
+
+
+@given(st.floats(1e6, 1e10), st.integers(0, 2**32))
+def test_a_lead_keeps_the_rate_wakes_up_seldom_and_never_overfills_the_kernel(rate_bps, seed):
+    """With wake-ups up to 1 ms late; what the kernel holds is what was handed over but is not due yet."""
+    rng, lead_s = np.random.default_rng(seed), 16e-3
+    burst_bytes = 1468 * packets_per_burst(rate_bps, 1468, 44, lead_s / 4)
+    burst_s = burst_bytes * 8 / rate_bps
+    pacer, now, handed_s, wakes = LeadPacer(rate_bps, lead_s, 0.0), 0.0, 0.0, 0
+    while handed_s < 1.0:
+        due = pacer.due(now)
+        if due > now:
+            now = due + rng.uniform(0, 1e-3)
+            wakes += 1
+            continue
+        pacer.sent(burst_bytes, now)
+        handed_s += burst_s
+        assert handed_s - now <= lead_s + burst_s + 1e-9
+    assert handed_s - now >= lead_s / 4 - 1e-3 - burst_s
+    assert wakes <= 1.0 / (lead_s * 3 / 4 - 1e-3) + 2 or burst_s > lead_s / 4
+
+
+def test_a_lead_after_a_long_stall_is_not_made_up_for():
+    pacer, handed_s = LeadPacer(1e8, 16e-3, 0.0), 0.0
+    while pacer.due(5.0) <= 5.0:
+        pacer.sent(12500, 5.0)
+        handed_s += 1e-3
+    assert handed_s <= 2 * 16e-3 + 2e-3
