@@ -4,9 +4,9 @@ Level 0 is the image. Level 1 holds the BLAKE3 of each of its blocks, then a 16-
 encoding symbols; level i + 1 holds one digest for each encoding symbol of level i. The last level fits one
 symbol, and the signed header holds its SHA-256.
 
-Blocks are what a box hashes all the time, so they have the fast hash: BLAKE3 takes 4 GB/s where SHA-256 with the
-processor's help takes 1.8, and twice what SHA-256 does where there is no such help (Raspberry Pi 4). The whole
-image has its SHA-256 in the header, for the boot stub and for whoever compares it by hand.
+Blocks are what a box hashes all the time, so they have the fast hash: BLAKE3 takes 4 GB/s where SHA-256 takes 1.8
+with the processor's help, which not all boards have. The whole image has its SHA-256 in the header, for the boot
+stub and for whoever compares it by hand.
 """
 
 import hashlib

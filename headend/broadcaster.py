@@ -154,7 +154,7 @@ class Broadcaster:
         for wheel in self._wheels:
             wheel.sent_bytes = 0
         self._announce_at_s = now
-        self._refresh_at_s = now
+        self._render_announcements(now)
 
     def _burst_packets(self, release: Release) -> int:
         most = min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // release.packet_size)
@@ -186,6 +186,12 @@ class Broadcaster:
         return Position(wheel.cycle, wheel.sent_in_cycle / wheel.release.image_packets)
 
     @property
+    def announce_interval_s(self) -> float:
+        """Seconds between announcements: as asked for, but so long that images get half the rate."""
+        busy_s = sum(map(len, self._announcements)) * 8 / self._settings.rate_bps
+        return max(self._settings.announce_interval_s, 2 * busy_s)
+
+    @property
     def cycles_done(self) -> int:
         """Whole cycles that every release has had."""
         return min(wheel.cycle for wheel in self._wheels)
@@ -193,13 +199,13 @@ class Broadcaster:
     def _announce(self, now: float) -> None:
         if now >= self._refresh_at_s:
             self._render_announcements(now)
-            self._refresh_at_s = now + FDT_REFRESH_S
         self._outbox += [Batch(memoryview(packet), len(packet), 1) for packet in self._announcements]
-        self._announce_at_s = max(self._announce_at_s, now - self._settings.announce_interval_s)
-        self._announce_at_s += self._settings.announce_interval_s
+        self._announce_at_s = max(self._announce_at_s, now - self.announce_interval_s)
+        self._announce_at_s += self.announce_interval_s
 
     def _render_announcements(self, now: float) -> None:
         """Render header packets, and an FDT under a new instance ID: its bytes never change under one."""
+        self._refresh_at_s = now + FDT_REFRESH_S
         releases = [wheel.release for wheel in self._wheels]
         expires_unix_s = int(self._settings.unix_offset_s + now) + FDT_LIFETIME_S
         self._announcements = [header_packet(release) for release in releases]

@@ -204,6 +204,9 @@ def cast(
     if datagram > ETHERNET_MTU and interface != "lo":
         text = f"packets are {datagram} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
         teller.tell("note", text=text)
+    if carousel.broadcaster.announce_interval_s > announce_interval:
+        every_s = carousel.broadcaster.announce_interval_s
+        teller.tell("note", text=f"announcements get half the rate at most: they go every {every_s:.2g} s")
     with closing(shelf), closing(egress), closing(teller):
         carousel.run(cycles)
     teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)

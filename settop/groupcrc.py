@@ -50,7 +50,7 @@ class GroupCrc:
 
     def intact(self, batch: Batch) -> BoolArray:
         """Say which packets of a batch, all with the prefix, have the right CRC."""
-        if batch.count > _MOST_PACKETS:
+        if not GROUP_PACKETS <= batch.count <= _MOST_PACKETS:
             return self._intact_one_by_one(batch, 0, batch.count)
         count, stride = batch.count, batch.stride
         fields = np.ndarray((count, 4), dtype=np.uint8, buffer=batch.buffer, offset=CRC_OFFSET, strides=(stride, 1))
@@ -71,12 +71,13 @@ class GroupCrc:
         return intact
 
     def _intact_one_by_one(self, batch: Batch, start: int, end: int) -> BoolArray:
-        buffer, stride = batch.buffer, batch.stride
-        intact = np.empty(end - start, dtype=np.bool_)
-        for index, at in enumerate(range(start * stride, end * stride, stride)):
-            field = buffer[at + CRC_OFFSET : at + _FIELD_END]
-            crc = crc32(buffer[at + _FIELD_END : at + stride], self._behind_prefix)
-            intact[index] = crc == int.from_bytes(field, "big")
+        """Say the same of some packets by one call for each: the faster way for a few."""
+        buffer, stride = batch.buffer[start * batch.stride : end * batch.stride], batch.stride
+        found = [
+            crc32(buffer[at + _FIELD_END : at + stride], self._behind_prefix) for at in range(0, len(buffer), stride)
+        ]
+        fields = np.ndarray((end - start,), dtype=">u4", buffer=buffer, offset=CRC_OFFSET, strides=(stride,))
+        intact: BoolArray = np.array(found, dtype=np.uint32) == fields
         return intact
 
 

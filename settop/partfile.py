@@ -65,8 +65,10 @@ class PartFile:
     def close(self) -> None:
         """Write out what is in memory, and let go of the file."""
         self.write_through()
-        while self._tiles.written:
+        while self._tiles.under_way:
             self._await_tile()
+        if self._hand is not None:
+            self._hand.release(self._tiles.offset)
         del self._rows, self._symbols
         self._map.close()
         os.close(self._descriptor)

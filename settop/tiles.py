@@ -35,6 +35,9 @@ class TileHand(Protocol):
     def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
         """Return (offset, memory) of memory that both sides see."""
 
+    def release(self, offset: int) -> None:
+        """Take memory back: nobody uses it any more."""
+
     def write(self, job: TileJob) -> None:
         """Begin a job."""
 
@@ -55,7 +58,7 @@ class Tiles:
         self.depth = max(1, TILE_BYTES // (image.blocks * self._size))
         self._tile_symbols = image.blocks * self.depth
         total_bytes = PARTS * self._tile_symbols * self._size
-        self._offset, self.memory = hand.allocate(total_bytes) if hand else (0, memoryview(bytearray(total_bytes)))
+        self.offset, self.memory = hand.allocate(total_bytes) if hand else (0, memoryview(bytearray(total_bytes)))
         self._symbols = np.frombuffer(self.memory, dtype=f"V{self._size}")
         self._filled = np.zeros((PARTS * image.blocks, self.depth), dtype=np.bool_)
         self._filled_flat = self._filled.reshape(-1)
@@ -63,7 +66,7 @@ class Tiles:
         self.live: dict[int, int] = {}
         """Which part of the memory each live tile has, the tile made first in front."""
         self.free = list(range(PARTS))
-        self.written: dict[int, TileJob] = {}
+        self.under_way: dict[int, TileJob] = {}
         """The jobs under way, by part."""
 
     def keys_of(self, sbn: IntArray, esi: IntArray) -> tuple[IntArray, IntArray]:
@@ -122,7 +125,9 @@ class Tiles:
     def holds(self, sbn: int) -> tuple[list[int], bool]:
         """Return the live tiles that hold symbols of a block, and whether a tile under way does."""
         of_parts = [bool(rounds.any()) for rounds in self._filled[sbn :: self._image.blocks]]
-        return [key for key, part in self.live.items() if of_parts[part]], any(of_parts[part] for part in self.written)
+        return [key for key, part in self.live.items() if of_parts[part]], any(
+            of_parts[part] for part in self.under_way
+        )
 
     def job(self, key: int, blocks: IntArray) -> TileJob:
         """Return the job that writes some blocks' symbols of a live tile: in as few runs as they form."""
@@ -136,7 +141,7 @@ class Tiles:
         places = (rows[lines] * self.depth + starts) * self._size
         runs = np.stack([blocks[lines], first + starts, places, first_rows[lines] + starts, ends - starts], axis=1)
         numbers = array("L", runs.ravel().tolist()).tobytes()
-        return TileJob(self._toi_base, part, self._offset, self._size, not key & 1, numbers)
+        return TileJob(self._toi_base, part, self.offset, self._size, not key & 1, numbers)
 
     def clear(self, key: int, blocks: IntArray) -> None:
         """Forget some blocks' symbols of a live tile: they are in the file."""
@@ -144,11 +149,11 @@ class Tiles:
 
     def give_up(self, key: int, job: TileJob) -> None:
         """A live tile is on its way to the file."""
-        self.written[self.live.pop(key)] = job
+        self.under_way[self.live.pop(key)] = job
 
     def finish(self, part: int) -> None:
         """A tile is in the file."""
-        del self.written[part]
+        del self.under_way[part]
         self._filled_of(part)[:] = False
         self.free.append(part)
 

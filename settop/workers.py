@@ -34,13 +34,19 @@ class TileMemory:
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("tiles")
         self._size_bytes = 0
+        self._mappings: dict[int, mmap.mmap] = {}
 
     def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
         """Return (offset, fresh memory)."""
         offset = self._size_bytes
         self._size_bytes += -(-size_bytes // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
         os.ftruncate(self.descriptor, self._size_bytes)
-        return offset, memoryview(mmap.mmap(self.descriptor, size_bytes, offset=offset))
+        self._mappings[offset] = mmap.mmap(self.descriptor, size_bytes, offset=offset)
+        return offset, memoryview(self._mappings[offset])
+
+    def release(self, offset: int) -> None:
+        """Give the pages of a part back to the system; it is not used any more."""
+        self._mappings.pop(offset).madvise(mmap.MADV_REMOVE)
 
     def close(self) -> None:
         """Let go of the descriptor; what is mapped stays."""
@@ -112,6 +118,10 @@ class WorkerPool:
     def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
         """Return (offset, memory) for tiles that the workers see, too."""
         return self._tiles.allocate(size_bytes)
+
+    def release(self, offset: int) -> None:
+        """Take memory for tiles back."""
+        self._tiles.release(offset)
 
     def write(self, job: TileJob) -> None:
         """Have a tile written."""

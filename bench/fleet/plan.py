@@ -80,7 +80,7 @@ def time_to_image_s(question: Question, choice: Plan, share_late: float) -> floa
     """Return the time by which all but `share_late` of the boxes have the image, from any moment of power-on."""
     try:
         law = _law(question, choice)
-    except OperatorError:  # announcements so often that they leave no room for the image
+    except OperatorError:  # announcements so often that the head-end would not do it
         return math.inf
     timeline = law.timeline
     # Announcements go by time: a step that is no multiple of theirs meets all of their phases.

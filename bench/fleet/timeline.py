@@ -27,7 +27,6 @@ __all__ = ["Timeline", "layout_of", "timeline_of"]
 
 LEAST_CYCLES, MOST_CYCLES, ENOUGH_PACKETS = 2, 32, 200_000
 """Small images need more cycles, since each is shuffled anew, and few chunks make up one."""
-MOST_ANNOUNCEMENTS_A_PACKET = 1
 LOOKED_AT, TOLD_APART = 4, 6
 """How many times a symbol was on air is told apart within the four cycles that are looked at packet by packet."""
 FloatArray = NDArray[np.float64]
@@ -194,6 +193,11 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
     mine = orders[next(number for number, spec in enumerate(releases) if spec.name == name)]
     settings = BroadcastSettings(carousel.rate_bps, carousel.announce_interval_s)
     broadcaster = Broadcaster(list(orders), settings, now=0.0)
+    if broadcaster.announce_interval_s > carousel.announce_interval_s:
+        raise OperatorError(
+            f"at {format_rate_bps(carousel.rate_bps)} announcements every "
+            f"{format_duration_s(carousel.announce_interval_s)} would take more than half the rate"
+        )
     urgent = {int(number): index for index, number in enumerate(mine.urgent_packets().tolist())}
     header_toi = mine.layout.header_toi.to_bytes(4, "big")
     now, wire, sent, headers = 0.0, 0, [], []
@@ -214,11 +218,6 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
                     urgent_s[urgent[number]].append(now + (number - first + 1) * packet_s)
         elif bytes(batch.buffer[12:16]) == header_toi:
             headers.append(now + packet_s)
-            if len(headers) > MOST_ANNOUNCEMENTS_A_PACKET * (cycles * mine.image_packets - left + 100):
-                raise OperatorError(
-                    f"at {format_rate_bps(carousel.rate_bps)} announcements every "
-                    f"{format_duration_s(carousel.announce_interval_s)} leave no room for the image"
-                )
         wire += batch.count
     return _timeline(mine, cycles, np.array(sent), carousel, headers, urgent_s)
 

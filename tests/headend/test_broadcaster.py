@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from carousel.alc import Extension, ExtFdt, parse_packet
+from carousel.alc import FDT_TOI, Extension, ExtFdt, parse_packet
 from headend.broadcaster import Broadcaster, BroadcastSettings
 
 RATE_BPS = 50e6
@@ -107,6 +107,16 @@ def test_overhead_beside_the_image_is_small(make_release):
     image = sum(len(raw) for raw in image_packets(sent, release))
     print(f"digests and announcements: {everything / image - 1:.2%} beside the image")
     assert everything / image < 1.02
+
+
+def test_announcements_never_starve_the_image(make_release):
+    """Seen: where they take longer than their interval, nothing else went out, for ever."""
+    release = make_release(40_000, symbol_size=512)
+    broadcaster = Broadcaster([release], BroadcastSettings(2e5, announce_interval_s=0.01), 0.0)
+    sent = packets_until(broadcaster, lambda _, now: now > 30)
+    assert broadcaster.announce_interval_s > 0.1
+    announcing = sum(len(raw) for _, raw in sent if parse_packet(raw).toi in (FDT_TOI, release.layout.header_toi))
+    assert announcing / sum(len(raw) for _, raw in sent) == pytest.approx(0.5, abs=0.03)
 
 
 def test_a_swap_announces_first_and_keeps_what_stays(make_release):

@@ -34,6 +34,10 @@ class LateHand:
     def allocate(self, size_bytes):
         return self.memory.allocate(size_bytes)
 
+    def release(self, offset):
+        assert not self.jobs
+        self.memory.release(offset)
+
     def write(self, job):
         self.jobs.append(job)
 

@@ -145,6 +145,9 @@ def test_a_worker_writes_tiles_from_memory_that_grew_after_its_start(part):
                 pool.wait()
             assert part.read_bytes()[fill * SIZE : (fill + 1) * SIZE] == bytes([fill]) * SIZE
         assert len({offset for offset, _ in done}) == 3
+        before = os.fstat(pool._tiles.descriptor).st_blocks
+        pool.release(offset)
+        assert os.fstat(pool._tiles.descriptor).st_blocks < before
         assert all(is_written for _, is_written in done)
     finally:
         pool.close()

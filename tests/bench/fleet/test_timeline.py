@@ -48,5 +48,5 @@ def test_releases_share_the_carousel_and_announcements_come_by_time():
 
 
 def test_a_carousel_of_announcements_alone_is_refused():
-    with pytest.raises(OperatorError, match="announcements every 10 ms leave no room"):
+    with pytest.raises(OperatorError, match="announcements every 10 ms would take more than half"):
         timeline_of(Carousel(2e5, 0.01), SPECS[1:], "b")
