@@ -55,18 +55,30 @@ class ObjectHoldings:
         geometry = self.geometry
         shift = 24 if geometry.fec else 16
         sbn, esi = payload_ids >> shift, payload_ids & ((1 << shift) - 1)
+        if int(sbn.max()) < geometry.blocks and int(esi.max()) < geometry.block_sizes[-1]:
+            in_range, rows = np.ones(len(sbn), dtype=np.bool_), geometry.first_rows[sbn] + esi
+        else:
+            in_range, sbn, rows = self._rows_in_range(sbn, esi)
+        new = in_range & ~self.held[rows]
+        if self.state.any():
+            new &= self.state[sbn] == BlockState.OPEN
+        order = np.arange(len(rows), dtype=np.uint16)
+        if new.all():
+            self._claim[rows] = order
+        else:
+            self._claim[rows[new]] = order[new]
+        new &= self._claim[rows] == order
+        return Placed(sbn, esi, rows, in_range, new)
+
+    def _rows_in_range(self, sbn: IntArray, esi: IntArray) -> tuple[BoolArray, IntArray, IntArray]:
+        """Return which symbols exist, and their SBNs and rows, 0 for those that don't."""
+        geometry = self.geometry
         in_range = sbn < geometry.blocks
         if not in_range.all():
             sbn = np.where(in_range, sbn, 0)
         in_range &= esi < geometry.block_sizes[sbn] + geometry.repair_per_block
         rows = geometry.row_of(sbn, esi)
-        if not in_range.all():
-            rows = np.where(in_range, rows, 0)
-        new = in_range & ~self.held[rows] & (self.state[sbn] == BlockState.OPEN)
-        order = np.arange(len(rows), dtype=np.uint16)
-        self._claim[rows[new]] = order[new]
-        new &= self._claim[rows] == order
-        return Placed(sbn, esi, rows, in_range, new)
+        return in_range, sbn, rows if in_range.all() else np.where(in_range, rows, 0)
 
     def hold(self, rows: IntArray, checked: bool) -> None:
         """Mark new rows as held."""

@@ -90,11 +90,10 @@ class PartFile:
     def write_image(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
         """Put symbols (n, V<T>) into the tiles they belong to; stray ones are written one by one."""
         keys, places = self._tiles.keys_of(sbn, esi)
-        first = int(keys[0])
-        if (keys == first).all():
-            parts = self._parts_of([first])
-            self._tiles.stage(parts[first], places, symbols)
-            self._count(first, len(keys))
+        live = self._tiles.parts_of_live(keys)
+        if live is not None:
+            self._tiles.stage(live[0], places, symbols)
+            self._count(live[1])
             return
         unique, counts = np.unique(keys, return_counts=True)
         found = dict(zip(unique.tolist(), counts.tolist(), strict=True))
@@ -108,8 +107,7 @@ class PartFile:
             staged = part >= 0
             self._tiles.stage(part[staged], places[staged], symbols[staged])
             self._write_strays(sbn[~staged], esi[~staged], symbols[~staged])
-        for key in parts:
-            self._count(key, found[key])
+        self._count({key: found[key] for key in parts})
 
     def _write_strays(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
         rows = self._image.row_of(sbn, esi)
@@ -129,9 +127,10 @@ class PartFile:
             self._tiles.begin(key)
         return {key: live[key] for key in keys}
 
-    def _count(self, key: int, symbols: int) -> None:
-        if self._tiles.count(key, symbols):
-            self._write_out(key)
+    def _count(self, symbols: dict[int, int]) -> None:
+        for key, count in symbols.items():
+            if self._tiles.count(key, count):
+                self._write_out(key)
 
     def _write_out(self, key: int) -> None:
         """Send a live tile on its way to the file."""

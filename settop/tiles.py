@@ -77,6 +77,17 @@ class Tiles:
         tile = number // self.depth
         return tile * 2 + is_repair, sbn * self.depth + number - tile * self.depth
 
+    def parts_of_live(self, keys: IntArray) -> tuple[IntArray, dict[int, int]] | None:
+        """Return the part of each symbol, and how many go to each tile; None if they need other tiles, too."""
+        parts, counts, found = np.empty(len(keys), dtype=np.int64), {}, 0
+        for key, part in self.live.items():
+            mine = keys == key
+            if count := int(np.count_nonzero(mine)):
+                parts[mine] = part
+                counts[key] = count
+                found += count
+        return (parts, counts) if found == len(keys) else None
+
     def worth_staging(self, keys: list[int], counts: list[int]) -> list[int]:
         """Choose the tiles of a batch that are live, for which there is room, or that get a good share of it.
 
@@ -103,7 +114,7 @@ class Tiles:
             self._room[part] = int(np.clip(self._image.block_sizes - rounds.start, 0, len(rounds)).sum())
         return part
 
-    def stage(self, parts: IntArray | int, places: IntArray, symbols: NDArray[np.void]) -> None:
+    def stage(self, parts: IntArray, places: IntArray, symbols: NDArray[np.void]) -> None:
         """Put symbols into live tiles; each place is filled once."""
         at = parts * self._tile_symbols + places
         self._symbols[at] = symbols
