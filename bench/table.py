@@ -95,6 +95,7 @@ class Bench:
         shutil.rmtree(box, ignore_errors=True)
         arguments = ("--hardware", HARDWARE, "--trust", self.work / "lab.pub", "--eeprom", self.eeprom)
         self._run("settop", "init", "--store", box, *arguments)
+        os.sync()  # what earlier runs wrote must not go to the disk during this one
         return box
 
     @contextmanager
@@ -243,7 +244,7 @@ def rows(bench: Bench, runs: int) -> Iterator[Row]:
     yield Row("raw GSO→GRO, nothing looked at", "Gb/s", several(runs, raw))
     core = ("--core", str((os.cpu_count() or 1) - 1))  # the head-end has the first
     for name, rate, (cast, box), goal in (
-        ("no loss", "7.5G", ((), core), ">= 6"),
+        ("no loss", "8G", ((), core), ">= 6"),
         ("1 % loss", "5G", ((), (*core, "--drop", "1%")), ">= 1.5"),
         ("5 % loss", "5G", ((), (*core, "--drop", "5%")), ">= 1.5"),
         ("no GSO, no GRO", "1.2G", (("--no-gso",), (*core, "--no-gro")), ""),
