@@ -29,6 +29,8 @@ URGENT_PASSES = 16
 DIGEST_PASSES = 0.25
 """Passes over all digest packets a cycle: enough for the rare box that needs them whole, 0.6 % of the rate."""
 FDT_LIFETIME_S = 600
+FDT_INTERVAL_S = 1.0
+"""Our boxes need no FDT: it goes with every fourth announcement, as a rule."""
 FDT_REFRESH_S = 300
 
 
@@ -139,6 +141,8 @@ class Broadcaster:
             self._pacer = LeadPacer(settings.rate_bps, settings.lead_s, now)
         self._fdt_instance = int(settings.unix_offset_s + now) & 0xFFFFF
         self._announcements: list[bytes] = []
+        self._fdts: list[bytes] = []
+        self._fdt_at_s = now
         self._outbox: list[Batch] = []
         self.replace(releases, now)
 
@@ -188,7 +192,7 @@ class Broadcaster:
     @property
     def announce_interval_s(self) -> float:
         """Seconds between announcements: as asked for, but so long that images get half the rate."""
-        busy_s = sum(map(len, self._announcements)) * 8 / self._settings.rate_bps
+        busy_s = sum(map(len, self._announcements + self._fdts)) * 8 / self._settings.rate_bps
         return max(self._settings.announce_interval_s, 2 * busy_s)
 
     @property
@@ -199,17 +203,23 @@ class Broadcaster:
     def _announce(self, now: float) -> None:
         if now >= self._refresh_at_s:
             self._render_announcements(now)
-        self._outbox += [Batch(memoryview(packet), len(packet), 1) for packet in self._announcements]
+        packets = self._announcements
+        if now >= self._fdt_at_s:
+            packets = packets + self._fdts
+            self._fdt_at_s = max(self._fdt_at_s, now - FDT_INTERVAL_S) + FDT_INTERVAL_S
+        self._outbox += [Batch(memoryview(packet), len(packet), 1) for packet in packets]
         self._announce_at_s = max(self._announce_at_s, now - self.announce_interval_s)
         self._announce_at_s += self.announce_interval_s
 
     def _render_announcements(self, now: float) -> None:
         """Render header packets, and an FDT under a new instance ID: its bytes never change under one."""
         self._refresh_at_s = now + FDT_REFRESH_S
+        self._fdt_at_s = now
         releases = [wheel.release for wheel in self._wheels]
         expires_unix_s = int(self._settings.unix_offset_s + now) + FDT_LIFETIME_S
         self._announcements = [header_packet(release) for release in releases]
+        self._fdts = []
         for tsi in sorted({release.tsi for release in releases}):
             of_session = [release for release in releases if release.tsi == tsi]
-            self._announcements += fdt_packets(of_session, tsi, self._fdt_instance, expires_unix_s)
+            self._fdts += fdt_packets(of_session, tsi, self._fdt_instance, expires_unix_s)
         self._fdt_instance = (self._fdt_instance + 1) & 0xFFFFF

@@ -65,6 +65,8 @@ def test_announcements_keep_their_time(make_release):
     times = [now for now, raw in sent if len(raw) == 284]
     assert len(times) == pytest.approx(13, abs=1)
     assert all(gap == pytest.approx(0.25, abs=0.005) for gap in (b - a for a, b in pairwise(times)))
+    fdts = [now for now, raw in sent if raw[12:16] == bytes(4) and parse_packet(raw).payload_id == 0]
+    assert fdts == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=0.02), "other receivers need them, ours don't"
 
 
 def test_no_flag_ever_closes_anything(make_release):
@@ -116,7 +118,7 @@ def test_announcements_never_starve_the_image(make_release):
     sent = packets_until(broadcaster, lambda _, now: now > 30)
     assert broadcaster.announce_interval_s > 0.1
     announcing = sum(len(raw) for _, raw in sent if parse_packet(raw).toi in (FDT_TOI, release.layout.header_toi))
-    assert announcing / sum(len(raw) for _, raw in sent) == pytest.approx(0.5, abs=0.03)
+    assert announcing / sum(len(raw) for _, raw in sent) < 0.53
 
 
 def test_a_swap_announces_first_and_keeps_what_stays(make_release):
