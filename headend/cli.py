@@ -197,7 +197,7 @@ def cast(
         rate_bps=round(rate_bps),
         gso=egress.uses_gso,
         sendfile=egress.sends_files,
-        paced_by=pacing.kind if pacing else "head-end",
+        paced_by=pacing.kind if pacing else "the head-end",
         releases=[describe_release(release) for release in loaded],
     )
     datagram = max(release.packet_size for release in loaded) + IP_UDP_BYTES[endpoint.is_ipv6]
@@ -247,7 +247,7 @@ def _in_words(event: str, fields: dict[str, Any]) -> str:
         if event == "swapped":
             return f"swapped to {names}"
         rate = format_rate_bps(fields["rate_bps"])
-        return f"casting {names} to {fields['group']} on {fields['interface']} at {rate}"
+        return f"casting {names} to {fields['group']} on {fields['interface']} at {rate}, paced by {fields['paced_by']}"
     if event == "trouble":
         return f"the network takes nothing: {fields['reason']}"
     if event == "trouble_over":
