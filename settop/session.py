@@ -66,7 +66,8 @@ class _Session:
 
     def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> PartFile:
         for base in self._parts.keys() - self.receiver.assemblies.keys():
-            self._parts.pop(base).close()
+            self._parts[base].close()  # waits for its tiles, which come back by `_finish_tile`
+            del self._parts[base]
         part = self._box.open_part(header, layout, self._workers)
         self._parts[layout.toi_base] = part
         self._paths[layout.toi_base] = part.path
@@ -86,8 +87,10 @@ class _Session:
                 return self._reception(ingress).run(options.timeout_s)
         finally:
             ingress.close()
-            self._close_parts()
-            self._workers.close()
+            try:
+                self._close_parts()
+            finally:
+                self._workers.close()
 
     def _reception(self, ingress: Ingress) -> Reception:
         options = self._options

@@ -23,8 +23,6 @@ PARTS = 3
 """One more than live tiles: while a tile is written, the next one fills."""
 SHARE_WORTH_A_TILE = 16
 """A tile that gets one in so many symbols of a batch is worth memory."""
-
-
 WRITTEN_ALONE = 2
 """Where a tile holds so many symbols of a block on average, blocks are not written by themselves."""
 

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -12,7 +13,8 @@ __all__ = ["work"]
 
 def work(connection_descriptor: int, tiles_descriptor: int) -> None:
     """Run jobs from a connection until it closes: the main function of a worker process."""
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # waking up, it never pushes the receiver aside
+    with suppress(OSError):  # waking up, it does not push the receiver aside, where that is allowed
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     connection = Connection(connection_descriptor)
     workshop = BlockWorkshop()
     files: dict[tuple[str, int], tuple[int, memoryview]] = {}

@@ -69,7 +69,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         theirs.close()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):  # it may be gone, or it may not be allowed
             os.sched_setaffinity(self._process.pid, cores)
 
     def has_room(self) -> bool:
