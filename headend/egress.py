@@ -82,9 +82,12 @@ class Egress:
         self._burst_packets = packets_per_burst(rate_bps, packet_bytes, MAX_BATCH_PACKETS)
         if pacing.needs_rate:
             self._pacing_rate = round(wire_rate_bps * KERNEL_PACE / 8)
-            self._socket.close()
-            self._socket = self._open()
+            self._open_anew()
         return pacing
+
+    def _open_anew(self) -> None:
+        self._socket.close()
+        self._socket = self._open()
 
     def send(self, batch: Batch) -> None:
         """Send a batch; `OSError` where the network does not take it."""
@@ -107,8 +110,7 @@ class Egress:
                 return
             except OSError as error:
                 # A connected socket keeps its source address, which may be gone: let a new one find another.
-                self._socket.close()
-                self._socket = self._open()
+                self._open_anew()
                 self._file_errors += 1
                 self.sends_files = self._file_errors < MAX_FILE_ERRORS
                 if error.errno not in (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP):

@@ -135,7 +135,7 @@ class PartFile:
     def _write_out(self, key: int) -> None:
         """Send a live tile on its way to the file."""
         job = self._tiles.job(key, self._all_blocks)
-        self._tiles.give_up(key, job)
+        self._tiles.give_up(key)
         if self._hand is None:
             self.finish_tile(job, is_written=False)
         else:

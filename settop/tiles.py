@@ -64,8 +64,8 @@ class Tiles:
         self.live: dict[int, int] = {}
         """Which part of the memory each live tile has, the tile made first in front."""
         self.free = list(range(PARTS))
-        self.under_way: dict[int, TileJob] = {}
-        """The jobs under way, by part."""
+        self.under_way: set[int] = set()
+        """The parts that are on their way to the file."""
 
     def keys_of(self, sbn: IntArray, esi: IntArray) -> tuple[IntArray, IntArray]:
         """Return (keys, places within their tile) of symbols."""
@@ -156,13 +156,13 @@ class Tiles:
         """Forget some blocks' symbols of a live tile: they are in the file."""
         self._filled[self.live[key] * self._image.blocks + blocks] = False
 
-    def give_up(self, key: int, job: TileJob) -> None:
+    def give_up(self, key: int) -> None:
         """A live tile is on its way to the file."""
-        self.under_way[self.live.pop(key)] = job
+        self.under_way.add(self.live.pop(key))
 
     def finish(self, part: int) -> None:
         """A tile is in the file."""
-        del self.under_way[part]
+        self.under_way.remove(part)
         self._filled_of(part)[:] = False
         self.free.append(part)
 

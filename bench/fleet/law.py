@@ -23,6 +23,7 @@ from bench.fleet.unions import Dependence, dependence
 from carousel.alc import PLAIN_HEADER_BYTES
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError
+from headend.egress import IP_UDP_BYTES
 from settop.earlybird import MAX_BYTES as EARLY_BYTES
 
 __all__ = ["CompletionLaw", "law_of", "law_of_class"]
@@ -31,7 +32,6 @@ FloatArray = NDArray[np.float64]
 MOST_EXTRA = 4
 """K + h symbols fail to decode with probability 256^-(h+1): beyond this, once in 10^12 blocks."""
 MOST_HEADERS = 8
-IP_UDP_BYTES = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +271,7 @@ def law_of_class(scenario: Scenario, box_class: BoxClass) -> CompletionLaw:
 def check_rate(line_bps: float | None, carousel: Carousel, release: ReleaseSpec, who: str) -> None:
     """Refuse a carousel that does not fit through a line: its queue would drop by a pattern of its own."""
     payload = PLAIN_HEADER_BYTES + release.symbol_bytes
-    wire_bps = carousel.rate_bps * (payload + IP_UDP_BYTES) / payload
+    wire_bps = carousel.rate_bps * (payload + IP_UDP_BYTES[False]) / payload
     if line_bps is not None and wire_bps > line_bps:
         raise OperatorError(
             f"{who}: the carousel takes {wire_bps / 1e6:.4g} Mb/s of a line of {line_bps / 1e6:.4g}; lower the "

@@ -12,7 +12,7 @@ import typer
 
 from bench.fleet.chains import LossChain, chain_of_link
 from bench.fleet.cli import progress_bar
-from bench.fleet.law import IP_UDP_BYTES, CompletionLaw, law_of
+from bench.fleet.law import CompletionLaw, law_of
 from bench.fleet.scenario import Carousel, ReleaseSpec
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
@@ -27,6 +27,7 @@ from carousel.quantities import (
     parse_rate_bps,
     parse_size_bytes,
 )
+from headend.egress import IP_UDP_BYTES
 
 __all__ = ["Plan", "Question", "plan", "smallest_rate_bps", "time_to_image_s"]
 
@@ -57,7 +58,7 @@ class Question:
     def line_bps(self) -> float:
         """The most that a carousel may take of the line, UDP payload."""
         payload = PLAIN_HEADER_BYTES + self.symbol_bytes
-        return min(MOST_RATE_BPS, (self.link.rate_bps or math.inf) * payload / (payload + IP_UDP_BYTES))
+        return min(MOST_RATE_BPS, (self.link.rate_bps or math.inf) * payload / (payload + IP_UDP_BYTES[False]))
 
 
 @dataclass(frozen=True)

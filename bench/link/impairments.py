@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.link.loss import LossModel
 from bench.link.traffic import Counts, FloatMatrix, Traffic
+from headend.egress import IP_UDP_BYTES
 
 __all__ = ["Corrupt", "Delay", "Duplicate", "Impairment", "Lose", "Outage", "RateLimit", "Reorder", "TraceRate"]
 
@@ -141,7 +142,7 @@ class RateLimit:
     rate_bps: float
     queue_s: float
     links: int
-    overhead_bytes: int = 28
+    overhead_bytes: int = IP_UDP_BYTES[False]
     name: str = "queue_full"
     free_s: FloatMatrix = field(init=False)
 
