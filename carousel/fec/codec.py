@@ -1,0 +1,45 @@
+"""The one interface of a RaptorQ codec (RFC 6330): one source block at a time."""
+
+from typing import Protocol
+
+from carousel.buffers import Buffer, IntArray, WritableBuffer
+
+__all__ = ["MAX_ESI", "Codec"]
+
+MAX_ESI = (1 << 24) - 1
+"""An ESI has 24 bits in a payload ID."""
+
+
+class Codec(Protocol):
+    """Encodes and decodes source blocks of K symbols of T bytes, T a multiple of 8, K from 1 to 56403.
+
+    All codecs give the same bytes, release nothing half done, and refuse wrong numbers with `ValueError` before they
+    touch a byte. They keep no state: one codec serves many threads, and the native one runs without the interpreter
+    lock. A flipped bit in a symbol gives wrong bytes, silently: check the digest of what comes back.
+    """
+
+    @property
+    def name(self) -> str:
+        """`native` or `numpy`."""
+
+    def encode(self, block: Buffer, symbol_size: int, esis: IntArray, out: WritableBuffer) -> None:
+        """Write the encoding symbols with these ESIs (source or repair) of a padded block to `out`.
+
+        `block` has K*T bytes, `out` len(esis)*T.
+        """
+
+    def decode(
+        self,
+        block: WritableBuffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> bool:
+        """Fill in the missing source symbols of a block in place; False, and nothing is touched, where they can't be.
+
+        `block` has K*T bytes, in which every source symbol that is not listed in `missing` lies at its place. `repair`
+        is an array of rows of T bytes; row `repair_rows[i]` is the symbol with ESI `repair_esis[i]` (K or more). False
+        means too few repair symbols, or dependent ones; more of them than are missing help against that.
+        """

@@ -1,0 +1,6 @@
+"""The take of a batch: packets in, symbols at their places, in one call for all that a wake-up brought."""
+
+from carousel.take.landing import Landing, Piece, Taken, Target, Targets
+from carousel.take.taker import Taker, take, taker
+
+__all__ = ["Landing", "Piece", "Taken", "Taker", "Target", "Targets", "take", "taker"]
