@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from bench.fleet.executor import Run, dask_client, run_on_dask, run_on_processes
-from bench.fleet.page import write_page
-from bench.fleet.pictures import draw_all
-from bench.fleet.reading import find_scenario, shipped
-from bench.fleet.report import report_of, show, write_json
+from bench.fleet.report.data import report_of, show, write_json
+from bench.fleet.report.page import write_page
+from bench.fleet.report.pictures import draw_all
 from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
-from bench.fleet.scenario import Scenario
+from bench.fleet.scenario.reading import find_scenario, shipped
+from bench.fleet.scenario.values import Scenario
 from carousel.errors import OperatorError
 from carousel.quantities import parse_count
 

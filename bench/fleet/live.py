@@ -26,12 +26,12 @@ import typer
 
 from bench.fleet.cli import progress_bar, write_report
 from bench.fleet.executor import dask_client, run_on_processes
-from bench.fleet.reading import find_scenario
+from bench.fleet.model.starts import draw_starts
+from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.run import FleetRun
-from bench.fleet.scenario import BoxClass, Scenario
-from bench.fleet.starts import draw_starts
+from bench.fleet.scenario.reading import find_scenario
+from bench.fleet.scenario.values import BoxClass, Scenario
 from bench.fleet.storm.crowd import Load, Story
-from bench.fleet.tally import STEPS, Tally, phases_of_events
 from bench.link.spec import format_link
 from carousel.endpoint import Endpoint
 from carousel.errors import FormatError, OperatorError

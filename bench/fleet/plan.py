@@ -10,10 +10,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from bench.fleet.chains import LossChain, chain_of_link
 from bench.fleet.cli import progress_bar
-from bench.fleet.law import CompletionLaw, law_of
-from bench.fleet.scenario import Carousel, ReleaseSpec
+from bench.fleet.model.chains import LossChain, chain_of_link
+from bench.fleet.model.law import CompletionLaw, law_of
+from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
 from carousel.alc import PLAIN_HEADER_BYTES

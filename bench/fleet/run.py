@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.fleet.executor import Run
-from bench.fleet.packet import PacketShard, packet_shards, run_packet_shard
-from bench.fleet.sampled import SampledShard, run_sampled_shard, sampled_shards
-from bench.fleet.scenario import ReleaseSpec, Scenario
+from bench.fleet.model.packet import PacketShard, packet_shards, run_packet_shard
+from bench.fleet.model.sampled import SampledShard, run_sampled_shard, sampled_shards
+from bench.fleet.model.tally import STEPS, Tally, phases_of_events
+from bench.fleet.scenario.values import ReleaseSpec, Scenario
 from bench.fleet.storm.crowd import Load, Story
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.unicast import run_unicast
-from bench.fleet.tally import STEPS, Tally, phases_of_events
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError
 

@@ -3,9 +3,9 @@
 import time
 from dataclasses import replace
 
-from bench.fleet.packet import packed_releases, packet_shards, run_packet_shard
-from bench.fleet.reading import find_scenario
-from bench.fleet.sampled import run_sampled_shard, sampled_shards
+from bench.fleet.model.packet import packed_releases, packet_shards, run_packet_shard
+from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
+from bench.fleet.scenario.reading import find_scenario
 from carousel.quantities import format_count
 
 __all__ = ["main"]

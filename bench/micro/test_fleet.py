@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.fleet.packet import packed_releases, packet_shards, run_packet_shard
-from bench.fleet.reading import find_scenario
+from bench.fleet.model.packet import packed_releases, packet_shards, run_packet_shard
+from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
 from bench.fleet.run import run_storm, storms_of
-from bench.fleet.sampled import run_sampled_shard, sampled_shards
+from bench.fleet.scenario.reading import find_scenario
 
 Benchmark = Callable[..., Any]
 

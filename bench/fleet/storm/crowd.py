@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import EDGES_S, Histogram
-from bench.fleet.scenario import Retry, RetryKind
-from bench.fleet.tally import STEPS, Tally
+from bench.fleet.model.histogram import EDGES_S, Histogram
+from bench.fleet.model.tally import STEPS, Tally
+from bench.fleet.scenario.values import Retry, RetryKind
 from carousel.blocks import IntArray
 
 __all__ = ["Arrivals", "Clock", "Fates", "Load", "Story", "WaitingRoom", "draw_some"]

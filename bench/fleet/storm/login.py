@@ -14,9 +14,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.scenario import Login, Retry, RetryKind, Scenario
+from bench.fleet.model.tally import STEPS, Tally
+from bench.fleet.scenario.values import Login, Retry, RetryKind, Scenario
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
-from bench.fleet.tally import STEPS, Tally
 from carousel.blocks import IntArray
 
 __all__ = ["run_login"]

@@ -8,10 +8,10 @@ those come back that were ones, after they have booted themselves.
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.scenario import Peers, Retry, RetryKind, Scenario
+from bench.fleet.model.tally import STEPS, Tally, phases_of_events
+from bench.fleet.scenario.values import Peers, Retry, RetryKind, Scenario
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
 from bench.fleet.storm.unicast import fleet_of, line_rate_bps
-from bench.fleet.tally import STEPS, Tally, phases_of_events
 from carousel.blocks import IntArray
 
 __all__ = ["run_p2p"]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.scenario import BoxClass, Group, Retry, RetryKind, Scenario, Server, SpreadKind
-from bench.fleet.starts import cohorts_of
+from bench.fleet.model.starts import cohorts_of
+from bench.fleet.model.tally import STEPS, Tally, phases_of_events
+from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server, SpreadKind
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
-from bench.fleet.tally import STEPS, Tally, phases_of_events
 from carousel.blocks import IntArray
 
 __all__ = ["Fleet", "fleet_of", "line_rate_bps", "run_unicast"]

@@ -1,6 +1,6 @@
 """Scenarios for tests."""
 
-from bench.fleet.scenario import BoxClass, Carousel, Region, ReleaseSpec, Scenario, Spread, SpreadKind, Trunk
+from bench.fleet.scenario.values import BoxClass, Carousel, Region, ReleaseSpec, Scenario, Spread, SpreadKind, Trunk
 from bench.link.spec import parse_link
 
 SPREAD_S = 5.0

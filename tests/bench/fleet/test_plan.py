@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.fleet.chains import LossChain
+from bench.fleet.model.chains import LossChain
 from bench.fleet.plan import Plan, Question, smallest_rate_bps, time_to_image_s
 from bench.link.spec import parse_link
 from carousel.errors import OperatorError

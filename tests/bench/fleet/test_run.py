@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bench.fleet.executor import run_on_processes
-from bench.fleet.page import write_page
-from bench.fleet.pictures import draw_all
-from bench.fleet.report import report_of, write_json
+from bench.fleet.model.sampled import sampled_shards
+from bench.fleet.report.data import report_of, write_json
+from bench.fleet.report.page import write_page
+from bench.fleet.report.pictures import draw_all
 from bench.fleet.run import run_fleet
-from bench.fleet.sampled import sampled_shards
-from bench.fleet.scenario import Login, Peers, Region, Retry, RetryKind, Server, Spread, SpreadKind
+from bench.fleet.scenario.values import Login, Peers, Region, Retry, RetryKind, Server, Spread, SpreadKind
 from carousel.errors import OperatorError
 from tests.bench.fleet.fleets import scenario
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.fleet.scenario import Login, Peers, Retry, RetryKind, Server, Spread, SpreadKind
+from bench.fleet.model.tally import STEPS
+from bench.fleet.scenario.values import Login, Peers, Retry, RetryKind, Server, Spread, SpreadKind
 from bench.fleet.storm.crowd import WaitingRoom, draw_some
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.unicast import fair_shares, line_rate_bps, run_unicast
-from bench.fleet.tally import STEPS
 from tests.bench.fleet.fleets import scenario
 
 IMMEDIATE, BACKOFF = Retry(RetryKind.IMMEDIATE), Retry(RetryKind.BACKOFF, 2.0, 3600.0)

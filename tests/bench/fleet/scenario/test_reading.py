@@ -1,8 +1,8 @@
 import pytest
 
-from bench.fleet.law import law_of_class
-from bench.fleet.reading import find_scenario, parse_scenario, shipped
-from bench.fleet.scenario import SpreadKind, apportion
+from bench.fleet.model.law import law_of_class
+from bench.fleet.scenario.reading import find_scenario, parse_scenario, shipped
+from bench.fleet.scenario.values import SpreadKind, apportion
 from carousel.errors import OperatorError
 
 GOOD = """

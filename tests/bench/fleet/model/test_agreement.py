@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.fleet.law import law_of_class
-from bench.fleet.packet import carousel_offset_s, packet_shards, run_packet_shard, simulate
-from bench.fleet.sampled import run_sampled_shard, sampled_shards
-from bench.fleet.tally import Tally
+from bench.fleet.model.law import law_of_class
+from bench.fleet.model.packet import carousel_offset_s, packet_shards, run_packet_shard, simulate
+from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
+from bench.fleet.model.tally import Tally
 from tests.bench.fleet.fleets import scenario
 
 CRITICAL = 1.95

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.scenario import Carousel, ReleaseSpec
+from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from carousel.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.chains import LossChain, most_lost
+from bench.fleet.model.chains import LossChain, most_lost
 
 __all__ = ["Dependence", "dependence"]
 

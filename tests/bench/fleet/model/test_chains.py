@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.fleet.chains import (
+from bench.fleet.model.chains import (
     LossChain,
     binomial,
     binomial_beyond,

@@ -1,4 +1,4 @@
-"""A scenario: a fleet, its links, and what happens. Pure values; bench/fleet/reading.py reads them from TOML."""
+"""A scenario: a fleet, its links, and what happens. Pure values; reading.py reads them from TOML."""
 
 from dataclasses import dataclass
 from enum import Enum

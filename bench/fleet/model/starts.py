@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bench.fleet.scenario import Group, Spread, SpreadKind
+from bench.fleet.scenario.values import Group, Spread, SpreadKind
 
 __all__ = ["Cohorts", "cohorts_of", "draw_starts"]
 

@@ -3,10 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.fleet.chains import LossChain
-from bench.fleet.sampled import run_sampled_shard, sampled_shards
-from bench.fleet.tally import Tally, phases_of_events
-from bench.fleet.trunks import lost_slots
+from bench.fleet.model.chains import LossChain
+from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
+from bench.fleet.model.tally import Tally, phases_of_events
+from bench.fleet.model.trunks import lost_slots
 from tests.bench.fleet.fleets import scenario
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.fleet.chains import LossChain
-from bench.fleet.unions import BLOCK_SYMBOLS, dependence
+from bench.fleet.model.chains import LossChain
+from bench.fleet.model.unions import BLOCK_SYMBOLS, dependence
 from bench.link.loss import GilbertElliott
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import EDGES_S, bins_of
-from bench.fleet.law import CompletionLaw, law_of_class
-from bench.fleet.packet import carousel_offset_s
-from bench.fleet.scenario import Group, Scenario
-from bench.fleet.starts import Cohorts, cohorts_of
-from bench.fleet.tally import Tally
-from bench.fleet.trunks import TrunkedLaw
+from bench.fleet.model.histogram import EDGES_S, bins_of
+from bench.fleet.model.law import CompletionLaw, law_of_class
+from bench.fleet.model.packet import carousel_offset_s
+from bench.fleet.model.starts import Cohorts, cohorts_of
+from bench.fleet.model.tally import Tally
+from bench.fleet.model.trunks import TrunkedLaw
+from bench.fleet.scenario.values import Group, Scenario
 from carousel.blocks import IntArray
 
 __all__ = ["SampledShard", "run_sampled_shard", "sampled_shards"]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.fleet.scenario import Carousel, ReleaseSpec
-from bench.fleet.timeline import timeline_of
+from bench.fleet.model.timeline import timeline_of
+from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from carousel.errors import OperatorError
 
 CAROUSEL = Carousel(20e6)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.chains import LossChain, chain_of_link
-from bench.fleet.histogram import EDGES_S, bins_of
-from bench.fleet.law import CompletionLaw, any_late, check_rate
-from bench.fleet.scenario import BoxClass, Scenario, Trunk
+from bench.fleet.model.chains import LossChain, chain_of_link
+from bench.fleet.model.histogram import EDGES_S, bins_of
+from bench.fleet.model.law import CompletionLaw, any_late, check_rate
+from bench.fleet.scenario.values import BoxClass, Scenario, Trunk
 from carousel.blocks import IntArray
 
 __all__ = ["TrunkedLaw", "lost_slots"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.fleet.chains import LossChain
-from bench.fleet.law import CompletionLaw, law_of, law_of_class
-from bench.fleet.scenario import Carousel, ReleaseSpec
+from bench.fleet.model.chains import LossChain
+from bench.fleet.model.law import CompletionLaw, law_of, law_of_class
+from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from carousel.errors import OperatorError
 from tests.bench.fleet.fleets import scenario
 

@@ -5,7 +5,7 @@ import html
 import json
 from pathlib import Path
 
-from bench.fleet.report import plain, summary_rows
+from bench.fleet.report.data import plain, summary_rows
 from bench.fleet.run import FleetRun
 from carousel.quantities import format_count, format_duration_s
 

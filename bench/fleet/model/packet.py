@@ -17,9 +17,9 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from bench.fleet.scenario import Group, ReleaseSpec, Scenario
-from bench.fleet.starts import draw_starts
-from bench.fleet.tally import Tally
+from bench.fleet.model.starts import draw_starts
+from bench.fleet.model.tally import Tally
+from bench.fleet.scenario.values import Group, ReleaseSpec, Scenario
 from bench.link.chain import Chain
 from bench.link.traffic import Traffic
 from carousel import fec

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.fleet.histogram import Histogram
+from bench.fleet.model.histogram import Histogram
 
 
 def test_quantiles_are_those_of_the_times_to_a_bin():

@@ -2,8 +2,8 @@
 
 A box is done when each source block has enough distinct symbols (K, or a few more when RaptorQ is unlucky: 256^-h),
 and it has heard the announcement and the packets that prove the block digests. Which symbols were on air when, since
-this box tuned in, comes from the real order (bench/fleet/timeline.py); what of them was lost, from the link's chain
-(bench/fleet/chains.py); how blocks depend behind bursts, from bench/fleet/unions.py.
+this box tuned in, comes from the real order (timeline.py); what of them was lost, from the link's chain (chains.py);
+how blocks depend behind bursts, from unions.py.
 
     late(t) = 1 - (1 - P(a block lacks symbols)) x P(announcement heard) x P(digest chain heard)
 
@@ -16,10 +16,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.chains import LossChain, binomial_beyond, chain_of_link, lost_of, lost_step_by_step, most_lost
-from bench.fleet.scenario import BoxClass, Carousel, ReleaseSpec, Scenario
-from bench.fleet.timeline import Timeline, timeline_of
-from bench.fleet.unions import Dependence, dependence
+from bench.fleet.model.chains import LossChain, binomial_beyond, chain_of_link, lost_of, lost_step_by_step, most_lost
+from bench.fleet.model.timeline import Timeline, timeline_of
+from bench.fleet.model.unions import Dependence, dependence
+from bench.fleet.scenario.values import BoxClass, Carousel, ReleaseSpec, Scenario
 from carousel.alc import PLAIN_HEADER_BYTES
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError

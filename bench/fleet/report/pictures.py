@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.fleet.report import PERCENTILES, by_label, efficiency_of
+from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS
+from bench.fleet.report.data import PERCENTILES, by_label, efficiency_of
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
-from bench.fleet.tally import EFFICIENCY_BINS, STEPS
 from carousel.quantities import format_count, format_duration_s
 
 __all__ = ["draw_all"]

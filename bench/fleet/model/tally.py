@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.histogram import Histogram, bins_of
+from bench.fleet.model.histogram import Histogram, bins_of
 from carousel.blocks import IntArray
 
 __all__ = ["EVENTS", "STEPS", "Tally", "phases_of_events"]

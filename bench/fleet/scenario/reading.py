@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.fleet.scenario import (
+from bench.fleet.scenario.values import (
     BoxClass,
     Carousel,
     Login,
