@@ -14,7 +14,7 @@ demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back 
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
 board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
-	$(BIN)/python firmware_stub/board.py
+	$(BIN)/python firmware_stub/tools/board.py
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto
@@ -30,12 +30,13 @@ bench-setup:  ## the other tools of `bootbench peers`, and what their link needs
 	-systemctl disable --now tftpd-hpa uftp 2>/dev/null   # the programs are wanted, not their services
 
 wire: $(SETUP)  ## the C declarations, from the one place where each format is declared
-	$(BIN)/python firmware_stub/generate.py
+	$(BIN)/python firmware_stub/tools/generate.py
 
 lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=firmware_stub/tools $(BIN)/mypy firmware_stub/tools/*.py
 
 clean:  ## all that can be made again
 	rm -rf .venv build dist demo-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,10 @@
+/* What the board knows of its slots: the newest record, or what the slots themselves show. */
+#ifndef STATE_H
+#define STATE_H
+
+#include "stub.h"
+
+/* The newest record; without one, what the slots hold: whole images count as confirmed. */
+void state_load(const struct stub *stub, struct state_record *record);
+
+#endif

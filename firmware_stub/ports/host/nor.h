@@ -1,0 +1,30 @@
+/* Strict NOR in memory: programming only clears bits, erasing is by sector, and the power may go at any operation. */
+#ifndef NOR_H
+#define NOR_H
+
+#include <setjmp.h>
+
+#include "core/flash.h"
+
+/* How the operation under way is hit. */
+enum cut { CUT_BEFORE, CUT_TORN_PREFIX, CUT_RANDOM_BITS, CUT_PARTIAL, CUT_AFTER };
+
+struct nor {
+    uint8_t *bytes;
+    uint32_t size;
+    uint32_t sector_bytes;
+    uint32_t operations; /* programs and erases since the last nor_arm */
+    uint32_t cut_at;     /* the operation that the cut hits, from 1 on; 0: none */
+    enum cut cut;
+    uint64_t random;
+    uint32_t violations; /* bits that a program would have had to set, or ranges out of bounds */
+    uint64_t busy_us;
+    uint32_t erase_us;
+    uint32_t program_us_per_kib;
+    jmp_buf *power_goes; /* where a cut lands */
+};
+
+void nor_arm(struct nor *nor, uint32_t cut_at, enum cut cut, uint64_t seed);
+void nor_flash(struct nor *nor, struct flash *flash);
+
+#endif

@@ -1,0 +1,100 @@
+"""One decision, two implementations: Python's store and the C stub, on the same flash, step by step alike."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from carousel.errors import OperatorError
+from carousel.header import ReleaseHeader
+from settop.board.frames import Place
+from settop.bootchoice import Source
+from settop.staterecord import NO_SLOT, Failure, SlotRecord, SlotState, StateRecord
+from tests.conftest import KEY
+from tests.firmware_stub.core.sameflash import SameFlash, flash_of, histories, images
+from tests.firmware_stub.stubhost import header_of, image_of, library
+
+pytestmark = pytest.mark.stub
+
+SOURCES = {Place.SLOT_A: Source.SLOT_A, Place.SLOT_B: Source.SLOT_B, Place.EEPROM: Source.EEPROM}
+REASONS = {1: "confirmed", 2: "confirmed before", 3: "no slot holds an image to boot"}
+
+
+def same_decision(board):
+    """Boot both; say what booted, having compared everything."""
+    decision = board.boot()
+    try:
+        expected = board.store.boot()
+    except OperatorError:
+        assert decision is None
+        return None
+    assert decision is not None
+    assert SOURCES[decision.place] is expected.source
+    assert bytes(decision.header) == expected.header.raw
+    passed_over = [
+        (SOURCES[each.place], Failure(each.failure)) for each in decision.passed_over[: decision.passed_over_count]
+    ]
+    assert passed_over == list(expected.passed_over)
+    reason = REASONS.get(decision.reason, f"on trial, {decision.tries_left} of 3 tries left")
+    assert reason == expected.reason
+    return expected.source
+
+
+def same_confirmation(board):
+    outcome = board.confirm()
+    try:
+        expected = board.store.confirm()
+    except OperatorError as error:
+        assert outcome == (2 if "not been booted" in str(error) else 3)
+        return
+    assert outcome == (0 if expected is not None else 1)
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
+@given(histories, images, images, images, st.lists(st.sampled_from(["boot", "confirm"]), min_size=1, max_size=6))
+def test_the_same_boots_and_confirmations(history, slot_a, slot_b, eeprom, steps):
+    board = SameFlash()
+    board.put_records(flash_of(history))
+    for name, kind in (("slot_a", slot_a), ("slot_b", slot_b), ("eeprom", eeprom)):
+        board.put_slot(name, kind)
+    for step in steps:
+        same_decision(board) if step == "boot" else same_confirmation(board)
+        assert not board.records_differ(), f"after {step} the two flashes differ"
+    assert board.violations() == 0
+
+
+likely_slots = st.builds(
+    lambda state, tries: SlotRecord(state, tries if state is SlotState.TRIAL else 0, Failure.NONE, 2, b"12345678"),
+    st.sampled_from([SlotState.TRIAL, SlotState.CONFIRMED, SlotState.FAILED, SlotState.STAGED]),
+    st.integers(0, 3),
+)
+
+
+@settings(deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([0, 1, NO_SLOT]), likely_slots, likely_slots, st.integers(0, 4), images, images, st.integers(1, 6)
+)
+def test_the_same_life_from_a_likely_record(active, first, second, floor, slot_a, slot_b, boots):
+    board = SameFlash()
+    board.put_records(flash_of([(5, StateRecord(7, floor, active, Failure.NONE, (first, second)), None)]))
+    for name, kind in (("slot_a", slot_a), ("slot_b", slot_b), ("eeprom", "good")):
+        board.put_slot(name, kind)
+    for _ in range(boots):
+        assert same_decision(board) is not None
+        assert not board.records_differ()
+    same_confirmation(board)
+    assert not board.records_differ()
+
+
+def test_a_header_with_any_bytes_in_its_name_is_read_alike():
+    """The name is for people: a byte that is no UTF-8 keeps neither side from booting."""
+    header = bytearray(header_of("1.0.0", counter=2).raw)
+    header[128] = 0xFF
+    header[188:192] = library().host_crc32(bytes(header[:188]), 188).to_bytes(4, "little")
+    header[192:] = KEY.sign(bytes(header[:192]))
+    assert ReleaseHeader.parse(bytes(header)).name.startswith("\\xff")
+    board = SameFlash()
+    board.put_records(flash_of([]))
+    board.put_image("eeprom", bytes(header), image_of("1.0.0"))
+    board.disk.write("eeprom.header", 0, bytes(header))
+    board.disk.write("eeprom.image", 0, image_of("1.0.0"))
+    assert same_decision(board) is Source.EEPROM
