@@ -97,8 +97,9 @@ KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "corrupt": ("corrupt", _share),
     "outage": ("outages", _outages),
 }
-GE_KEYS = ("p", "r", "h", "k")
-GE_DEFAULTS = {"h": 0.0, "k": 1.0}
+GE_KEYS = ("p", "r", "1-h", "1-k")
+"""In tc's words (tc-netem(8), `loss gemodel p r 1-h 1-k`): the last two are what the bad and the good state lose."""
+GE_DEFAULTS = {"1-h": 1.0, "1-k": 0.0}
 FOUR_STATE_KEYS = ("p13", "p31", "p32", "p23", "p14")
 ALL_KEYS = [*KEYS, *GE_KEYS, *FOUR_STATE_KEYS, "losstrace"]
 
@@ -114,6 +115,8 @@ def parse_link(text: str, base: LinkSpec | None = None) -> LinkSpec:
     chances: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = part.partition("=")
+        if key in ("h", "k"):
+            raise OperatorError(f"link {text!r}: write 1-{key}, what that state loses, as tc's gemodel does")
         if not equals or key not in ALL_KEYS:
             raise OperatorError(f"link {text!r}: there is no {key!r}; there are {', '.join(ALL_KEYS)}")
         try:
@@ -136,8 +139,8 @@ def _chains(text: str, chances: dict[str, float]) -> dict[str, Any]:
         return {}
     if set(chances) <= set(GE_KEYS):
         if not {"p", "r"} <= set(chances):
-            raise OperatorError(f"link {text!r}: Gilbert-Elliott needs p and r (h is 0 and k is 1 unless given)")
-        return {"ge": tuple((GE_DEFAULTS | chances)[key] for key in GE_KEYS)}
+            raise OperatorError(f"link {text!r}: Gilbert-Elliott needs p and r (1-h is 100% and 1-k is 0 unless given)")
+        return {"ge": _gilbert_elliott(text, *((GE_DEFAULTS | chances)[key] for key in GE_KEYS))}
     if set(chances) <= set(FOUR_STATE_KEYS):
         whole = tuple(chances.get(key, 0.0) for key in FOUR_STATE_KEYS)
         p13, p31, p32, _, p14 = whole
@@ -145,6 +148,17 @@ def _chains(text: str, chances: dict[str, float]) -> dict[str, Any]:
             raise OperatorError(f"link {text!r}: p13 + p14 and p31 + p32 may not pass 1")
         return {"four_state": whole}
     raise OperatorError(f"link {text!r}: either p, r, h, k or p13, p31, p32, p23, p14, not both")
+
+
+def _gilbert_elliott(
+    text: str, p: float, r: float, bad_loss: float, good_loss: float
+) -> tuple[float, float, float, float]:
+    """Return (p, r, h, k); refuse a chain that stays where it is, and one whose bad state is the better one."""
+    if not p or not r:
+        raise OperatorError(f"link {text!r}: with p or r 0 the link never leaves a state: use loss=")
+    if bad_loss < good_loss:
+        raise OperatorError(f"link {text!r}: the bad state loses less (1-h) than the good one (1-k)")
+    return p, r, 1 - bad_loss, 1 - good_loss
 
 
 def _checked(spec: LinkSpec, text: str) -> LinkSpec:
@@ -181,7 +195,8 @@ def format_link(spec: LinkSpec) -> str:
     parts += [f"{key}={time_s:.9f}s" for key, time_s in times.items() if time_s]
     if spec.burst is not None:
         parts.append(f"burst={spec.burst:g}")
-    for keys, chances in ((GE_KEYS, spec.ge), (FOUR_STATE_KEYS, spec.four_state)):
+    ge = spec.ge and (spec.ge[0], spec.ge[1], 1 - spec.ge[2], 1 - spec.ge[3])
+    for keys, chances in ((GE_KEYS, ge), (FOUR_STATE_KEYS, spec.four_state)):
         parts += [f"{key}={chance:.12f}" for key, chance in zip(keys, chances or (), strict=False)]
     if spec.outages:
         parts.append("outage=" + "/".join(f"{begin:.6f}s+{length:.6f}s" for begin, length in spec.outages))

@@ -26,7 +26,7 @@ def test_the_example_of_the_docs():
 
 def test_other_models_and_bases():
     assert parse_link("p=1%,r=30%").ge == (0.01, 0.3, 0.0, 1.0)
-    assert parse_link("p=1%,r=30%,h=10%,k=0.999").ge == (0.01, 0.3, 0.1, 0.999)
+    assert parse_link("p=1%,r=30%,1-h=90%,1-k=0.25").ge == pytest.approx((0.01, 0.3, 0.1, 0.75))
     assert parse_link("p13=1%,p31=20%").four_state == (0.01, 0.2, 0.0, 0.0, 0.0)
     assert parse_link("dead").is_dead
     assert parse_link("loss=100%").is_dead
@@ -50,6 +50,10 @@ def test_other_models_and_bases():
         ("loss=80%,burst=2", "can't make up a loss of 80%"),
         ("outage=10s", "outage=10s is not when and for how long"),
         ("p=1%", "needs p and r"),
+        ("p=1%,r=0", "never leaves a state"),
+        ("p=1%,r=2%,h=10%", "write 1-h, what that state loses, as tc's gemodel does"),
+        ("p=1%,r=2%,k=99%", "write 1-k"),
+        ("p=1%,r=2%,1-h=1%,1-k=2%", "the bad state loses less"),
         ("p=1%,r=2%,p13=1%", "not both"),
         ("p13=60%,p14=60%", "may not pass 1"),
         ("loss=1%,p=1%,r=2%", "one loss model"),
@@ -85,7 +89,7 @@ def test_traces(tmp_path):
     [
         "rate=50M,queue=200ms,delay=20ms,jitter=5ms,loss=1%,burst=4",
         "loss=0.1%,reorder=1%,delay=3ms,duplicate=2%,corrupt=0.5%",
-        "p=0.01,r=0.2,h=0.3,k=0.999",
+        "p=0.01,r=0.2,1-h=0.75,1-k=0.25",
         "p13=0.01,p31=0.3,p32=0.1,p23=0.2,p14=0.01",
         "outage=10s+2s/30s+1s",
         "dead",

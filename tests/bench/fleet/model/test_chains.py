@@ -60,7 +60,7 @@ def test_hardly_anything_is_beyond_what_counts_as_the_most():
 def test_links_become_chains_corruption_included():
     chain = chain_of_link(parse_link("loss=5%,burst=4,corrupt=1%"), "x")
     assert chain.mean == pytest.approx(1 - 0.95 * 0.99)
-    assert chain_of_link(parse_link("p=0.01,r=0.2,h=0.5"), "x") == LossChain(0.01, 0.2, 0.5, 1.0)
+    assert chain_of_link(parse_link("p=0.01,r=0.2,1-h=50%"), "x") == LossChain(0.01, 0.2, 0.5, 1.0)
     with pytest.raises(OperatorError, match=r"class 'far': .* outages; use --fidelity packet"):
         chain_of_link(parse_link("outage=1s+2s"), "class 'far'")
 
