@@ -20,10 +20,10 @@ test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
-	$(BIN)/python -m pytest bench/micro --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
-	$(BIN)/python -m bench.board
+	$(BIN)/python -m pytest bench/speed/stages --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name
+	$(BIN)/python -m bench.speed.board
 	$(BIN)/python -m bench.fleet.speed
-	$(BIN)/python -m bench.table
+	$(BIN)/python -m bench.speed.table
 
 bench-setup:  ## the other tools of `bootbench peers`, and what their link needs (Debian, root)
 	apt-get install -y --no-install-recommends iproute2 nftables uftp udpcast tftpd-hpa curl

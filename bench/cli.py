@@ -1,7 +1,5 @@
 """The command `bootbench`: lossy links, a look at the carousel, peers side by side."""
 
-import sys
-
 import typer
 
 from bench.capture.cli import capture, replay, sniff
@@ -10,7 +8,7 @@ from bench.fleet.live import live
 from bench.fleet.plan import plan
 from bench.link.cli import link
 from bench.peers.cli import peers
-from carousel.errors import BootcastError, explain_os_error
+from carousel.console.command import run_command
 
 __all__ = ["app", "main"]
 
@@ -30,11 +28,5 @@ def _callback() -> None:
 
 
 def main() -> None:
-    """Run the command; errors that the operator can mend are one sentence and exit code 1."""
-    try:
-        app()
-    except (BootcastError, OSError) as error:
-        print(f"bootbench: {explain_os_error(error) if isinstance(error, OSError) else error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    """Run the command."""
+    run_command("bootbench", app)

@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from carousel.quantities import format_rate_bps
+from carousel.console.quantities import format_rate_bps
 
 __all__ = ["main"]
 

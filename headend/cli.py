@@ -1,7 +1,6 @@
 """The command `headend`: make keys, pack images, inspect and cast releases."""
 
 import json
-import mmap
 import signal
 import sys
 import time
@@ -16,19 +15,22 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from carousel.alc import DEFAULT_TSI
-from carousel.endpoint import Endpoint
-from carousel.errors import BootcastError, FormatError, OperatorError, explain_os_error
-from carousel.identity import Hardware, Version
-from carousel.quantities import format_rate_bps, format_size_bytes, parse_rate_bps
-from carousel.release import Release
-from carousel.trust import TrustRing
-from headend.broadcaster import Broadcaster, BroadcastSettings
-from headend.cast import Carousel, ReleaseShelf, describe_release
-from headend.egress import IP_UDP_BYTES, Egress
-from headend.keys import load_private_key, load_public_key, write_key_pair
-from headend.pack import PackRequest
-from headend.pack import pack as pack_release
+from carousel.console.command import run_command
+from carousel.console.endpoint import Endpoint
+from carousel.console.files import load_public_key, open_release
+from carousel.console.quantities import format_rate_bps, format_size_bytes, parse_rate_bps
+from carousel.errors import OperatorError
+from carousel.flute.alc import DEFAULT_TSI
+from carousel.flute.releasefile import Release
+from carousel.release.identity import Hardware, Version
+from carousel.release.trust import TrustRing
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.turning import Carousel, describe_release
+from headend.link.sender import IP_UDP_BYTES, GroupSender
+from headend.pack.keys import load_private_key, write_key_pair
+from headend.pack.packing import PackRequest
+from headend.pack.packing import pack as pack_release
+from headend.shelf import ReleaseShelf
 
 __all__ = ["app", "main"]
 
@@ -95,18 +97,13 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Show a release's header and layout; with --trust, check its signature (exit 1 if it is not good)."""
-    with file.open("rb") as opened:
-        try:
-            mapped = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
-            release = Release.parse(memoryview(mapped))
-        except (ValueError, FormatError) as error:
-            raise OperatorError(f"{file} is no whole release file ({error}); `headend pack` makes one") from None
-    fields = _describe(release)
+    with open_release(file) as release:
+        header, fields = release.header, _describe(release)
     good = None
     if trust:
         ring = TrustRing.of(load_public_key(path) for path in trust)
-        good = ring.believes(release.header)
-        fields["signature"] = "good" if good else "by none of these keys" if not ring.knows(release.header) else "bad"
+        good = ring.believes(header)
+        fields["signature"] = "good" if good else "by none of these keys" if not ring.knows(header) else "bad"
     if as_json:
         print(json.dumps(fields))
     else:
@@ -181,12 +178,12 @@ def cast(
     shelf = ReleaseShelf(releases)
     loaded = shelf.load()
     endpoint = Endpoint.parse(group)
-    egress = Egress(endpoint, interface, ttl, dscp, use_gso=not no_gso)
-    pacing = egress.pace_by_kernel(rate_bps, min(release.packet_size for release in loaded))
+    sender = GroupSender(endpoint, interface, ttl, dscp, use_gso=not no_gso)
+    pacing = sender.pace_by_kernel(rate_bps, min(release.packet_size for release in loaded))
     now, lead_s = time.monotonic(), pacing.lead_s if pacing else 0.0
     settings = BroadcastSettings(rate_bps, announce_interval, seed, time.time() - now, lead_s)
     teller = _Teller(as_json)
-    carousel = Carousel(Broadcaster(loaded, settings, now), shelf, egress, time.monotonic, time.sleep, teller.tell)
+    carousel = Carousel(Broadcaster(loaded, settings, now), shelf, sender, time.monotonic, time.sleep, teller.tell)
     signal.signal(signal.SIGINT, lambda *_: setattr(carousel, "should_stop", True))
     signal.signal(signal.SIGTERM, lambda *_: setattr(carousel, "should_stop", True))
     signal.signal(signal.SIGHUP, lambda *_: setattr(carousel, "should_reload", True))
@@ -195,8 +192,8 @@ def cast(
         group=str(endpoint),
         interface=interface,
         rate_bps=round(rate_bps),
-        gso=egress.uses_gso,
-        sendfile=egress.sends_files,
+        gso=sender.uses_gso,
+        sendfile=sender.sends_files,
         paced_by=pacing.kind if pacing else "the head-end",
         releases=[describe_release(release) for release in loaded],
     )
@@ -207,7 +204,7 @@ def cast(
     if carousel.broadcaster.announce_interval_s > announce_interval:
         every_s = carousel.broadcaster.announce_interval_s
         teller.tell("note", text=f"announcements get half the rate at most: they go every {every_s:.2g} s")
-    with closing(shelf), closing(egress), closing(teller):
+    with closing(shelf), closing(sender), closing(teller):
         carousel.run(cycles)
     teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
 
@@ -268,12 +265,5 @@ def _parse_tsi(text: str) -> int:
 
 
 def main() -> None:
-    """Run the command; errors that the operator can mend are one sentence and exit code 1."""
-    try:
-        app()
-    except (BootcastError, OSError) as error:
-        message = explain_os_error(error) if isinstance(error, OSError) else str(error)
-        print(f"headend: {message}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    """Run the command."""
+    run_command("headend", app)

@@ -3,7 +3,6 @@
 import json
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,19 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from carousel.alc import DEFAULT_TSI
-from carousel.endpoint import Endpoint
-from carousel.errors import BootcastError, OperatorError, explain_os_error
-from carousel.identity import Hardware
-from carousel.quantities import parse_probability
-from settop.board import cli as board_commands
-from settop.bootchoice import Source
-from settop.folder import BoxFolder
+from carousel.console.command import in_a_sentence, run_command
+from carousel.console.endpoint import Endpoint
+from carousel.console.quantities import parse_probability
+from carousel.errors import BootcastError, OperatorError
+from carousel.flute.alc import DEFAULT_TSI
+from carousel.release.identity import Hardware
+from settop.flasher import cli as board_commands
 from settop.reception import Outcome
 from settop.report import Reporter, make_reporter
 from settop.session import ReceiveOptions, receive_and_install
-from settop.staterecord import SlotState
-from settop.store import BootDecision, describe
+from settop.store.choice import Source
+from settop.store.folder import BoxFolder
+from settop.store.slots import BootDecision, describe
+from settop.store.staterecord import SlotState
 
 __all__ = ["app", "main"]
 
@@ -137,7 +137,7 @@ def run(
                 receive_and_install(box, options, reporter, time.monotonic)
         except (BootcastError, OSError) as error:
             # A box boots: whatever keeps it from receiving is said, and must not keep it from booting.
-            reporter.tell("note", text=f"receiving failed: {_in_a_sentence(error)}")
+            reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
         decision, status = _boot(box, command, reporter)
         if keep_listening and decision.source is Source.EEPROM:
             _listen_on(box, options, reporter)
@@ -280,19 +280,9 @@ def _reporting(as_json: bool, store: Path) -> Iterator[Reporter]:
         reporter.close()
 
 
-def _in_a_sentence(error: BaseException) -> str:
-    return explain_os_error(error) if isinstance(error, OSError) else str(error)
-
-
 board_commands.add_to(app)
 
 
 def main() -> None:
-    """Run the command; errors that the operator can mend are one sentence and exit code 1."""
-    try:
-        app()
-    except (BootcastError, OSError) as error:
-        print(f"settop: {_in_a_sentence(error)}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    """Run the command."""
+    run_command("settop", app)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from settop.assembly import Assembly
-from settop.dropper import Dropper
-from settop.events import Event
-from settop.ingress import Ingress
-from settop.receiver import Receiver
-from settop.workers import WorkerPool
+from settop.link.listener import GroupListener
+from settop.link.loss import TestLoss
+from settop.stitch.assembly import Assembly
+from settop.stitch.events import Event
+from settop.stitch.receiver import Receiver
+from settop.work.workers import WorkerPool
 
 __all__ = ["Outcome", "Reception"]
 
@@ -39,13 +39,13 @@ class Reception:
     """One round of listening. `clock` is monotonic, in seconds."""
 
     receiver: Receiver
-    ingress: Ingress
+    listener: GroupListener
     workers: WorkerPool
     clock: Callable[[], float]
     on_event: Callable[[Event, float], None]
     on_progress: Callable[[float], None]
     progress_interval_s: float = 0.2
-    dropper: Dropper | None = None
+    dropper: TestLoss | None = None
 
     def run(self, timeout_s: float) -> tuple[Outcome, Assembly | None]:
         """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
@@ -66,7 +66,7 @@ class Reception:
             if not busy:
                 self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now), for_packets=not sated)
             if now - self._heard_s > REJOIN_AFTER_S:
-                self.ingress.rejoin()
+                self.listener.rejoin()
                 self._heard_s = now
         refused = bool(self.receiver.refused) and not self.receiver.assemblies
         return (Outcome.REFUSED if refused else Outcome.NOTHING), None
@@ -75,7 +75,7 @@ class Reception:
         """Take in what waits, bounded; say whether there is much more, so that it is not worth waiting for it."""
         for _ in range(BATCHES_AT_ONCE):
             now, came_bytes = self.clock(), 0
-            for batch in self.ingress.batches():
+            for batch in self.listener.batches():
                 came_bytes += batch.count * batch.stride
                 kept = self.dropper.thin(batch) if self.dropper else batch
                 if kept is None:
@@ -118,7 +118,7 @@ class Reception:
             results.poll(timeout_ms)
             return
         packets = select.poll()
-        for descriptor in (self.ingress.fileno(), *(each.fileno() for each in self.workers.connections())):
+        for descriptor in (self.listener.fileno(), *(each.fileno() for each in self.workers.connections())):
             packets.register(descriptor, select.POLLIN)
-        if packets.poll(timeout_ms) and self.ingress.is_patient:
+        if packets.poll(timeout_ms) and self.listener.is_patient:
             results.poll(GATHER_MS)

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from carousel.quantities import format_rate_bps
+from carousel.console.quantities import format_rate_bps
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

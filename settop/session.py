@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from carousel import crc, fec
-from carousel.alc import DEFAULT_TSI
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
-from carousel.header import ReleaseHeader
-from carousel.layout import ReleaseLayout
-from settop.assembly import Assembly
-from settop.blockjobs import TileJob
-from settop.bootchoice import Source
-from settop.dropper import Dropper
-from settop.events import BlockVerified, Event, ImageFound, ImageRefused, ImageVerified, Suspicion
-from settop.folder import BoxFolder
-from settop.ingress import Ingress
-from settop.partfile import PartFile
-from settop.receiver import Receiver
+from carousel.flute.alc import DEFAULT_TSI
+from carousel.release.header import ReleaseHeader
+from carousel.release.layout import ReleaseLayout
+from settop.link.listener import GroupListener
+from settop.link.loss import TestLoss
 from settop.reception import Outcome, Reception
 from settop.report import Reporter
-from settop.workers import WorkerPool
+from settop.stitch.assembly import Assembly
+from settop.stitch.events import BlockVerified, Event, ImageFound, ImageRefused, ImageVerified, Suspicion
+from settop.stitch.jobs import TileJob
+from settop.stitch.receiver import Receiver
+from settop.store.choice import Source
+from settop.store.folder import BoxFolder
+from settop.store.partfile import PartFile
+from settop.work.workers import WorkerPool
 
 __all__ = ["ReceiveOptions", "receive_and_install"]
 
@@ -76,32 +76,32 @@ class _Session:
     def listen(self) -> tuple[Outcome, Assembly | None]:
         """Listen to the end; the part files are closed, and hold all that was received."""
         options = self._options
-        ingress = Ingress(options.endpoint, options.interface, options.source, options.use_gro)
+        listener = GroupListener(options.endpoint, options.interface, options.source, options.use_gro)
         self._workers = WorkerPool(max(1, options.workers), self._paths.__getitem__, self._finish_tile)
-        self._tell_start(ingress)
+        self._tell_start(listener)
         self._since_s = self._clock()
-        self._ingress = ingress
+        self._listener = listener
         self._written_s = self._since_s
         try:
             with _on_core(options.core):
-                return self._reception(ingress).run(options.timeout_s)
+                return self._reception(listener).run(options.timeout_s)
         finally:
-            ingress.close()
+            listener.close()
             try:
                 self._close_parts()
             finally:
                 self._workers.close()
 
-    def _reception(self, ingress: Ingress) -> Reception:
+    def _reception(self, listener: GroupListener) -> Reception:
         options = self._options
         return Reception(
             self.receiver,
-            ingress,
+            listener,
             self._workers,
             self._clock,
             self._on_event,
             self._on_progress,
-            dropper=Dropper(options.drop, options.drop_seed) if options.drop else None,
+            dropper=TestLoss(options.drop, options.drop_seed) if options.drop else None,
         )
 
     def _finish_tile(self, job: TileJob, is_written: bool) -> None:
@@ -112,8 +112,8 @@ class _Session:
             part.close()
         self._parts.clear()
 
-    def _tell_start(self, ingress: Ingress) -> None:
-        for note in ingress.notes:
+    def _tell_start(self, listener: GroupListener) -> None:
+        for note in listener.notes:
             self._reporter.tell("note", text=note)
         if not (fec.AVAILABLE and self._options.use_fec):
             text = "without RaptorQ: completing from source symbols alone, over more cycles where packets are lost"
@@ -123,7 +123,7 @@ class _Session:
             group=str(self._options.endpoint),
             interface=self._options.interface,
             crc=crc.IMPLEMENTATION,
-            gro=ingress.uses_gro,
+            gro=listener.uses_gro,
         )
 
     def _on_event(self, event: Event, now: float) -> None:
@@ -160,7 +160,7 @@ class _Session:
             duplicate_symbols=assembly.duplicate_symbols,
             corrupt_packets=counts["crc"],
             rejected_symbols=assembly.rejected_symbols + assembly.tree.forged_symbols,
-            socket_drops=self._ingress.socket_drops,
+            socket_drops=self._listener.socket_drops,
             loss=round(assembly.loss, 4),
             rejected={name: count for name, count in sorted(counts.items()) if count},
         )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from carousel.identity import Hardware, Version
-from carousel.release import Release
-from carousel.trust import TrustRing
-from headend.pack import PackRequest, pack
-from settop.policy import BoxProfile
+from carousel.flute.releasefile import Release
+from carousel.release.identity import Hardware, Version
+from carousel.release.trust import TrustRing
+from headend.pack.packing import PackRequest, pack
+from settop.stitch.policy import BoxProfile
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"o" * 32)

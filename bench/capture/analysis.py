@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scapy.packet import Packet, Raw
 
 from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ, fixed_bytes
-from carousel.alc import FDT_TOI, PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, FecId, crc_of_packet
 from carousel.batch import Batch
 from carousel.errors import FormatError
-from carousel.header import HEADER_BYTES, ReleaseHeader
-from carousel.layout import HEADER_TOI_OFFSET
-from settop.intake import header_field
+from carousel.flute.alc import FDT_TOI, PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, crc_of_packet
+from carousel.release.blocks import FecId
+from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.layout import HEADER_TOI_OFFSET
+from settop.wire.intake import header_field
 
 __all__ = ["CarouselPicture"]
 

@@ -16,11 +16,11 @@ from bench.capture.analysis import CarouselPicture
 from bench.capture.layers import bind_port
 from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
 from carousel.batch import Batch
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
+from carousel.console.quantities import format_rate_bps, format_size_bytes
 from carousel.errors import OperatorError
-from carousel.quantities import format_rate_bps, format_size_bytes
-from headend.egress import Egress
-from settop.ingress import Ingress
+from headend.link.sender import GroupSender
+from settop.link.listener import GroupListener
 
 __all__ = ["capture", "replay", "sniff"]
 
@@ -83,19 +83,19 @@ def replay(
         raise OperatorError(f"{pcap} holds no UDP packets")
     if sum(batch.count for _, batch in batches) > MAX_REPLAY_PACKETS:
         raise OperatorError(f"{pcap} holds more than {MAX_REPLAY_PACKETS:,} packets; cut it with editcap")
-    with closing(Egress(Endpoint.parse(group), interface, ttl)) as egress:
-        sent = sum(_send(batches, egress, speed) for _ in range(loop))
+    with closing(GroupSender(Endpoint.parse(group), interface, ttl)) as sender:
+        sent = sum(_send(batches, sender, speed) for _ in range(loop))
     print(f"{pcap}: {sent:,} packets sent to {group} through {interface}")
 
 
-def _send(batches: list[tuple[float, Batch]], egress: Egress, speed: float) -> int:
+def _send(batches: list[tuple[float, Batch]], sender: GroupSender, speed: float) -> int:
     """Send once through; return how many packets."""
     began_s, first_s = time.monotonic(), batches[0][0]
     for time_s, batch in batches:
         wait_s = (time_s - first_s) / speed - (time.monotonic() - began_s)
         if wait_s > 0:
             time.sleep(wait_s)
-        egress.send(batch)
+        sender.send(batch)
     return sum(batch.count for _, batch in batches)
 
 
@@ -106,15 +106,15 @@ def _listen(group: str, interface: str, seconds: float) -> Iterator[tuple[float,
     endpoint = Endpoint.parse(group)
     bind_port(endpoint.port)
     stopped = _stop_on_signal()
-    with closing(Ingress(endpoint, interface)) as ingress:
+    with closing(GroupListener(endpoint, interface)) as listener:
         began_s = time.monotonic()
         print("listening", file=sys.stderr, flush=True)
         while not stopped() and (not seconds or time.monotonic() - began_s < seconds):
-            if select.select([ingress], [], [], 0.1)[0]:
-                for batch in ingress.batches():
+            if select.select([listener], [], [], 0.1)[0]:
+                for batch in listener.batches():
                     yield time.monotonic(), batch
-        if ingress.socket_drops:
-            print(f"{ingress.socket_drops:,} packets were lost before they could be read", file=sys.stderr)
+        if listener.socket_drops:
+            print(f"{listener.socket_drops:,} packets were lost before they could be read", file=sys.stderr)
 
 
 def _stop_on_signal() -> Callable[[], bool]:

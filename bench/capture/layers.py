@@ -1,6 +1,6 @@
 """Scapy layers for LCT (RFC 5651), ALC (RFC 5775) and our CRC extension; bound to UDP by port with `bind_port`.
 
-A second reading of the wire, independent of carousel/alc.py: a test holds the two, and tshark, together.
+A second reading of the wire, independent of carousel/flute/alc.py: a test holds the two, and tshark, together.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ from scapy.fields import (
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, Raw, bind_layers, split_layers
 
-from carousel.alc import Extension, FecId
 from carousel.errors import OperatorError
+from carousel.flute.alc import Extension
+from carousel.release.blocks import FecId
 
 __all__ = [
     "LCT",

@@ -12,7 +12,7 @@ from scapy.packet import Raw
 from scapy.utils import PcapReader, RawPcapWriter
 
 from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
 
 __all__ = ["Captured", "CarouselWriter", "batches_of", "read_carousel"]

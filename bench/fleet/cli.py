@@ -18,8 +18,8 @@ from bench.fleet.report.pictures import draw_all
 from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
 from bench.fleet.scenario.reading import find_scenario, shipped
 from bench.fleet.scenario.values import Scenario
+from carousel.console.quantities import parse_count
 from carousel.errors import OperatorError
-from carousel.quantities import parse_count
 
 __all__ = ["fleet", "progress_bar", "write_report"]
 

@@ -33,10 +33,10 @@ from bench.fleet.scenario.reading import find_scenario
 from bench.fleet.scenario.values import BoxClass, Scenario
 from bench.fleet.storm.crowd import Load, Story
 from bench.link.spec import format_link
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
+from carousel.console.quantities import parse_count
 from carousel.errors import FormatError, OperatorError
-from carousel.quantities import parse_count
-from carousel.release import Release
+from carousel.flute.releasefile import Release
 
 __all__ = ["LiveBox", "LiveShard", "live", "run_live_shard"]
 

@@ -16,9 +16,7 @@ from bench.fleet.model.law import CompletionLaw, law_of
 from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
-from carousel.alc import PLAIN_HEADER_BYTES
-from carousel.errors import OperatorError
-from carousel.quantities import (
+from carousel.console.quantities import (
     format_count,
     format_duration_s,
     format_rate_bps,
@@ -27,7 +25,9 @@ from carousel.quantities import (
     parse_rate_bps,
     parse_size_bytes,
 )
-from headend.egress import IP_UDP_BYTES
+from carousel.errors import OperatorError
+from carousel.flute.alc import PLAIN_HEADER_BYTES
+from headend.link.sender import IP_UDP_BYTES
 
 __all__ = ["Plan", "Question", "plan", "smallest_rate_bps", "time_to_image_s"]
 

@@ -14,8 +14,8 @@ from bench.fleet.storm.crowd import Load, Story
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.unicast import run_unicast
-from carousel.blocks import IntArray
 from carousel.errors import OperatorError
+from carousel.release.blocks import IntArray
 
 __all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard", "run_storm", "storms_of"]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.fleet.model.packet import packed_releases, packet_shards, run_packet_shard
 from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
 from bench.fleet.scenario.reading import find_scenario
-from carousel.quantities import format_count
+from carousel.console.quantities import format_count
 
 __all__ = ["main"]
 

@@ -15,9 +15,9 @@ from bench.link.profiles import find_profile, load_profiles
 from bench.link.relay import Relay, check_ports
 from bench.link.spec import LinkSpec, parse_link, read_rate_trace
 from bench.link.topology import LinkClass, Topology, parse_target, read_topology
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
+from carousel.console.quantities import format_rate_bps
 from carousel.errors import OperatorError
-from carousel.quantities import format_rate_bps
 
 __all__ = ["link"]
 

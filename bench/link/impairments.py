@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.link.loss import LossModel
 from bench.link.traffic import Counts, FloatMatrix, Traffic
-from headend.egress import IP_UDP_BYTES
+from headend.link.sender import IP_UDP_BYTES
 
 __all__ = ["Corrupt", "Delay", "Duplicate", "Impairment", "Lose", "Outage", "RateLimit", "Reorder", "TraceRate"]
 

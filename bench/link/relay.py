@@ -1,6 +1,6 @@
 """The relay: takes a carousel from its group, and hands it to each box through a link of its own, in real time.
 
-    group ──► Ingress ──► trunk's chain ──► class's chain ──► calendar ──► box 1, box 2, ...
+    group ──► GroupListener ──► trunk's chain ──► class's chain ──► calendar ──► box 1, box 2, ...
     head-end ◄────────────── up chain ◄──── what a box sends back
 
 Links of one class are emulated together, as columns of the same matrices. An emulator that lies about its rate is
@@ -20,9 +20,9 @@ from bench.link.sockets import BoxSocket, HeadEndSocket
 from bench.link.topology import LinkClass, Target, Topology
 from bench.link.traffic import Traffic
 from carousel.batch import Batch
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
-from settop.ingress import Ingress
+from settop.link.listener import GroupListener
 
 __all__ = ["Relay"]
 
@@ -69,14 +69,14 @@ class Relay:
         self.seed = seed
         self.slot_s = SLOT_S if boxes <= FEW_BOXES else MANY_SLOT_S
         self._gather_s = 0.0 if boxes <= FEW_BOXES else MANY_SLOT_S
-        self._ingress = Ingress(source, interface)
+        self._listener = GroupListener(source, interface)
         self._trunks = {
             trunk.name: Chain(trunk.down, 1, (seed, 0, index)) for index, trunk in enumerate(topology.trunks)
         }
         self._classes = [_Class(kind, (seed, 1, index), self.slot_s) for index, kind in enumerate(topology.classes)]
         self._headend = HeadEndSocket(headend) if headend is not None else None
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._ingress, selectors.EVENT_READ, None)
+        self._selector.register(self._listener, selectors.EVENT_READ, None)
         for each in self._classes:
             for link, socket in enumerate(each.sockets):
                 self._selector.register(socket, selectors.EVENT_READ, (each, link))
@@ -105,7 +105,7 @@ class Relay:
             time.sleep(max(0.0, min(self._gather_s, until_next_s)))
         for key, _ in ready:
             if key.data is None:
-                for batch in self._ingress.batches():
+                for batch in self._listener.batches():
                     self._take(batch, self._now_s())
             else:
                 self._take_answer(*key.data)
@@ -146,7 +146,7 @@ class Relay:
             "delivered": sum(int(each.down.delivered.sum()) for each in self._classes),
             "delivered_bytes": sum(int(each.down.delivered_bytes.sum()) for each in self._classes),
             "late": sum(int(each.late.sum()) for each in self._classes),
-            "relay_dropped": self._ingress.socket_drops,
+            "relay_dropped": self._listener.socket_drops,
             "send_refused": sum(socket.refused_packets for each in self._classes for socket in each.sockets),
         }
 
@@ -172,7 +172,7 @@ class Relay:
     def close(self) -> None:
         """Close all sockets."""
         self._selector.close()
-        self._ingress.close()
+        self._listener.close()
         for each in self._classes:
             for socket in each.sockets:
                 socket.close()

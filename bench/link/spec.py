@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from carousel.console.quantities import parse_rate_bps
 from carousel.errors import OperatorError
-from carousel.quantities import parse_rate_bps
 
 __all__ = ["LinkSpec", "format_link", "parse_link", "read_loss_trace", "read_rate_trace"]
 

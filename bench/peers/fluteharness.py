@@ -8,9 +8,9 @@ from pathlib import Path
 from flute import receiver, sender
 
 from carousel.batch import MAX_BATCH_PACKETS, Batch
-from carousel.endpoint import Endpoint
-from headend.egress import Egress
-from settop.ingress import Ingress
+from carousel.console.endpoint import Endpoint
+from headend.link.sender import GroupSender
+from settop.link.listener import GroupListener
 
 ENDPOINT = Endpoint.parse("239.255.77.9:5079")
 TSI = 9
@@ -26,11 +26,11 @@ def send(image: Path, interface: str, rate_bps: float) -> None:
     packets = []
     while (packet := flute.read()) is not None:
         packets.append(bytes(packet))
-    egress = Egress(ENDPOINT, interface)
+    wire = GroupSender(ENDPOINT, interface)
     began_s, sent_bits = time.monotonic(), 0.0
     while True:
         for batch in _batches(packets):
-            egress.send(batch)
+            wire.send(batch)
             sent_bits += batch.count * batch.stride * 8
             ahead_s = sent_bits / rate_bps - (time.monotonic() - began_s)
             if ahead_s > 0.001:
@@ -53,11 +53,11 @@ def receive(folder: Path, interface: str, size_bytes: int) -> None:
     """Push packets until a file of that size is there."""
     writer = receiver.ObjectWriterBuilder(str(folder))
     flute = receiver.Receiver(receiver.UDPEndpoint(ENDPOINT.group, ENDPOINT.port), TSI, writer, receiver.Config())
-    ingress = Ingress(ENDPOINT, interface)
+    listener = GroupListener(ENDPOINT, interface)
     print("listening", flush=True)
     while True:
-        select.select([ingress], [], [])
-        for batch in ingress.batches():
+        select.select([listener], [], [])
+        for batch in listener.batches():
             for row in range(batch.count):
                 flute.push(batch.packet(row))
         if any(path.stat().st_size == size_bytes for path in folder.iterdir() if path.is_file()):

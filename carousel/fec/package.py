@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from carousel.limits import MAX_BLOCK_SYMBOLS
+from carousel.release.limits import MAX_BLOCK_SYMBOLS
 
 __all__ = ["AVAILABLE", "decode_block", "encode_repair"]
 

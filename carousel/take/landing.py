@@ -16,15 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from carousel.blocks import ObjectGeometry
 from carousel.buffers import Bytes, IntArray
+from carousel.release.blocks import ObjectGeometry
 
 __all__ = ["MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
 
 MAX_TARGETS = 32
 """Levels times candidates; each packet is compared with each target's prefix."""
 PREFIX_BYTES = 20
-"""The bytes that are the same in every plain packet of an object (see `carousel.alc`)."""
+"""The bytes that are the same in every plain packet of an object (see `carousel.flute.alc`)."""
 ESI_BITS_RAPTORQ = 24
 ESI_BITS_NO_CODE = 16
 

@@ -1,5 +1,5 @@
 /* What to boot: the trial with tries left, the confirmed slot, the one confirmed before, the EEPROM image.
- * The same in Python: settop/bootchoice.py and Store.boot, Store.confirm; tests hold them together. */
+ * The same in Python: settop/store/choice.py and Store.boot, Store.confirm; tests hold them together. */
 #ifndef BOOT_H
 #define BOOT_H
 

@@ -2,7 +2,7 @@
  *
  * The newest valid seq wins, wraparound included. A full sector is never erased while it holds the newest record:
  * the other one is, and the record goes there. A torn record fails its CRC, and the earlier state holds.
- * The same rules in Python: settop/staterecord.py. */
+ * The same rules in Python: settop/store/staterecord.py. */
 #ifndef RECORD_H
 #define RECORD_H
 

@@ -1,5 +1,5 @@
 /* What becomes of a state record: EMPTY → WRITING → STAGED → TRIAL → CONFIRMED, or FAILED. Pure: no flash.
- * The same in Python: settop/bootchoice.py; tests hold them together. */
+ * The same in Python: settop/store/choice.py; tests hold them together. */
 #ifndef TRANSITIONS_H
 #define TRANSITIONS_H
 

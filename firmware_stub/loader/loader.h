@@ -1,4 +1,4 @@
-/* The serial loader: takes bytes, answers in frames (settop/board/frames.py), never waits.
+/* The serial loader: takes bytes, answers in frames (settop/flasher/frames.py), never waits.
  *
  * The board's offset drives a transfer: DATA that is not the next is answered with the offset that is wanted. */
 #ifndef LOADER_H

@@ -13,14 +13,14 @@ from pathlib import Path
 from virtboard import VirtBoard
 
 from carousel.errors import BootcastError, OperatorError
-from carousel.identity import Hardware, Version
-from carousel.release import Release
-from headend.keys import load_private_key, write_key_pair
-from headend.pack import PackRequest, pack
-from settop.board.cli import run_console
-from settop.board.frames import INITIAL_BAUD
-from settop.board.port import SerialPort
-from settop.factory import image_of_release
+from carousel.flute.releasefile import Release
+from carousel.release.identity import Hardware, Version
+from headend.pack.keys import load_private_key, write_key_pair
+from headend.pack.packing import PackRequest, pack
+from settop.flasher.cli import run_console
+from settop.flasher.frames import INITIAL_BAUD
+from settop.flasher.port import SerialPort
+from settop.store.factory import image_of_release
 
 STUB = Path(__file__).parents[1]
 BUILD = STUB / "build"

@@ -17,10 +17,11 @@ from typing import Any
 from construct import Array, Bytes, Const, FormatField, Renamed, Struct
 from crcmod import Crc
 
-from carousel import header
-from carousel.identity import ANY_VERSION, Hardware
-from settop import bootchoice, policy, staterecord
-from settop.board import frames
+from carousel.release import header
+from carousel.release.identity import ANY_VERSION, Hardware
+from settop.flasher import frames
+from settop.stitch import policy
+from settop.store import choice, staterecord
 
 STUB = Path(__file__).parents[1]
 BOARD = STUB / "ports" / "qemu"
@@ -71,7 +72,7 @@ NUMBERS = {
     "MAX_FRAME_BYTES": frames.MAX_FRAME_BYTES,
     "STUB_HEAD_OFFSET": frames.STUB_HEAD_OFFSET,
 }
-FREE_SLOT_ORDER = bootchoice.FREE_SLOT_ORDER
+FREE_SLOT_ORDER = choice.FREE_SLOT_ORDER
 
 
 def c_field(name: str, declared: Any) -> tuple[str, Any]:

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from carousel.release import Release
+from carousel.flute.releasefile import Release
 
 BIN = Path(sys.executable).parent
 HARDWARE = "00A1B2:7"

@@ -11,9 +11,10 @@ import pytest
 from flute import receiver as flute_receiver
 from flute import sender as flute_sender
 
-from carousel.alc import Extension, ExtFdt, ExtFtiNoCode, FecId, parse_packet, split_payload_id
-from headend.broadcaster import Broadcaster, BroadcastSettings
-from headend.fdt import fdt_packets, header_packet
+from carousel.flute.alc import Extension, ExtFdt, ExtFtiNoCode, parse_packet, split_payload_id
+from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.release.blocks import FecId
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
 from tests.conftest import noise
 
 pytestmark = pytest.mark.interop

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.pair import FaultyLink, InlineBox, run_pair
+from bench.virtual.pair import FaultyLink, InlineBox, run_pair
 from carousel.batch import Batch
-from settop.events import ImageFound, ImageVerified, Suspicion
+from settop.stitch.events import ImageFound, ImageVerified, Suspicion
 from tests.conftest import noise
 
 SEEDS = range(6)
@@ -83,7 +83,7 @@ def test_symbols_heard_before_the_header_are_used(make_release, profile):
 
 
 def test_releases_for_different_hardware_share_a_carousel(make_release, profile):
-    from carousel.identity import Hardware
+    from carousel.release.identity import Hardware
 
     ours = make_release(400_000, symbol_size=512)
     theirs = make_release(800_000, symbol_size=512, hardware=Hardware(0x00A1B2, 8), repair_ratio=0.5)

@@ -1,18 +1,18 @@
-"""Boards and images for the stub's tests; the model itself is bench/stubmodel.py."""
+"""Boards and images for the stub's tests; the model itself is bench/virtual/stubboard.py."""
 
 import hashlib
 from functools import cache
 
-from bench import stubmodel
-from bench.stubmodel import POWER_WENT, STUB, Cut, Geometry, build, library
-from carousel.header import ReleaseHeader
-from carousel.identity import Version
+from bench.virtual import stubboard
+from bench.virtual.stubboard import POWER_WENT, STUB, Cut, Geometry, build, library
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Version
 from tests.conftest import HARDWARE, KEY, noise
 
 __all__ = ["POWER_WENT", "STUB", "Board", "Cut", "Geometry", "build", "header_of", "image_of", "library"]
 
 
-class Board(stubmodel.Board):
+class Board(stubboard.Board):
     def __init__(self, geometry, hardware=HARDWARE, public_key=bytes(32), path=None):
         super().__init__(geometry, hardware, public_key, path)
 

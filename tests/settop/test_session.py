@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
 from settop import session as module
-from settop import tiles
-from settop.folder import BoxFolder
 from settop.report import JsonReporter
 from settop.session import ReceiveOptions
-from settop.workers import WorkerPool
+from settop.store import tiles
+from settop.store.folder import BoxFolder
+from settop.work.workers import WorkerPool
 from tests.conftest import HARDWARE, KEY
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["EDGES_S", "Histogram", "bins_of"]
 

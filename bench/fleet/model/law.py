@@ -20,11 +20,11 @@ from bench.fleet.model.chains import LossChain, binomial_beyond, chain_of_link, 
 from bench.fleet.model.timeline import Timeline, timeline_of
 from bench.fleet.model.unions import Dependence, dependence
 from bench.fleet.scenario.values import BoxClass, Carousel, ReleaseSpec, Scenario
-from carousel.alc import PLAIN_HEADER_BYTES
-from carousel.blocks import IntArray
 from carousel.errors import OperatorError
-from headend.egress import IP_UDP_BYTES
-from settop.earlybird import MAX_BYTES as EARLY_BYTES
+from carousel.flute.alc import PLAIN_HEADER_BYTES
+from carousel.release.blocks import IntArray
+from headend.link.sender import IP_UDP_BYTES
+from settop.wire.early import MAX_BYTES as EARLY_BYTES
 
 __all__ = ["CompletionLaw", "law_of", "law_of_class"]
 

@@ -23,20 +23,20 @@ from bench.fleet.scenario.values import Group, ReleaseSpec, Scenario
 from bench.link.chain import Chain
 from bench.link.traffic import Traffic
 from carousel import fec
-from carousel.alc import PLAIN_HEADER_BYTES
 from carousel.batch import MAX_BATCH_PACKETS, Batch
-from carousel.blocks import IntArray
-from carousel.header import ReleaseHeader
-from carousel.identity import Hardware, Version
-from carousel.interleave import transmit_places
-from carousel.layout import ReleaseLayout
-from carousel.release import Release, digest_places
-from carousel.trust import TrustRing
-from headend.broadcaster import Broadcaster, BroadcastSettings
-from headend.pack import PackRequest, pack
-from settop.blockjobs import BlockWorkshop
-from settop.policy import BoxProfile
-from settop.receiver import Receiver
+from carousel.flute.alc import PLAIN_HEADER_BYTES
+from carousel.flute.interleave import transmit_places
+from carousel.flute.releasefile import Release, digest_places
+from carousel.release.blocks import IntArray
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Hardware, Version
+from carousel.release.layout import ReleaseLayout
+from carousel.release.trust import TrustRing
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.pack.packing import PackRequest, pack
+from settop.stitch.jobs import BlockWorkshop
+from settop.stitch.policy import BoxProfile
+from settop.stitch.receiver import Receiver
 
 __all__ = ["PacketShard", "carousel_offset_s", "packet_shards", "run_packet_shard", "trunk_seed"]
 

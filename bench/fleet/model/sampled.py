@@ -18,7 +18,7 @@ from bench.fleet.model.starts import Cohorts, cohorts_of
 from bench.fleet.model.tally import Tally
 from bench.fleet.model.trunks import TrunkedLaw
 from bench.fleet.scenario.values import Group, Scenario
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["SampledShard", "run_sampled_shard", "sampled_shards"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.model.histogram import Histogram, bins_of
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["EVENTS", "STEPS", "Tally", "phases_of_events"]
 

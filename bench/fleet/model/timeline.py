@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.scenario.values import Carousel, ReleaseSpec
-from carousel.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
-from carousel.blocks import IntArray
+from carousel.console.quantities import format_duration_s, format_rate_bps
 from carousel.errors import OperatorError
-from carousel.header import HEADER_BYTES, ReleaseHeader
-from carousel.identity import Hardware, Version
-from carousel.interleave import transmit_places
-from carousel.layout import ReleaseLayout
-from carousel.quantities import format_duration_s, format_rate_bps
-from carousel.release import Release
-from headend.broadcaster import Broadcaster, BroadcastSettings
-from headend.pack import PackRequest, plan_image
+from carousel.flute.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
+from carousel.flute.interleave import transmit_places
+from carousel.flute.releasefile import Release
+from carousel.release.blocks import IntArray
+from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.identity import Hardware, Version
+from carousel.release.layout import ReleaseLayout
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.pack.packing import PackRequest, plan_image
 
 __all__ = ["Timeline", "layout_of", "timeline_of"]
 

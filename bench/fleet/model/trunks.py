@@ -13,7 +13,7 @@ from bench.fleet.model.chains import LossChain, chain_of_link
 from bench.fleet.model.histogram import EDGES_S, bins_of
 from bench.fleet.model.law import CompletionLaw, any_late, check_rate
 from bench.fleet.scenario.values import BoxClass, Scenario, Trunk
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["TrunkedLaw", "lost_slots"]
 

@@ -15,7 +15,7 @@ from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS, Tally
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
-from carousel.quantities import format_count, format_duration_s, format_size_bytes
+from carousel.console.quantities import format_count, format_duration_s, format_size_bytes
 
 __all__ = ["PERCENTILES", "by_label", "efficiency_of", "report_of", "show", "summary_rows", "write_json"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.fleet.report.data import plain, summary_rows
 from bench.fleet.run import FleetRun
-from carousel.quantities import format_count, format_duration_s
+from carousel.console.quantities import format_count, format_duration_s
 
 __all__ = ["write_page"]
 

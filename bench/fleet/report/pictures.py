@@ -11,7 +11,7 @@ from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS
 from bench.fleet.report.data import PERCENTILES, by_label, efficiency_of
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
-from carousel.quantities import format_count, format_duration_s
+from carousel.console.quantities import format_count, format_duration_s
 
 __all__ = ["draw_all"]
 

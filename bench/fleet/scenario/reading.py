@@ -24,8 +24,14 @@ from bench.fleet.scenario.values import (
 )
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
+from carousel.console.quantities import (
+    format_duration_s,
+    parse_count,
+    parse_duration_s,
+    parse_rate_bps,
+    parse_size_bytes,
+)
 from carousel.errors import OperatorError
-from carousel.quantities import format_duration_s, parse_count, parse_duration_s, parse_rate_bps, parse_size_bytes
 
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 

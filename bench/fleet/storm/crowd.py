@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.fleet.model.histogram import EDGES_S, Histogram
 from bench.fleet.model.tally import STEPS, Tally
 from bench.fleet.scenario.values import Retry, RetryKind
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["Arrivals", "Clock", "Fates", "Load", "Story", "WaitingRoom", "draw_some"]
 

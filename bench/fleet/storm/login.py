@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.fleet.model.tally import STEPS, Tally
 from bench.fleet.scenario.values import Login, Retry, RetryKind, Scenario
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["run_login"]
 

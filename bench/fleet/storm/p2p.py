@@ -12,7 +12,7 @@ from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.scenario.values import Peers, Retry, RetryKind, Scenario
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
 from bench.fleet.storm.unicast import fleet_of, line_rate_bps
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["run_p2p"]
 

@@ -19,7 +19,7 @@ from bench.fleet.model.starts import cohorts_of
 from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server, SpreadKind
 from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 
 __all__ = ["Fleet", "fleet_of", "line_rate_bps", "run_unicast"]
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from bench.capture.analysis import CarouselPicture
 from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
 from carousel.batch import Batch
-from carousel.endpoint import Endpoint
+from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
-from headend.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
 
 RATE_BPS = 20e6
 ENDPOINT = Endpoint.parse("239.255.77.1:5077")

@@ -12,8 +12,9 @@ from scapy.packet import Raw
 from scapy.utils import wrpcap
 
 from bench.capture.layers import LCT, ExtCrc, ExtFdt, ExtFtiNoCode, ExtFtiRaptorQ, bind_port
-from carousel import alc
-from carousel.alc import Extension, FecId, parse_packet, render_packet, split_payload_id
+from carousel.flute import alc
+from carousel.flute.alc import Extension, parse_packet, render_packet, split_payload_id
+from carousel.release.blocks import FecId
 
 DECLARED = {ExtFdt: alc.ExtFdt, ExtFtiNoCode: alc.ExtFtiNoCode, ExtFtiRaptorQ: alc.ExtFtiRaptorQ}
 u32 = st.integers(0, 2**32 - 1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from carousel.alc import FecId, plain_prefix, render_packet
-from carousel.blocks import ObjectGeometry
+from carousel.flute.alc import plain_prefix, render_packet
+from carousel.release.blocks import FecId, ObjectGeometry
 from carousel.take import Landing, Piece, Target, Targets, taker
 
 SIZE = 64

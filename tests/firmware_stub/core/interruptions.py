@@ -8,7 +8,7 @@ import ctypes
 from dataclasses import dataclass
 from itertools import product
 
-from settop.staterecord import NO_SLOT, RECORD_BYTES, TRIES, SlotState, StateRecord
+from settop.store.staterecord import NO_SLOT, RECORD_BYTES, TRIES, SlotState, StateRecord
 from tests.firmware_stub.stubhost import POWER_WENT, Board, Cut, Geometry, header_of, image_of
 
 GEOMETRY = Geometry(512, 3)

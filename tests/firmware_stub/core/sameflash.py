@@ -5,14 +5,14 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from carousel.identity import Hardware
-from carousel.trust import TrustRing
-from settop.disk import Disk
-from settop.staterecord import NO_SLOT, RECORD_BYTES, Failure, SlotRecord, SlotState, StateRecord
-from settop.store import SECTOR_BYTES, Store
+from carousel.release.identity import Hardware
+from carousel.release.trust import TrustRing
+from settop.store.disk import Disk
+from settop.store.slots import SECTOR_BYTES, Store
+from settop.store.staterecord import NO_SLOT, RECORD_BYTES, Failure, SlotRecord, SlotState, StateRecord
 from tests.conftest import HARDWARE, KEY, OTHER_KEY
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of
-from tests.settop.powercut import CutDisk
+from tests.settop.store.powercut import CutDisk
 
 GEOMETRY = Geometry(SECTOR_BYTES, 2)
 PUBLIC_KEY = KEY.public_key().public_bytes_raw()

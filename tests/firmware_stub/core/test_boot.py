@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
-from carousel.header import ReleaseHeader
-from settop.board.frames import Place
-from settop.bootchoice import Source
-from settop.staterecord import NO_SLOT, Failure, SlotRecord, SlotState, StateRecord
+from carousel.release.header import ReleaseHeader
+from settop.flasher.frames import Place
+from settop.store.choice import Source
+from settop.store.staterecord import NO_SLOT, Failure, SlotRecord, SlotState, StateRecord
 from tests.conftest import KEY
 from tests.firmware_stub.core.sameflash import SameFlash, flash_of, histories, images
 from tests.firmware_stub.stubhost import header_of, image_of, library

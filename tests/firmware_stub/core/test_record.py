@@ -1,4 +1,4 @@
-"""The newest record and the place of the next one, in C as in Python (settop/staterecord.py)."""
+"""The newest record and the place of the next one, in C as in Python (settop/store/staterecord.py)."""
 
 import ctypes
 from dataclasses import replace
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settop.staterecord import RECORD_BYTES, StateRecord, newest_record, plan_append
-from settop.store import SECTOR_BYTES
+from settop.store.slots import SECTOR_BYTES
+from settop.store.staterecord import RECORD_BYTES, StateRecord, newest_record, plan_append
 from tests.firmware_stub.core.sameflash import GEOMETRY, SameFlash, flash_of, grown, histories, settled
 from tests.firmware_stub.stubhost import Board
 

@@ -1,9 +1,9 @@
-"""Each transition of a record, in C as in Python (settop/bootchoice.py)."""
+"""Each transition of a record, in C as in Python (settop/store/choice.py)."""
 
 import pytest
 from hypothesis import given
 
-from settop.bootchoice import free_slot
+from settop.store.choice import free_slot
 from tests.firmware_stub.core.sameflash import records, settled
 from tests.firmware_stub.stubhost import library
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carousel.crc import crc32
-from settop.board.frames import MAX_FRAME_BYTES, PAYLOADS, Message, Refusal, build_frame, parse_frame, parse_payload
-from settop.board.slip import SlipDecoder, slip_encode
-from settop.staterecord import SlotState, StateRecord
+from settop.flasher.frames import MAX_FRAME_BYTES, PAYLOADS, Message, Refusal, build_frame, parse_frame, parse_payload
+from settop.flasher.slip import SlipDecoder, slip_encode
+from settop.store.staterecord import SlotState, StateRecord
 from tests.conftest import noise
 from tests.firmware_stub.core.interruptions import Scenario, boot, prepared
 from tests.firmware_stub.stubhost import STUB, Board, Geometry, build, header_of, image_of

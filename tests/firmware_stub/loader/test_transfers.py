@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from bench.serialmodel import Faults, VirtualLine
-from carousel.identity import Hardware
-from settop.board.errors import FlashError
-from settop.board.flasher import Image, Job, StubImage
-from settop.board.frames import STUB_HEAD_OFFSET, Place, StubHead
-from settop.staterecord import SlotState, StateRecord
+from bench.virtual.serialline import Faults, VirtualLine
+from carousel.release.identity import Hardware
+from settop.flasher.errors import FlashError
+from settop.flasher.flasher import Image, Job, StubImage
+from settop.flasher.frames import STUB_HEAD_OFFSET, Place, StubHead
+from settop.store.staterecord import SlotState, StateRecord
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of
 

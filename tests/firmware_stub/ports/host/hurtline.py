@@ -8,7 +8,7 @@ import termios
 import time
 import tty
 
-from bench.serialmodel import Wire
+from bench.virtual.serialline import Wire
 from tests.firmware_stub.stubhost import STUB
 
 SECTOR_BYTES = 512

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.serialmodel import Faults
+from bench.virtual.serialline import Faults
 from carousel.errors import OperatorError
-from settop.board.cli import drive
-from settop.board.errors import FlashError
-from settop.board.flasher import Image, Job
-from settop.board.port import SerialPort
+from settop.flasher.cli import drive
+from settop.flasher.errors import FlashError
+from settop.flasher.flasher import Image, Job
+from settop.flasher.port import SerialPort
 from tests.firmware_stub.ports.host.hurtline import HurtLine
 from tests.firmware_stub.stubhost import build, header_of, image_of
 

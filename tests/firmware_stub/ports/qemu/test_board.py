@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from carousel.identity import Hardware, Version
-from headend.pack import PackRequest, pack
+from carousel.release.identity import Hardware, Version
+from headend.pack.packing import PackRequest, pack
 from tests.conftest import KEY, OTHER_KEY
 from tests.firmware_stub.stubhost import STUB
 

@@ -1,0 +1,1 @@
+"""How fast each stage is, and the whole: tables in one run."""

@@ -1,0 +1,109 @@
+"""One benchmark a stage; each prints what it did beside the time. Run by `make bench`; in `make test` not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carousel import fec
+from carousel.batch import Batch
+from carousel.flute.alc import parse_packet
+from carousel.flute.interleave import transmit_places
+from carousel.release.blocks import FecId, ObjectGeometry
+from carousel.release.digests import BlockHash
+from carousel.release.layout import ReleaseLayout
+from headend.pack.render import render_block
+from settop.stitch.holdings import ObjectHoldings
+from settop.store.partfile import PartFile
+from settop.wire.intake import ObjectFilter
+
+Benchmark = Callable[..., Any]
+T, K, PACKETS = 1440, 2956, 352
+GEOMETRY = ObjectGeometry(200_000_000, T, 47, K)
+
+
+@pytest.fixture(scope="module")
+def symbols() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Give a block of random symbols, shape (K, T)."""
+    return np.frombuffer(os.urandom(K * T), dtype=np.uint8).reshape(K, T)
+
+
+@pytest.fixture(scope="module")
+def batch(symbols: np.ndarray[Any, np.dtype[np.uint8]]) -> Batch:
+    """Give a batch of plain packets as the socket hands it out under load."""
+    packets = render_block(symbols[:PACKETS], 1, 8, 0, FecId.RAPTORQ)
+    return Batch(packets.data.cast("B"), packets.shape[1], PACKETS)
+
+
+def test_render_a_block(benchmark: Benchmark, symbols: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """Headers and CRCs of 2956 packets."""
+    benchmark(render_block, symbols, 1, 8, 0, FecId.RAPTORQ)
+
+
+def test_parse_and_crc_a_batch(benchmark: Benchmark, batch: Batch) -> None:
+    """The hot path's judgement of 352 packets."""
+    known = ObjectFilter(1, 8, FecId.RAPTORQ, T)
+    taken, corrupt = benchmark(lambda: known.take(batch, known.matches(batch)))
+    assert (len(taken.payload_ids), corrupt) == (PACKETS, 0)
+
+
+def test_parse_one_packet_on_the_cold_path(benchmark: Benchmark, batch: Batch) -> None:
+    """What an odd packet costs."""
+    benchmark(parse_packet, batch.packet(0))
+
+
+def test_place_a_batch(benchmark: Benchmark) -> None:
+    """Find rows, and which are new, of 352 symbols."""
+    holdings = ObjectHoldings(GEOMETRY, 0)
+    payload_ids = (np.arange(PACKETS) % 47 << 24) + np.arange(PACKETS) // 47
+    benchmark(holdings.place, payload_ids)
+
+
+def test_transmit_places_of_a_sample(benchmark: Benchmark) -> None:
+    """What the loss estimate costs a batch."""
+    sbn, esi = np.arange(64) % 47, np.arange(64)
+    benchmark(transmit_places, GEOMETRY, sbn, esi)
+
+
+def test_copy_a_batch_into_the_part_file(
+    benchmark: Benchmark, tmp_path: Path, symbols: np.ndarray[Any, np.dtype[np.uint8]]
+) -> None:
+    """352 symbols through the tiles, write-outs included."""
+    part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(GEOMETRY, 8))
+    content = symbols[:PACKETS].view(f"V{T}")[:, 0]
+    numbers = np.arange(PACKETS)
+    state = {"round": 0}
+
+    def write() -> None:
+        number = numbers + state["round"] * PACKETS
+        state["round"] = (state["round"] + 1) % (2900 * 47 // PACKETS)
+        part.write_image(number % 47, number // 47, content)
+
+    benchmark(write)
+    part.close()
+
+
+def test_hash_a_block(benchmark: Benchmark, symbols: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """BLAKE3 of 4.3 MB."""
+    block = symbols.tobytes()
+    benchmark(lambda: BlockHash(block).digest())
+
+
+@pytest.mark.parametrize("size", [1000, K])
+def test_raptorq_encode(benchmark: Benchmark, symbols: np.ndarray[Any, np.dtype[np.uint8]], size: int) -> None:
+    """K repair symbols of one block."""
+    benchmark(fec.encode_repair, symbols[:size].tobytes(), T, size)
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.5])
+def test_raptorq_decode(benchmark: Benchmark, symbols: np.ndarray[Any, np.dtype[np.uint8]], loss: float) -> None:
+    """One block of 2956 symbols, part of its source symbols lost."""
+    block = symbols.tobytes()
+    repair = fec.encode_repair(block, T, K)
+    kept = np.flatnonzero(np.random.default_rng(1).random(K) >= loss).tolist()
+    pairs = [(esi, block[esi * T : (esi + 1) * T]) for esi in kept]
+    pairs += [(K + esi, repair[esi * T : (esi + 1) * T]) for esi in range(K - len(kept) + 2)]
+    assert benchmark(fec.decode_block, K * T, T, pairs) == block

@@ -1,0 +1,27 @@
+"""The end of every command line: errors that a person can mend are one sentence, and an exit code."""
+
+import sys
+from collections.abc import Callable
+
+from carousel.errors import BootcastError, explain_os_error
+
+__all__ = ["EXIT_INTERRUPTED", "EXIT_TROUBLE", "in_a_sentence", "run_command"]
+
+EXIT_TROUBLE = 1
+EXIT_INTERRUPTED = 130
+
+
+def run_command(name: str, command: Callable[[], object]) -> None:
+    """Run a command; what its user can mend is told in a sentence on stderr, with exit code 1."""
+    try:
+        command()
+    except (BootcastError, OSError) as error:
+        print(f"{name}: {in_a_sentence(error)}", file=sys.stderr)
+        raise SystemExit(EXIT_TROUBLE) from None
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def in_a_sentence(error: BaseException) -> str:
+    """Say what went wrong, for a person."""
+    return explain_os_error(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,38 @@
+"""Open by name what commands are given: releases and keys. What is wrong with a file is told in a sentence."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from carousel.errors import FormatError, OperatorError
+from carousel.flute.releasefile import Release
+from carousel.release.trust import parse_public_key
+
+__all__ = ["load_public_key", "map_release", "open_release"]
+
+
+def map_release(path: Path, descriptor: int) -> Release:
+    """Map an open release file, which the caller keeps open; `OperatorError` if it is none."""
+    try:
+        mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        return Release.parse(memoryview(mapped), descriptor)
+    except (ValueError, FormatError) as error:
+        raise OperatorError(f"{path} is no whole release file ({error}); `headend pack` makes one") from None
+
+
+@contextmanager
+def open_release(path: Path) -> Iterator[Release]:
+    """Map a release file for the length of a with statement; `OperatorError` if it is none."""
+    with path.open("rb") as file:
+        yield map_release(path, file.fileno())
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """Read PREFIX.pub."""
+    try:
+        return parse_public_key(path.read_bytes())
+    except FormatError:
+        raise OperatorError(f"{path} is no Ed25519 public key in PEM; `headend keygen` makes one") from None

@@ -1,0 +1,151 @@
+"""The release file: a signed header and every packet of a cycle, rendered, in transmit order.
+
+    0     preamble, 4096 bytes: `Preamble`, zero-padded
+    4096  image packets: (28 + T) bytes each, source phase, then repair phase, in transmit order
+    ...   digest packets: the levels from the top down to 1, their source phases; then their repair phases
+
+The file holds nothing that the wire does not carry, but for TSI and the objects' MD5 (for the FDT).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from construct import Array, Bytes, Const, ConstructError, Int8ul, Int16ul, Int32ul, Int64ul, Struct
+from numpy.typing import NDArray
+
+from carousel.batch import Batch
+from carousel.crc import crc32
+from carousel.errors import FormatError
+from carousel.flute.alc import PLAIN_HEADER_BYTES
+from carousel.flute.interleave import transmit_places
+from carousel.release.blocks import IntArray
+from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.layout import ReleaseLayout
+from carousel.release.limits import MAX_LEVELS
+
+__all__ = ["PREAMBLE_BYTES", "Release", "build_preamble", "digest_places"]
+
+PREAMBLE_BYTES = 4096
+
+Preamble = Struct(
+    "magic" / Const(b"BCRL"),
+    "layout" / Const(1, Int16ul),
+    "objects" / Int16ul,
+    "tsi" / Int32ul,
+    "packet_size" / Int32ul,
+    "image_packets" / Int64ul,
+    "digest_packets" / Int64ul,
+    "signed_header" / Bytes(HEADER_BYTES),
+    "md5" / Array(MAX_LEVELS + 1, Bytes(16)),
+    "fec" / Int8ul,
+    "reserved" / Const(bytes(3)),
+    "crc" / Int32ul,
+)
+
+
+def build_preamble(header: ReleaseHeader, layout: ReleaseLayout, tsi: int, md5: list[bytes]) -> bytes:
+    """Return the first 4096 bytes of a release file."""
+    fields = {
+        "objects": len(layout.objects),
+        "tsi": tsi,
+        "packet_size": PLAIN_HEADER_BYTES + layout.symbol_size,
+        "image_packets": layout.objects[0].rows,
+        "digest_packets": layout.rows - layout.objects[0].rows,
+        "signed_header": header.raw,
+        "md5": md5 + [bytes(16)] * (MAX_LEVELS + 1 - len(md5)),
+        "fec": layout.objects[0].fec,
+        "crc": 0,
+    }
+    body: bytes = Preamble.build(fields)[:-4]
+    return (body + crc32(body).to_bytes(4, "little")).ljust(PREAMBLE_BYTES, b"\0")
+
+
+def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArray) -> IntArray:
+    """Return where symbols of a digest level stand among the digest packets."""
+    geometry = layout.objects[level]
+    above = layout.objects[level + 1 :]
+    source_begin = sum(each.source_symbols for each in above)
+    repair_begin = sum(each.source_symbols for each in layout.objects[1:])
+    repair_begin += sum(each.repair_symbols for each in above) - geometry.source_symbols
+    places = transmit_places(geometry, sbn, esi)
+    return places + np.where(places < geometry.source_symbols, source_begin, repair_begin)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file)."""
+
+    header: ReleaseHeader
+    layout: ReleaseLayout
+    tsi: int
+    md5: tuple[bytes, ...]
+    buffer: memoryview
+    descriptor: int | None = None
+
+    @classmethod
+    def parse(cls, buffer: memoryview, descriptor: int | None = None) -> "Release":
+        """Read a release file; `FormatError` if it is none, is cut short or damaged in the preamble."""
+        if len(buffer) < PREAMBLE_BYTES:
+            raise FormatError("release_truncated")
+        try:
+            fields = Preamble.parse(bytes(buffer[:PREAMBLE_BYTES]))
+        except ConstructError:
+            raise FormatError("release_preamble") from None
+        if fields.crc != crc32(bytes(buffer[: Preamble.sizeof() - 4])):
+            raise FormatError("release_preamble")
+        header = ReleaseHeader.parse(fields.signed_header)
+        layout = ReleaseLayout.of_header(header)
+        if fields.packet_size != PLAIN_HEADER_BYTES + layout.symbol_size:
+            raise FormatError("release_preamble")
+        if len(buffer) != PREAMBLE_BYTES + fields.packet_size * layout.rows:
+            raise FormatError("release_truncated")
+        return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer, descriptor)
+
+    @cached_property
+    def packet_size(self) -> int:
+        """The bytes of each packet's UDP payload."""
+        return PLAIN_HEADER_BYTES + self.layout.symbol_size
+
+    @cached_property
+    def image_packets(self) -> int:
+        """How many packets carry the image."""
+        return self.layout.objects[0].rows
+
+    @property
+    def digest_packets(self) -> int:
+        """How many packets carry the digest levels; they stand behind the image's."""
+        return self.layout.rows - self.image_packets
+
+    @cached_property
+    def packets(self) -> NDArray[np.uint8]:
+        """All packets, shape (image + digest packets, packet size)."""
+        body = np.frombuffer(self.buffer, dtype=np.uint8, offset=PREAMBLE_BYTES)
+        return body.reshape(-1, self.packet_size)
+
+    def packet_bytes(self, first: int, count: int) -> memoryview:
+        """Return `count` packets from number `first` on, as they lie."""
+        start = PREAMBLE_BYTES + first * self.packet_size
+        return self.buffer[start : start + count * self.packet_size]
+
+    def batch(self, first: int, count: int) -> Batch:
+        """Return `count` packets from number `first` on as a batch."""
+        place = None
+        if self.descriptor is not None:
+            place = self.descriptor, PREAMBLE_BYTES + first * self.packet_size
+        return Batch(self.packet_bytes(first, count), self.packet_size, count, place)
+
+    def urgent_packets(self) -> IntArray:
+        """Return the packet numbers of `ReleaseLayout.urgent_symbols`."""
+        numbers = []
+        for level, row in self.layout.urgent_symbols():
+            sbn, esi = self.layout.objects[level].symbols_of(np.array([row]))
+            numbers.append(digest_places(self.layout, level, sbn, esi))
+        return self.image_packets + np.concatenate(numbers)
+
+    def source_symbols(self, first_row: int, count: int) -> NDArray[np.uint8]:
+        """Return the image's source symbols from `first_row` on, shape (count, T), gathered from packets."""
+        geometry = self.layout.objects[0]
+        places = transmit_places(geometry, *geometry.symbols_of(np.arange(first_row, first_row + count)))
+        symbols: NDArray[np.uint8] = self.packets[places, PLAIN_HEADER_BYTES:]
+        return symbols

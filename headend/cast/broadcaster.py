@@ -1,0 +1,225 @@
+"""The carousel: which packets go next, and when. Sans-IO: time comes in, packets go out.
+
+A cycle sends every image packet once, in bursts of about 1 ms of the rate. Packets keep their place in the
+transmit order (carousel/flute/interleave.py) but for a shuffle of chunks within short windows, drawn anew each cycle
+from (seed, cycle): losses with a period can't meet the same packets for ever, and yet a box that tunes in anywhere
+needs hardly more than one image's worth. Digest packets ride along: all of them about once a cycle in turns of
+source and repair, the few that every box needs soon sixteen times an image's worth. Several releases share the
+rate equally. Announcements go by time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
+from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.releasefile import Release
+from headend.cast.pacing import BURST_S, LeadPacer, Pacer, packets_per_burst
+
+__all__ = ["BroadcastSettings", "Broadcaster", "Position"]
+
+CHUNK_PACKETS = 44
+"""What is shuffled: some bursts in a row, so that a box sees from gaps within what the network lost."""
+WINDOW_CHUNKS = 32
+"""A chunk moves by at most this many places from cycle to cycle."""
+URGENT_PASSES = 16
+"""How often the urgent digest packets go out while one image's worth of packets does."""
+DIGEST_PASSES = 0.25
+"""Passes over all digest packets a cycle: enough for the rare box that needs them whole, 0.6 % of the rate."""
+FDT_LIFETIME_S = 600
+FDT_INTERVAL_S = 1.0
+"""Our boxes need no FDT: it goes with every fourth announcement, as a rule."""
+FDT_REFRESH_S = 300
+
+
+@dataclass(frozen=True)
+class BroadcastSettings:
+    """Rate in bit/s of UDP payload; announcement interval; seed of the shuffle; time at `now` = 0.
+
+    `lead_s` is how far ahead the sender may be: above 0 only where the kernel spaces the packets.
+    """
+
+    rate_bps: float
+    announce_interval_s: float = 0.25
+    seed: int = 0
+    unix_offset_s: float = 0.0
+    lead_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the carousel stands: cycle, and the share of it that is sent (of its first release)."""
+
+    cycle: int
+    share: float
+
+
+class _Wheel:
+    """The endless order of one release's bursts."""
+
+    def __init__(self, release: Release, burst_packets: int, seed: int) -> None:
+        self.release = release
+        self.cycle = 0
+        self.sent_in_cycle = 0
+        self.sent_bytes = 0
+        self._burst_packets = burst_packets
+        self._seed = seed
+        self._urgent = release.urgent_packets()
+        self._bursts = self._run()
+
+    def next_batch(self) -> Batch:
+        first, count = next(self._bursts)
+        batch = self.release.batch(first, count)
+        self.sent_bytes += batch.stride * count
+        return batch
+
+    def _run(self) -> Iterator[tuple[int, int]]:
+        """Yield (first packet, count) for ever, digest packets among the image's."""
+        image_packets = self.release.image_packets
+        digests = self._digest_bursts()
+        digests_per_packet = DIGEST_PASSES * self.release.digest_packets / image_packets
+        source_symbols = self.release.layout.objects[0].source_symbols
+        urgent_per_packet = URGENT_PASSES * len(self._urgent) / source_symbols
+        digest_credit, urgent_credit, next_urgent = 0.0, float(len(self._urgent)), 0
+        while True:
+            for first, count in self._shuffled_bursts():
+                while urgent_credit >= 1:
+                    yield int(self._urgent[next_urgent]), 1
+                    next_urgent = (next_urgent + 1) % len(self._urgent)
+                    urgent_credit -= 1
+                if digest_credit >= self._burst_packets:
+                    digest_burst = next(digests)
+                    digest_credit -= digest_burst[1]
+                    yield digest_burst
+                self._count(count)
+                yield first, count
+                digest_credit += count * digests_per_packet
+                urgent_credit += count * urgent_per_packet
+
+    def _count(self, packets: int) -> None:
+        """Count image packets as sent; with the last one, the cycle is done."""
+        self.sent_in_cycle += packets
+        if self.sent_in_cycle == self.release.image_packets:
+            self.cycle += 1
+            self.sent_in_cycle = 0
+
+    def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
+        """Yield the image's bursts of one cycle, in chunks shuffled within windows of either phase.
+
+        No repair symbol comes before the last source symbol: who missed nothing need not decode.
+        """
+        rng = np.random.default_rng([self._seed, self.cycle])
+        size = self._burst_packets
+        chunk = size * max(1, CHUNK_PACKETS // size)
+        source = self.release.layout.objects[0].source_symbols
+        for begin, end in ((0, source), (source, self.release.image_packets)):
+            for window in range(begin, end, chunk * WINDOW_CHUNKS):
+                chunks = np.arange(window, min(window + chunk * WINDOW_CHUNKS, end), chunk)
+                for chunk_begin in rng.permutation(chunks).tolist():
+                    chunk_end = min(chunk_begin + chunk, end)
+                    for first in range(chunk_begin, chunk_end, size):
+                        yield first, min(size, chunk_end - first)
+
+    def _digest_bursts(self) -> Iterator[tuple[int, int]]:
+        """Yield bursts of the digest packets, round and round."""
+        first_digest, size = self.release.image_packets, self._burst_packets
+        end = self.release.layout.rows
+        while True:
+            for first in range(first_digest, end, size):
+                yield first, min(size, end - first)
+
+
+class Broadcaster:
+    """One carousel of one or more releases. Drive it: `due`, wait, `next_batch`, send."""
+
+    def __init__(self, releases: list[Release], settings: BroadcastSettings, now: float) -> None:
+        self._settings = settings
+        self._pacer: Pacer | LeadPacer = Pacer(settings.rate_bps, now)
+        if settings.lead_s:
+            self._pacer = LeadPacer(settings.rate_bps, settings.lead_s, now)
+        self._fdt_instance = int(settings.unix_offset_s + now) & 0xFFFFF
+        self._announcements: list[bytes] = []
+        self._fdts: list[bytes] = []
+        self._fdt_at_s = now
+        self._outbox: list[Batch] = []
+        self.replace(releases, now)
+
+    def replace(self, releases: list[Release], now: float) -> None:
+        """Swap to other releases at once, announcing them first; a release that stays keeps its place."""
+        if not releases:
+            raise ValueError("a carousel without a release")
+        kept = {id(wheel.release): wheel for wheel in getattr(self, "_wheels", [])}
+        self._wheels = [
+            kept.get(id(release)) or _Wheel(release, self._burst_packets(release), self._settings.seed)
+            for release in releases
+        ]
+        for wheel in self._wheels:
+            wheel.sent_bytes = 0
+        self._announce_at_s = now
+        self._render_announcements(now)
+
+    def _burst_packets(self, release: Release) -> int:
+        most = min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // release.packet_size)
+        burst_s = self._settings.lead_s / 4 or BURST_S
+        return packets_per_burst(self._settings.rate_bps, release.packet_size, most, burst_s)
+
+    def due(self, now: float) -> float:
+        """Return when `next_batch` may be called next."""
+        return self._pacer.due(now)
+
+    def next_batch(self, now: float) -> Batch:
+        """Return the packets to send now; they count against the rate as sent."""
+        if now >= self._announce_at_s:
+            self._announce(now)
+        batch = self._outbox.pop(0) if self._outbox else self._next_wheel().next_batch()
+        self._pacer.sent(batch.stride * batch.count, now)
+        return batch
+
+    def _next_wheel(self) -> _Wheel:
+        """Return the release whose turn it is: the one that has had least."""
+        if len(self._wheels) == 1:
+            return self._wheels[0]
+        return min(self._wheels, key=lambda wheel: wheel.sent_bytes)
+
+    @property
+    def position(self) -> Position:
+        """Where the first release stands."""
+        wheel = self._wheels[0]
+        return Position(wheel.cycle, wheel.sent_in_cycle / wheel.release.image_packets)
+
+    @property
+    def announce_interval_s(self) -> float:
+        """Seconds between announcements: as asked for, but so long that images get half the rate."""
+        busy_s = sum(map(len, self._announcements + self._fdts)) * 8 / self._settings.rate_bps
+        return max(self._settings.announce_interval_s, 2 * busy_s)
+
+    @property
+    def cycles_done(self) -> int:
+        """Whole cycles that every release has had."""
+        return min(wheel.cycle for wheel in self._wheels)
+
+    def _announce(self, now: float) -> None:
+        if now >= self._refresh_at_s:
+            self._render_announcements(now)
+        packets = self._announcements
+        if now >= self._fdt_at_s:
+            packets = packets + self._fdts
+            self._fdt_at_s = max(self._fdt_at_s, now - FDT_INTERVAL_S) + FDT_INTERVAL_S
+        self._outbox += [Batch(memoryview(packet), len(packet), 1) for packet in packets]
+        self._announce_at_s = max(self._announce_at_s, now - self.announce_interval_s)
+        self._announce_at_s += self.announce_interval_s
+
+    def _render_announcements(self, now: float) -> None:
+        """Render header packets, and an FDT under a new instance ID: its bytes never change under one."""
+        self._refresh_at_s = now + FDT_REFRESH_S
+        self._fdt_at_s = now
+        releases = [wheel.release for wheel in self._wheels]
+        expires_unix_s = int(self._settings.unix_offset_s + now) + FDT_LIFETIME_S
+        self._announcements = [header_packet(release) for release in releases]
+        self._fdts = []
+        for tsi in sorted({release.tsi for release in releases}):
+            of_session = [release for release in releases if release.tsi == tsi]
+            self._fdts += fdt_packets(of_session, tsi, self._fdt_instance, expires_unix_s)
+        self._fdt_instance = (self._fdt_instance + 1) & 0xFFFFF

@@ -1,0 +1,130 @@
+"""Keep a carousel turning until told to stop. The clock, the wait and the wire are arguments."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from carousel.batch import Batch
+from carousel.console.command import in_a_sentence
+from carousel.errors import BootcastError
+from carousel.flute.releasefile import Release
+from headend.cast.broadcaster import Broadcaster
+
+__all__ = ["Carousel", "Shelf", "Wire", "describe_release"]
+
+Tell = Callable[..., None]
+RETRY_S = 0.1
+"""How long to wait for a network that takes nothing."""
+RELOAD_CHECK_S = 1.0
+STATUS_S = 1.0
+
+
+class Wire(Protocol):
+    """Where batches go."""
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch; `OSError` where the network does not take it."""
+
+
+class Shelf(Protocol):
+    """Where releases come from."""
+
+    def has_changed(self) -> bool:
+        """Say whether a release was replaced since `load`."""
+
+    def load(self) -> list[Release]:
+        """Return the releases as they are now."""
+
+    def close_replaced(self) -> None:
+        """Give back what releases that are cast no more still hold."""
+
+
+@dataclass
+class Carousel:
+    """Drives a broadcaster: waits until a batch is due, sends it, reports, swaps releases."""
+
+    broadcaster: Broadcaster
+    shelf: Shelf
+    wire: Wire
+    clock: Callable[[], float]
+    wait: Callable[[float], None]
+    tell: Tell
+
+    def __post_init__(self) -> None:
+        self.should_stop = False
+        self.should_reload = False
+        self._trouble: str | None = None
+        self._sent_bytes = 0
+        self._sent_packets = 0
+
+    def run(self, cycles: int) -> None:
+        """Turn until `should_stop`, or until so many cycles are done (0: for ever)."""
+        now = status_s = check_s = self.clock()
+        while not self.should_stop and not (cycles and self.broadcaster.cycles_done >= cycles):
+            pause_s = self.broadcaster.due(now) - now
+            if pause_s > 0:
+                self.wait(pause_s)
+                now = self.clock()
+                continue
+            self._send(self.broadcaster.next_batch(now))
+            now = self.clock()
+            if now - status_s >= STATUS_S:
+                self._tell_status(now - status_s)
+                status_s = now
+            if self.should_reload or now - check_s >= RELOAD_CHECK_S:
+                check_s = now
+                self._reload_if_changed(now)
+
+    def _send(self, batch: Batch) -> None:
+        """Send a batch. Trouble on the network is reported once, and once more when it is over."""
+        try:
+            self.wire.send(batch)
+        except OSError as error:
+            what = "the send buffer is full" if error.errno == errno.ENOBUFS else in_a_sentence(error)
+            if what != self._trouble:
+                self.tell("trouble", reason=what)
+                self._trouble = what
+            self.wait(RETRY_S)
+            return
+        if self._trouble is not None:
+            self.tell("trouble_over", reason=self._trouble)
+            self._trouble = None
+        self._sent_bytes += batch.stride * batch.count
+        self._sent_packets += batch.count
+
+    def _tell_status(self, elapsed_s: float) -> None:
+        position = self.broadcaster.position
+        self.tell(
+            "status",
+            rate_bps=round(self._sent_bytes * 8 / elapsed_s),
+            packets=self._sent_packets,
+            cycle=position.cycle,
+            share=round(position.share, 4),
+        )
+        self._sent_bytes = self._sent_packets = 0
+
+    def _reload_if_changed(self, now: float) -> None:
+        asked, self.should_reload = self.should_reload, False
+        if not asked and not self.shelf.has_changed():
+            return
+        try:
+            releases = self.shelf.load()
+            self.broadcaster.replace(releases, now)
+        except (BootcastError, OSError) as error:
+            self.tell("trouble", reason=f"going on with the old content: {in_a_sentence(error)}")
+            return
+        self.shelf.close_replaced()
+        self.tell("swapped", releases=[describe_release(release) for release in releases])
+
+
+def describe_release(release: Release) -> dict[str, Any]:
+    """Return what tells releases apart, for reports."""
+    header = release.header
+    return {
+        "name": header.name,
+        "version": str(header.version),
+        "hardware": str(header.hardware),
+        "image_size": header.image_size,
+        "toi_base": header.toi_base,
+    }

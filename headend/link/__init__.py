@@ -1,0 +1,1 @@
+"""The sending socket, and what the interface does to packets behind it."""

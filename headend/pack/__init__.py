@@ -1,0 +1,1 @@
+"""From an image to a release: render, digest, sign."""

@@ -1,0 +1,44 @@
+"""Signing keys as PEM files."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from carousel.errors import OperatorError
+
+__all__ = ["load_private_key", "write_key_pair"]
+
+
+def write_key_pair(prefix: Path) -> tuple[Path, Path]:
+    """Make an Ed25519 key pair; return the paths of PREFIX.key (mode 0600) and PREFIX.pub. Never overwrites."""
+    private, public = Path(f"{prefix}.key"), Path(f"{prefix}.pub")
+    key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    shared = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for path, mode, content in ((private, 0o600, secret), (public, 0o644, shared)):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:
+            raise OperatorError(f"{path} exists; take another prefix or move it away") from None
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    return private, public
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """Read PREFIX.key."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise OperatorError(f"{path} is no unencrypted Ed25519 private key in PEM; `headend keygen` makes one")
+    return key

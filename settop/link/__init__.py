@@ -1,0 +1,1 @@
+"""The receiving socket, and the losses that one can try out."""

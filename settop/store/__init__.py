@@ -1,0 +1,1 @@
+"""All disk access of a box: slots, the state record, the choice of what to boot, part files."""

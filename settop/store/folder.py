@@ -1,0 +1,110 @@
+"""A box's folder: its identity, the keys it trusts, its store, and a lock that lets one receiver in."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from carousel.console.files import load_public_key, open_release
+from carousel.errors import OperatorError
+from carousel.flute.releasefile import Release
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Hardware
+from carousel.release.layout import ReleaseLayout
+from carousel.release.trust import TrustRing
+from settop.store.disk import FolderDisk
+from settop.store.factory import image_of_release
+from settop.store.partfile import PartFile
+from settop.store.slots import Store
+from settop.store.tiles import TileHand
+
+__all__ = ["BoxFolder"]
+
+_CONFIG = "box.json"
+_TRUST = "trust"
+MAX_PARTS = 3
+
+
+class BoxFolder:
+    """One box's folder on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            config = json.loads((path / _CONFIG).read_text())
+            self.hardware = Hardware.parse(config["hardware"])
+        except FileNotFoundError:
+            raise OperatorError(f"{path} is no store of a box; `settop init --store {path} ...` makes one") from None
+        except (ValueError, KeyError, TypeError):
+            raise OperatorError(f"{path / _CONFIG} is damaged; write it anew with `settop init`") from None
+        self.trust = TrustRing.of(load_public_key(key) for key in sorted((path / _TRUST).glob("*.pub")))
+        self.disk = FolderDisk(path)
+        self.store = Store(self.disk, self.hardware, self.trust)
+
+    @classmethod
+    def init(cls, path: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> "BoxFolder":
+        """Make a box's folder: identity, keys, factory image, first state record. Never over an existing one."""
+        if (path / _CONFIG).exists():
+            raise OperatorError(f"{path} is a box's store already; remove it first if the box shall forget everything")
+        ring = TrustRing.of(map(load_public_key, trust))
+        with open_release(eeprom) as release:
+            _check_factory(release, hardware, ring, eeprom)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / _TRUST).mkdir(exist_ok=True)
+            for number, key in enumerate(trust):
+                shutil.copyfile(key, path / _TRUST / f"{number}-{key.stem}.pub")
+            config = json.dumps({"hardware": str(hardware)}) + "\n"
+            unfinished = path / (_CONFIG + ".new")
+            store = Store(FolderDisk(path), hardware, ring)
+            store.write_eeprom(release.header, image_of_release(release))
+            store.format()
+            unfinished.write_text(config)
+            unfinished.replace(path / _CONFIG)
+        return cls(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the box's lock: for whoever receives, installs, boots or confirms."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # a read-only store can be locked, too
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise OperatorError(f"another settop command works on {self.path}; wait for it, or end it") from None
+        finally:
+            os.close(descriptor)
+
+    def check_writable(self) -> None:
+        """Say early that nothing can be installed here."""
+        if not os.access(self.path, os.W_OK):
+            raise OperatorError(
+                f"{self.path} is read-only or not ours to write; remount it writable, or run as its owner"
+            )
+
+    def part_name(self, header: ReleaseHeader) -> str:
+        """Return the name of the part file of a release."""
+        return f"{header.toi_base:08x}{header.image_sha256[:4].hex()}.part"
+
+    def open_part(self, header: ReleaseHeader, layout: ReleaseLayout, hand: TileHand | None = None) -> PartFile:
+        """Open a release's part file, new or as an earlier run left it; the oldest others make room."""
+        name = self.part_name(header)
+        self.store.take_back(header, name)
+        self.remove_parts(keep=MAX_PARTS - 1, but=name)
+        return PartFile(self.path / name, layout, hand)
+
+    def remove_parts(self, keep: int = 0, but: str = "") -> None:
+        """Remove part files but the newest ones."""
+        parts = [path for path in self.path.glob("*.part") if path.name != but]
+        parts.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in parts[keep:]:
+            path.unlink()
+
+
+def _check_factory(release: Release, hardware: Hardware, trust: TrustRing, path: Path) -> None:
+    if not trust.believes(release.header):
+        raise OperatorError(f"{path} is signed by none of the keys given with --trust")
+    if not hardware.accepts(release.header.hardware):
+        raise OperatorError(f"{path} is made for hardware {release.header.hardware}, this box is {hardware}")

@@ -1,0 +1,274 @@
+"""The slots of a box, the EEPROM image and the state record, power-cut-proof.
+
+    state.bin                     two erase sectors of state records
+    slot-a.image, slot-a.header   the same for slot-b and eeprom: the image as it was packed, its signed header
+    XXXXXXXXXXXXXXXX.part         symbols of a release on their way in
+
+Why a power cut can't hurt: each step is one appended record, or bytes in a slot that no record calls bootable.
+The confirmed slot and the EEPROM are never written in the same transaction.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from carousel.errors import BootcastError, FormatError, OperatorError
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Hardware
+from carousel.release.trust import TrustRing
+from settop.stitch.policy import DIGEST_PREFIX_BYTES, BoxProfile
+from settop.store import choice
+from settop.store.choice import Candidate, Source
+from settop.store.disk import Disk
+from settop.store.staterecord import (
+    SECTORS,
+    TRIES,
+    Erase,
+    Failure,
+    SlotState,
+    StateRecord,
+    newest_record,
+    plan_append,
+)
+
+__all__ = ["SECTOR_BYTES", "BootDecision", "InstallError", "Store", "describe"]
+
+SECTOR_BYTES = 4096
+_STATE = "state.bin"
+
+
+class InstallError(BootcastError):
+    """An image that was verified block by block does not read back right: the medium is at fault."""
+
+
+@dataclass(frozen=True)
+class BootDecision:
+    """What boots, why, and what was passed over on the way: (source, failure)."""
+
+    source: Source
+    header: ReleaseHeader
+    image_name: str
+    reason: str
+    passed_over: tuple[tuple[Source, Failure], ...]
+
+
+class Store:
+    """The persistent state of one box."""
+
+    def __init__(self, disk: Disk, hardware: Hardware, trust: TrustRing) -> None:
+        self._disk = disk
+        self._hardware = hardware
+        self._trust = trust
+
+    # --- the state record -------------------------------------------------------------------------------
+
+    def _flash(self) -> bytes:
+        content = self._disk.read(_STATE) or b""
+        return content.ljust(SECTORS * SECTOR_BYTES, b"\xff")[: SECTORS * SECTOR_BYTES]
+
+    def record(self) -> StateRecord:
+        """Return the newest record; without one, what the slots' headers say (design: boot.md, "Boot")."""
+        return newest_record(self._flash()) or self._record_from_slots()
+
+    def _record_from_slots(self) -> StateRecord:
+        """Rebuild a record where none is left: whole images count as confirmed, the newest version as active."""
+        record = StateRecord()
+        found: list[tuple[ReleaseHeader, int]] = []
+        for index in (0, 1):
+            header = self.header(Source.of_slot(index))
+            if header is None or self._inspect(Source.of_slot(index), floor=0) is not Failure.NONE:
+                continue
+            digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
+            record = choice.writing(record, index, digest, header.security_counter)
+            record = choice.confirmed(record, index)
+            found.append((header, index))
+        if found:
+            newest = max(found, key=lambda item: item[0].version)
+            record = choice.confirmed(record, newest[1])
+        return record
+
+    def _append(self, record: StateRecord) -> StateRecord:
+        for operation in plan_append(self._flash(), record):
+            if isinstance(operation, Erase):
+                self._disk.write(_STATE, operation.sector * SECTOR_BYTES, b"\xff" * SECTOR_BYTES)
+            else:
+                self._disk.write(_STATE, operation.offset, operation.data)
+            self._disk.sync(_STATE)
+        return self.record()
+
+    def format(self) -> None:
+        """Write the first record of a new box."""
+        self._append(StateRecord())
+        self._disk.sync_names()
+
+    # --- slots ------------------------------------------------------------------------------------------
+
+    def header(self, source: Source) -> ReleaseHeader | None:
+        """Return a slot's header, or None where there is none or a damaged one."""
+        raw = self._disk.read(f"{source.value}.header")
+        try:
+            return ReleaseHeader.parse(raw) if raw is not None else None
+        except FormatError:
+            return None
+
+    def profile(self) -> BoxProfile:
+        """Return what the policy for new images needs to know."""
+        record = self.record()
+        held = []
+        for index, slot in enumerate(record.slots):
+            header = self.header(Source.of_slot(index))
+            if header is not None and slot.state in (SlotState.CONFIRMED, SlotState.TRIAL, SlotState.STAGED):
+                held.append((slot.digest, header.version))
+        failed = frozenset(
+            slot.digest
+            for slot in record.slots
+            if slot.state is SlotState.FAILED and slot.failure is Failure.TRIES_USED_UP
+        )
+        return BoxProfile(self._hardware, self._trust, record.floor, tuple(held), failed)
+
+    def _inspect(self, source: Source, floor: int) -> Failure:
+        """Check an image as at every boot: header, signature, hardware, counter, SHA-256."""
+        header = self.header(source)
+        if header is None:
+            return Failure.HEADER_DAMAGED
+        if not self._trust.believes(header):
+            return Failure.SIGNATURE
+        if not self._hardware.accepts(header.hardware):
+            return Failure.HARDWARE
+        if header.security_counter < floor:
+            return Failure.SECURITY_COUNTER
+        size, digest = self._measure(f"{source.value}.image")
+        good = (size, digest) == (header.image_size, header.image_sha256)
+        return Failure.NONE if good else Failure.IMAGE_DAMAGED
+
+    def _measure(self, name: str) -> tuple[int, bytes]:
+        size, sha256 = 0, hashlib.sha256()
+        for chunk in self._disk.chunks(name):
+            size += len(chunk)
+            sha256.update(chunk)
+        return size, sha256.digest()
+
+    # --- install ----------------------------------------------------------------------------------------
+
+    def install(self, header: ReleaseHeader, part_name: str) -> Source:
+        """Move a verified image from its part file into the free slot, on trial; return the slot.
+
+        Raises `InstallError` if it does not read back right; the slot is then empty, all else as it was.
+        """
+        record = self.record()
+        index = choice.free_slot(record)
+        source = Source.of_slot(index)
+        image, slot_header = f"{source.value}.image", f"{source.value}.header"
+        digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
+        record = self._append(choice.writing(record, index, digest, header.security_counter))
+        self._disk.remove(slot_header)
+        self._disk.sync_names()
+        self._disk.truncate(part_name, header.image_size)
+        self._disk.sync(part_name)
+        self._disk.rename(part_name, image)
+        self._disk.sync_names()
+        if self._measure(image) != (header.image_size, header.image_sha256):
+            self._append(choice.failed(record, index, Failure.IMAGE_DAMAGED))
+            raise InstallError(f"{image} does not read back as it was received: check the medium, then try again")
+        self._disk.write(slot_header, 0, header.raw)
+        self._disk.sync(slot_header)
+        self._disk.sync_names()
+        record = self._append(choice.staged(record, index))
+        self._append(choice.on_trial(record, index))
+        return source
+
+    def take_back(self, header: ReleaseHeader, part_name: str) -> None:
+        """If an install of this release was cut off, make its image the part file that it was."""
+        record = self.record()
+        digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
+        for index, slot in enumerate(record.slots):
+            image = f"{Source.of_slot(index).value}.image"
+            if slot.state is SlotState.WRITING and slot.digest == digest and image in self._disk.names():
+                self._disk.rename(image, part_name)
+                self._disk.sync_names()
+                return
+
+    def write_eeprom(self, header: ReleaseHeader, image: Iterable[bytes]) -> None:
+        """Write the factory image: at `init`, never by an update."""
+        offset = 0
+        for chunk in image:
+            self._disk.write("eeprom.image", offset, chunk)
+            offset += len(chunk)
+        self._disk.sync("eeprom.image")
+        self._disk.write("eeprom.header", 0, header.raw)
+        self._disk.sync("eeprom.header")
+        self._disk.sync_names()
+        failure = self._inspect(Source.EEPROM, floor=0)
+        if failure is not Failure.NONE:
+            raise OperatorError(f"the EEPROM image can't be used by this box: {describe(failure)}")
+
+    # --- boot and confirm -------------------------------------------------------------------------------
+
+    def boot(self) -> BootDecision:
+        """Choose what to boot, verified; record the try before returning, and what failed on the way.
+
+        Raises `OperatorError` if nothing verifies, the EEPROM image included.
+        """
+        self._retire_spent_trials()
+        passed_over: list[tuple[Source, Failure]] = []
+        for candidate in choice.boot_candidates(self.record()):
+            failure = self._try(candidate)
+            if failure is Failure.NONE:
+                header = self.header(candidate.source)
+                assert header is not None
+                image = f"{candidate.source.value}.image"
+                return BootDecision(candidate.source, header, image, candidate.reason, tuple(passed_over))
+            passed_over.append((candidate.source, failure))
+        reasons = "; ".join(f"{source.value}: {describe(failure)}" for source, failure in passed_over)
+        raise OperatorError(f"nothing here can be booted, not even the EEPROM image ({reasons}); run `settop init`")
+
+    def _try(self, candidate: Candidate) -> Failure:
+        """Count a trial, verify the image, record a failure."""
+        record, slot = self.record(), candidate.source.slot
+        if candidate.on_trial:
+            try:
+                record = self._append(choice.tried(record, slot))
+            except OSError:
+                return Failure.UNRECORDABLE
+        is_eeprom = candidate.source is Source.EEPROM
+        failure = self._inspect(candidate.source, floor=0 if is_eeprom else record.floor)
+        if failure is not Failure.NONE and not is_eeprom:
+            with suppress(OSError):  # found again at the next boot
+                self._append(choice.failed(record, slot, failure))
+        return failure
+
+    def _retire_spent_trials(self) -> None:
+        record = self.record()
+        for index, slot in enumerate(record.slots):
+            if slot.state is SlotState.TRIAL and slot.tries_left == 0:
+                with suppress(OSError):  # it is no candidate, recorded or not
+                    record = self._append(choice.failed(record, index, Failure.TRIES_USED_UP))
+
+    def confirm(self) -> Source | None:
+        """Confirm the image on trial that has been booted; None if what boots is confirmed already."""
+        record = self.record()
+        for index, slot in enumerate(record.slots):
+            if slot.state is SlotState.TRIAL:
+                if slot.tries_left == TRIES:
+                    name = Source.of_slot(index).value
+                    raise OperatorError(f"{name} has not been booted yet; run `settop boot` first")
+                self._append(choice.confirmed(record, index))
+                return Source.of_slot(index)
+        if record.active in (0, 1):
+            return None
+        raise OperatorError("no slot is on trial, so there is nothing to confirm; run `settop receive` first")
+
+
+def describe(failure: Failure) -> str:
+    """Say a failure in words."""
+    return {
+        Failure.NONE: "nothing",
+        Failure.TRIES_USED_UP: "its tries are used up without a confirmation",
+        Failure.HEADER_DAMAGED: "its header is missing or damaged",
+        Failure.SIGNATURE: "its signature is by no trusted key",
+        Failure.HARDWARE: "it is made for other hardware",
+        Failure.SECURITY_COUNTER: "its security counter is below the floor",
+        Failure.UNRECORDABLE: "the store can't be written, so its tries can't be counted",
+        Failure.IMAGE_DAMAGED: "its image does not match its SHA-256",
+    }[failure]

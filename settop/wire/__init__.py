@@ -1,0 +1,1 @@
+"""From packets to symbols and announcements: what a transport's bytes mean."""

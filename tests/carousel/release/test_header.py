@@ -1,0 +1,89 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carousel.errors import FormatError
+from carousel.release.header import HEADER_BYTES, ReleaseHeader, key_id
+from carousel.release.identity import Hardware, Version
+from carousel.release.trust import TrustRing, parse_public_key
+from tests.conftest import KEY, OTHER_KEY
+
+u16, u32, u64 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
+headers = st.builds(
+    ReleaseHeader,
+    hardware=st.builds(Hardware, st.integers(0, 2**24 - 1), u16, u16),
+    security_counter=u32,
+    version=st.builds(Version, u16, u16, u32),
+    created_unix_s=u64,
+    image_size=u64,
+    symbol_size=u16,
+    source_blocks=u16,
+    repair_per_block=u32,
+    image_sha256=st.binary(min_size=32, max_size=32),
+    top_sha256=st.binary(min_size=32, max_size=32),
+    name=st.text(max_size=8).filter(lambda name: "\0" not in name),
+)
+EXAMPLE = ReleaseHeader(Hardware(1, 2), 3, Version(1, 2, 3), 4, 5000, 256, 1, 6, b"i" * 32, b"t" * 32, "demo")
+
+
+@given(headers)
+def test_what_is_signed_is_read(header):
+    signed = header.sign(KEY)
+    assert len(signed.raw) == HEADER_BYTES
+    again = ReleaseHeader.parse(signed.raw)
+    assert again == signed
+    assert again.is_signed_by(KEY.public_key())
+    assert not again.is_signed_by(OTHER_KEY.public_key())
+    assert again.key_id == key_id(KEY.public_key())
+    assert (again.hardware, again.version, again.name) == (header.hardware, header.version, header.name)
+
+
+def test_offsets_are_the_designs():
+    raw = EXAMPLE.sign(KEY).raw
+    assert raw[:8] == b"BCIH\x01\x00\x00\x01"
+    assert raw[12:20] == b"\x01\0\0\0\x02\0\xff\xff"
+    assert raw[20:32] == b"\x03\0\0\0" + b"\x01\0\x02\0\x03\0\0\0"
+    assert raw[32:56] == b"\x04".ljust(8, b"\0") + (5000).to_bytes(8, "little") + b"\0\x01\x01\0\x06\0\0\0"
+    assert raw[56:120] == b"i" * 32 + b"t" * 32
+    assert raw[120:128] == key_id(KEY.public_key())
+    assert raw[128:188] == b"demo".ljust(60, b"\0")
+
+
+@given(st.integers(0, HEADER_BYTES * 8 - 1))
+def test_any_flipped_bit_is_found(bit):
+    raw = bytearray(EXAMPLE.sign(KEY).raw)
+    raw[bit // 8] ^= 1 << bit % 8
+    try:
+        header = ReleaseHeader.parse(bytes(raw))
+    except FormatError:
+        return
+    assert not TrustRing.of([KEY.public_key()]).believes(header)
+
+
+@given(st.binary(max_size=300))
+def test_only_format_errors_escape(raw):
+    with pytest.raises(FormatError):
+        ReleaseHeader.parse(raw)
+
+
+def test_toi_base_leaves_room_for_the_objects():
+    assert EXAMPLE.sign(KEY).toi_base % 8 == 0
+
+
+def test_a_name_too_long_is_refused():
+    long = ReleaseHeader(**{**vars(EXAMPLE), "name": "x" * 33})
+    with pytest.raises(ValueError, match="longer than 32"):
+        long.sign(KEY)
+
+
+def test_trust_needs_a_known_key():
+    signed = EXAMPLE.sign(OTHER_KEY)
+    ring = TrustRing.of([KEY.public_key()])
+    assert not ring.knows(signed)
+    assert not ring.believes(signed)
+    assert TrustRing.of([KEY.public_key(), OTHER_KEY.public_key()]).believes(signed)
+
+
+def test_other_things_are_no_public_keys():
+    with pytest.raises(FormatError, match="public_key"):
+        parse_public_key(b"no key")

@@ -1,0 +1,109 @@
+import errno
+import os
+
+import pytest
+
+from carousel.errors import OperatorError
+from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.turning import Carousel
+from headend.shelf import ReleaseShelf
+
+
+class FakeWire:
+    """Takes batches, or fails as told."""
+
+    def __init__(self):
+        self.sent = []
+        self.error = None
+
+    def send(self, batch):
+        if self.error is not None:
+            raise self.error
+        self.sent.append(bytes(batch.buffer[: batch.stride * batch.count]))
+
+
+class FakeTime:
+    def __init__(self):
+        self.now = 0.0
+        self.at = {}
+
+    def clock(self):
+        return self.now
+
+    def wait(self, seconds):
+        self.now += seconds
+        for when in sorted(when for when in self.at if when <= self.now):
+            self.at.pop(when)()
+
+
+@pytest.fixture
+def casting(make_release, release_file):
+    path = release_file(make_release(100_000, symbol_size=512), "a.release")
+    shelf, wire, time, told = ReleaseShelf([path]), FakeWire(), FakeTime(), []
+    broadcaster = Broadcaster(shelf.load(), BroadcastSettings(1e7), 0.0)
+    carousel = Carousel(broadcaster, shelf, wire, time.clock, time.wait, lambda event, **f: told.append((event, f)))
+    yield carousel, wire, time, told, path
+    shelf.close()
+
+
+def test_runs_so_many_cycles(casting):
+    carousel, wire, time, told, _ = casting
+    carousel.run(cycles=2)
+    sent_bytes = sum(map(len, wire.sent))
+    assert sent_bytes * 8 / time.now == pytest.approx(1e7, rel=0.02)
+    assert all(event == "status" for event, _ in told)
+
+
+def test_trouble_is_told_once_and_survived(casting):
+    carousel, wire, time, told, _ = casting
+    time.at[0.05] = lambda: setattr(wire, "error", OSError(errno.ENETDOWN, "Network is down"))
+    time.at[2.0] = lambda: setattr(wire, "error", None)
+    time.at[2.5] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    names = [event for event, _ in told if event != "status"]
+    assert names == ["trouble", "trouble_over"]
+    assert len(wire.sent) > 10
+
+
+def test_a_replaced_file_is_taken_up(casting, make_release):
+    carousel, wire, time, told, path = casting
+    new = make_release(120_000, symbol_size=512)
+
+    def replace():
+        path.with_suffix(".new").write_bytes(new.buffer)
+        os.replace(path.with_suffix(".new"), path)
+
+    time.at[0.3] = replace
+    time.at[3.0] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    assert ("swapped", new.header.toi_base) in [
+        (event, fields["releases"][0]["toi_base"]) for event, fields in told if event == "swapped"
+    ]
+    assert new.layout.toi_base.to_bytes(4, "big") == wire.sent[-1][12:15] + bytes([wire.sent[-1][15] & 0xF8])
+
+
+def test_a_damaged_replacement_changes_nothing(casting):
+    carousel, _, time, told, path = casting
+    time.at[0.3] = lambda: path.write_bytes(b"half a rel")
+    time.at[2.5] = lambda: setattr(carousel, "should_stop", True)
+    # The map of the old file is cut with it, so a careful operator replaces; an overwritten one must not be sent.
+    path.rename(path.with_suffix(".kept"))
+    path.write_bytes(path.with_suffix(".kept").read_bytes())
+    carousel.run(cycles=0)
+    assert any(event == "trouble" and "old content" in fields["reason"] for event, fields in told)
+
+
+def test_sighup_takes_up_what_is_there(casting):
+    carousel, _, time, told, _ = casting
+    time.at[0.2] = lambda: setattr(carousel, "should_reload", True)
+    time.at[0.4] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    assert "swapped" in [event for event, _ in told]
+
+
+def test_no_release_file_is_explained(tmp_path):
+    (tmp_path / "x").write_bytes(b"nothing")
+    (tmp_path / "empty").touch()
+    for name in ("x", "empty"):
+        with pytest.raises(OperatorError, match="no whole release file"):
+            ReleaseShelf([tmp_path / name]).load()

@@ -1,0 +1,71 @@
+"""What `settop flash` prints."""
+
+import json
+
+import pytest
+
+from carousel.release.header import HEADER_BYTES
+from settop.flasher.flasher import Event
+from settop.flasher.frames import Announce, Place
+from settop.flasher.report import BoardReporter, state_of
+from settop.store.staterecord import Failure, SlotRecord, SlotState, StateRecord
+from tests.firmware_stub.stubhost import header_of
+
+FLASHED = {"version": "1.0.0", "size_bytes": 9000, "written_bytes": 4096, "held_bytes": 4904, "elapsed_s": 0.5}
+FLASHED |= {"bytes_per_s": 18000, "sha256": "ab" * 32}
+
+
+def announced(record):
+    fields = dict.fromkeys(
+        ("protocol", "hardware_model", "block_bytes", "stub_version", "session", "window_bytes", "sector_bytes"), 1
+    )
+    fields |= dict.fromkeys(("stub_capacity", "max_baud", "erase_ms", "hash_kib_per_s"), 1)
+    fields |= {"hardware_oui": 0xA1B2, "hardware_version": 3, "stub_digest": bytes(8), "image_capacity": [1, 1, 1]}
+    return Announce.parse(Announce.build(fields | {"public_key": bytes(32), "record": record}))
+
+
+def test_lines_for_people(capsys):
+    reporter = BoardReporter("tty", as_json=False, is_terminal=False)
+    reporter.tell(Event("connected", {"hardware": "00A1B2:7", "stub": 1}))
+    for done in range(0, 1001, 10):
+        reporter.tell(Event("progress", {"done_bytes": done, "total_bytes": 1000, "rate_bytes_per_s": 100.0}))
+    reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "tty: connected: hardware 00A1B2:7, stub 1"
+    assert "tty:  50 %, 100 B/s, 5 s left" in lines
+    assert len(lines) == 13
+    assert lines[-1].startswith("tty: slot-b holds 1.0.0: 9,000 bytes in 0.5 s, 18.0 kB/s; 4,904 bytes were there")
+
+
+def test_lines_for_machines(capsys):
+    reporter = BoardReporter("tty", as_json=True, is_terminal=False)
+    reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
+    assert json.loads(capsys.readouterr().out) == {"event": "flashed", "place": "slot-b", **FLASHED}
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_state_in_plain_data(has_record, capsys):
+    slots = (SlotRecord(SlotState.TRIAL, 2), SlotRecord(SlotState.FAILED, failure=Failure.TRIES_USED_UP))
+    record = StateRecord(9, 4, 0xFF, Failure.NONE, slots).build() if has_record else b"\xff" * 64
+    places = {
+        Place.SLOT_A: (0, header_of("1.0.0").raw),
+        Place.SLOT_B: (2, bytes(HEADER_BYTES)),
+        Place.EEPROM: (0, header_of("0.1.0").raw),
+    }
+    state = state_of(announced(record), places)
+    assert state["next_boot"] == "slot-a"
+    assert [source["verifies"] for source in state["sources"]] == [True, False, True]
+    if has_record:
+        assert (state["floor"], state["sources"][0]["tries_left"]) == (4, 2)
+        assert "used up" in state["sources"][1]["failure"]
+    BoardReporter("tty", as_json=False, is_terminal=False).tell(
+        Event("state", {"board": announced(record), "places": places})
+    )
+    assert "next boot: slot-a" in capsys.readouterr().out
+
+
+def test_what_a_board_says_is_no_markup():
+    """Square brackets in a banner (a kernel's time stamps) must not be read as rich's tags."""
+    reporter = BoardReporter("tty", as_json=False, is_terminal=True)
+    reporter.tell(Event("banner", {"text": "[    0.000000] Booting [/Linux] [bold"}))
+    reporter.close()

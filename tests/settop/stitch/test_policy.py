@@ -1,0 +1,31 @@
+import pytest
+
+from carousel.release.identity import Hardware, Version
+from settop.stitch.policy import BoxProfile, judge
+from tests.conftest import HARDWARE
+from tests.settop.store.test_slots import RING, header_of
+
+DIGEST = header_of("2.0.0").image_sha256[:8]
+
+
+@pytest.mark.parametrize(
+    ("header", "box", "words"),
+    [
+        ({}, {}, None),
+        ({"hardware": Hardware(1, 1)}, {}, "made for hardware"),
+        ({"counter": 4}, {"floor": 5}, "below this box's floor 5"),
+        ({"counter": 5}, {"floor": 5}, None),
+        ({}, {"held": ((b"x" * 8, Version(2, 0, 0)),)}, "not newer than 2.0.0"),
+        ({}, {"held": ((b"x" * 8, Version(1, 9, 9)),)}, None),
+        ({}, {"failed": frozenset([DIGEST])}, "never confirmed"),
+    ],
+)
+def test_each_reason(header, box, words):
+    verdict = judge(header_of("2.0.0", **header), BoxProfile(HARDWARE, RING, **box))
+    assert verdict.refusal is None if words is None else words in verdict.refusal
+    assert not verdict.is_up_to_date
+
+
+def test_the_image_that_is_held_is_up_to_date():
+    verdict = judge(header_of("2.0.0"), BoxProfile(HARDWARE, RING, held=((DIGEST, Version(2, 0, 0)),)))
+    assert verdict.is_up_to_date

@@ -1,0 +1,351 @@
+"""The store: boot choice, and power cuts at every operation, in five ways, and in pairs."""
+
+import copy
+import hashlib
+from itertools import product
+
+import pytest
+
+from carousel.errors import OperatorError
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Hardware, Version
+from carousel.release.trust import TrustRing
+from settop.store.choice import Source
+from settop.store.slots import InstallError, Store
+from settop.store.staterecord import Erase, Failure, SlotState
+from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
+from tests.settop.store.powercut import Cut, CutDisk, PowerCut
+
+RING = TrustRing.of([KEY.public_key()])
+
+
+def image_of(version):
+    return noise(700, version)
+
+
+def header_of(version, counter=0, hardware=HARDWARE, key=KEY):
+    image = image_of(version)
+    digest = hashlib.sha256(image).digest()
+    plain = ReleaseHeader(
+        hardware, counter, Version.parse(version), 0, len(image), 256, 1, 3, digest, bytes(32), f"v{version}"
+    )
+    return plain.sign(key)
+
+
+def new_store(disk=None):
+    store = Store(disk or CutDisk(), HARDWARE, RING)
+    store.write_eeprom(header_of("0.1.0"), [image_of("0.1.0")])
+    store.format()
+    return store
+
+
+def deliver(store, version, counter=0):
+    """Put a verified part file down, as the receiver does: image rows first, then others."""
+    disk = store._disk
+    disk.write("x.part", 0, image_of(version) + b"padding and repair symbols")
+    disk.sync("x.part")
+    disk.sync_names()
+    return header_of(version, counter)
+
+
+def install(store, version, counter=0):
+    return store.install(deliver(store, version, counter), "x.part")
+
+
+def boot(store):
+    decision = store.boot()
+    content = b"".join(store._disk.chunks(decision.image_name))
+    assert content == image_of(str(decision.header.version)), "booted an image that is not whole"
+    return decision
+
+
+def version_booted(store):
+    return str(boot(store).header.version)
+
+
+def test_a_new_box_boots_its_eeprom():
+    decision = boot(new_store())
+    assert decision.source is Source.EEPROM
+
+
+def test_trial_confirm_and_the_next_update():
+    store = new_store()
+    assert install(store, "1.0.0") is Source.SLOT_A
+    decision = boot(store)
+    assert (decision.source, decision.reason) == (Source.SLOT_A, "on trial, 3 of 3 tries left")
+    assert store.confirm() is Source.SLOT_A
+    for _ in range(10):
+        assert boot(store).reason == "confirmed"
+    assert install(store, "2.0.0") is Source.SLOT_B
+    assert version_booted(store) == "2.0.0"
+    store.confirm()
+    assert version_booted(store) == "2.0.0"
+    assert install(store, "3.0.0") is Source.SLOT_A
+
+
+def test_three_tries_then_back():
+    store = new_store()
+    install(store, "1.0.0")
+    boot(store)
+    store.confirm()
+    install(store, "2.0.0")
+    assert [version_booted(store) for _ in range(5)] == ["2.0.0"] * 3 + ["1.0.0"] * 2
+    assert store.record().slots[1].failure is Failure.TRIES_USED_UP
+    assert hashlib.sha256(image_of("2.0.0")).digest()[:8] in store.profile().failed
+
+
+def test_an_image_damaged_in_its_slot_is_passed_over():
+    store = new_store()
+    install(store, "1.0.0")
+    boot(store)
+    store.confirm()
+    store._disk.write("slot-a.image", 5, b"!")
+    decision = boot(store)
+    assert decision.source is Source.EEPROM
+    assert decision.passed_over == ((Source.SLOT_A, Failure.IMAGE_DAMAGED),)
+    assert store.record().slots[0].state is SlotState.FAILED
+
+
+def test_the_previously_confirmed_slot_is_next():
+    store = new_store()
+    for version in ("1.0.0", "2.0.0"):
+        install(store, version)
+        boot(store)
+        store.confirm()
+    store._disk.write("slot-b.header", 0, b"????")
+    decision = boot(store)
+    assert decision.source is Source.SLOT_A
+    assert decision.passed_over == ((Source.SLOT_B, Failure.HEADER_DAMAGED),)
+
+
+def test_the_floor_rises_at_confirmation_not_before():
+    store = new_store()
+    install(store, "1.0.0", counter=1)
+    boot(store)
+    store.confirm()
+    install(store, "2.0.0", counter=5)
+    boot(store)
+    assert store.record().floor == 1
+    store.confirm()
+    assert store.record().floor == 5
+    store._disk.write("slot-b.image", 0, b"damage")
+    decision = boot(store)
+    assert decision.source is Source.EEPROM, "a slot below the floor must not boot"
+    assert (Source.SLOT_A, Failure.SECURITY_COUNTER) in decision.passed_over
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure"),
+    [({"key": OTHER_KEY}, Failure.SIGNATURE), ({"hardware": Hardware(1, 1)}, Failure.HARDWARE)],
+)
+def test_a_swapped_header_never_boots(fields, failure):
+    store = new_store()
+    install(store, "1.0.0")
+    store._disk.write("slot-a.header", 0, header_of("1.0.0", **fields).raw)
+    decision = boot(store)
+    assert decision.source is Source.EEPROM
+    assert decision.passed_over == ((Source.SLOT_A, failure),)
+
+
+def test_nothing_left_to_boot_is_said():
+    store = new_store()
+    store._disk.write("eeprom.image", 0, b"damage")
+    with pytest.raises(OperatorError, match="not even the EEPROM"):
+        store.boot()
+
+
+def test_confirm_needs_a_boot():
+    store = new_store()
+    with pytest.raises(OperatorError, match="nothing to confirm"):
+        store.confirm()
+    install(store, "1.0.0")
+    with pytest.raises(OperatorError, match="not been booted"):
+        store.confirm()
+    boot(store)
+    store.confirm()
+    assert store.confirm() is None
+
+
+def test_a_medium_that_lies_is_noticed():
+    class LyingDisk(CutDisk):
+        def rename(self, name, to):
+            super().rename(name, to)
+            self.files[to].current = b"\0" + self.files[to].current[1:]
+
+    store = new_store(LyingDisk())
+    with pytest.raises(InstallError, match="read back"):
+        install(store, "1.0.0")
+    assert boot(store).source is Source.EEPROM
+
+
+def test_an_install_cut_off_goes_on():
+    store = new_store()
+    header = deliver(store, "1.0.0")
+    store._disk.arm(8, Cut.AFTER, 0)
+    with pytest.raises(PowerCut):
+        store.install(header, "x.part")
+    again = Store(store._disk, HARDWARE, RING)
+    if "x.part" not in store._disk.names():
+        again.take_back(header, "x.part")
+    assert store._disk.read("x.part")[:700] == image_of("1.0.0")
+
+
+def test_a_lost_state_record_is_rebuilt_from_the_slots():
+    store = new_store()
+    for version in ("1.0.0", "2.0.0"):
+        install(store, version)
+        boot(store)
+        store.confirm()
+    store._disk.remove("state.bin")
+    assert version_booted(store) == "2.0.0"
+    store._disk.write("slot-b.image", 0, b"damage")
+    store._disk.remove("state.bin")
+    assert version_booted(store) == "1.0.0"
+
+
+# --- power cuts -------------------------------------------------------------------------------------------------
+
+
+def prepared():
+    """A box that runs 1.0.0 confirmed, with 2.0.0 delivered."""
+    store = new_store()
+    install(store, "1.0.0")
+    boot(store)
+    store.confirm()
+    return store, deliver(store, "2.0.0")
+
+
+def act_install(store, header):
+    store.install(header, "x.part")
+
+
+def act_boot_trial(store, header):
+    store.boot()
+
+
+def act_confirm(store, header):
+    store.confirm()
+
+
+def prepare_for(action):
+    store, header = prepared()
+    if action is not act_install:
+        store.install(header, "x.part")
+    if action is act_confirm:
+        store.boot()
+    return store, header
+
+
+def fill_sector(store):
+    """Leave one free record in the state's sector, so that the next appends cross into the other."""
+    while store.record().seq % 64 not in (63, 0):
+        store._append(store.record())
+
+
+def operations_of(action, near_compaction):
+    store, header = prepare_for(action)
+    if near_compaction:
+        fill_sector(store)
+    store._disk.arm(None, Cut.BEFORE, 0)
+    action(store, header)
+    return store._disk.operations
+
+
+def check_after(disk, action):
+    """After any cut a verified image boots, the old or the new one, and the box goes on working."""
+    store = Store(disk, HARDWARE, RING)
+    decision = boot(store)
+    booted = str(decision.header.version)
+    assert booted in ("1.0.0", "2.0.0"), f"fell back to {booted}"
+    if booted == "2.0.0" and action is not act_confirm:
+        assert decision.reason.startswith("on trial"), "nobody confirmed it"
+    install(store, "3.0.0")
+    assert version_booted(store) == "3.0.0"
+    store.confirm()
+    assert version_booted(store) == "3.0.0"
+
+
+@pytest.mark.parametrize("near_compaction", [False, True])
+@pytest.mark.parametrize("action", [act_install, act_boot_trial, act_confirm])
+def test_a_power_cut_at_every_operation(action, near_compaction, record_property):
+    tried = 0
+    for at, cut, seed in product(range(1, operations_of(action, near_compaction) + 1), Cut, range(3)):
+        store, header = prepare_for(action)
+        if near_compaction:
+            fill_sector(store)
+        store._disk.arm(at, cut, seed)
+        with pytest.raises(PowerCut):
+            action(store, header)
+        check_after(store._disk, action)
+        tried += 1
+    record_property("power cuts, Python store", tried)
+    assert tried >= 30
+
+
+@pytest.mark.parametrize("first", Cut)
+@pytest.mark.parametrize("action", [act_install, act_boot_trial, act_confirm])
+def test_a_second_power_cut_during_recovery(action, first, record_property):
+    """Every pair: a cut during an action, and another one while the box boots and installs again."""
+    tried = 0
+    store, header = prepare_for(action)
+    for at in range(1, operations_of(action, near_compaction=False) + 1):
+        disk = copy.deepcopy(store._disk)
+        disk.arm(at, first, 1)
+        with pytest.raises(PowerCut):
+            action(Store(disk, HARDWARE, RING), header)
+        for second, cut in product(range(1, recover(copy.deepcopy(disk)) + 1), Cut):
+            again = copy.deepcopy(disk)
+            again.arm(second, cut, 2)
+            with pytest.raises(PowerCut):
+                recover(again, rearm=False)
+            assert version_booted(Store(again, HARDWARE, RING)) in ("1.0.0", "2.0.0", "2.5.0")
+            tried += 1
+    record_property("pairs of power cuts, Python store", tried)
+    assert tried >= 100
+
+
+def recover(disk, rearm=True):
+    """What a box does after a cut: boot, and take the next update; return how many operations that takes."""
+    if rearm:
+        disk.arm(None, Cut.BEFORE, 2)
+    store = Store(disk, HARDWARE, RING)
+    store.boot()
+    install(store, "2.5.0")
+    return disk.operations
+
+
+@pytest.mark.parametrize("mutation", ["header first", "floor at install", "erase the newest sector"])
+def test_the_power_cut_test_can_fail(mutation, monkeypatch):
+    """A mutated store must be caught, or the tests above prove nothing."""
+    import settop.store.slots as module
+
+    if mutation == "header first":
+
+        def broken(self, header, part_name):
+            index = module.choice.free_slot(self.record())
+            source = Source.of_slot(index)
+            record = module.choice.writing(self.record(), index, header.image_sha256[:8], 0)
+            self._append(module.choice.confirmed(record, index))
+            self._disk.write(f"{source.value}.header", 0, header.raw)
+            self._disk.rename(part_name, f"{source.value}.image")
+            return source
+
+        monkeypatch.setattr(Store, "install", broken)
+    elif mutation == "floor at install":
+        original = module.choice.on_trial
+
+        def raised(record, index):
+            made = original(record, index)
+            return module.choice.replace(made, floor=made.slots[index].security_counter + 1)
+
+        monkeypatch.setattr(module.choice, "on_trial", raised)
+    else:
+
+        def careless(flash, record):
+            operations = list(module_plan(flash, record))
+            return operations if isinstance(operations[0], Erase) else [Erase(0), *operations]
+
+        module_plan = module.plan_append
+        monkeypatch.setattr(module, "plan_append", careless)
+    with pytest.raises((AssertionError, OperatorError)):
+        test_a_power_cut_at_every_operation(act_install, False, lambda name, count: None)
