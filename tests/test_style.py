@@ -17,7 +17,6 @@ BASE = {"carousel/errors", "carousel/batch", "carousel/crc"}
 """What every room may know."""
 ARROWS: dict[str, set[str]] = {
     "carousel/fec": {"carousel/buffers", "carousel/release"},
-    "carousel/native": {"carousel/buffers"},
     "carousel/buffers": set(),
     "carousel/take": {"carousel/*"},
     "carousel/release": set(),
