@@ -1,11 +1,11 @@
 # One verb a line; each sets up what it needs with python3, make and the package index.
-.PHONY: demo board test bench bench-setup wire lint clean
+.PHONY: demo board test bench bench-setup wire native lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := $(BIN)/.installed
 
-$(SETUP): pyproject.toml
+$(SETUP): pyproject.toml $(wildcard carousel/native/*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
@@ -31,6 +31,9 @@ bench-setup:  ## the other tools of `bootbench peers`, and what their link needs
 
 wire: $(SETUP)  ## the C declarations, from the one place where each format is declared
 	$(BIN)/python firmware_stub/tools/generate.py
+
+native: $(SETUP)  ## what is generated for the native core: its tables, its binding
+	$(BIN)/python -m native_build.generate
 
 lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/ruff format --check .

@@ -1,0 +1,92 @@
+"""The codec of the native core."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from carousel.buffers import Buffer, IntArray, WritableBuffer
+from carousel.native import Core
+
+__all__ = ["NativeCodec"]
+
+MAX_CODERS = 8
+"""Encoding plans kept: a release has two sizes of blocks for each level; one of 7000 symbols takes 0.5 MB."""
+
+
+class NativeCodec:
+    """RaptorQ by the native core (see `Codec`)."""
+
+    name = "native"
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._ffi: Any = core.ffi
+        self._coder = lru_cache(MAX_CODERS)(self._new_coder)
+
+    def encode(self, block: Buffer, symbol_size: int, esis: IntArray, out: WritableBuffer) -> None:
+        """Write the symbols with these ESIs to `out` (see `Codec`)."""
+        read, write, numbers = self._bytes(block), self._writable(out), self._numbers(esis)
+        code = self._core.lib.bc_encode(
+            self._coder_of(len(read), symbol_size),
+            read,
+            len(read),
+            symbol_size,
+            numbers,
+            len(numbers),
+            write,
+            len(write),
+        )
+        self._core.status(code, f"{len(esis)} ESIs of a block of {len(read)} bytes do not fit {len(write)} bytes")
+
+    def decode(
+        self,
+        block: WritableBuffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> bool:
+        """Fill in the missing source symbols of a block in place (see `Codec`)."""
+        if len(repair_rows) != len(repair_esis):
+            raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
+        write, read = self._writable(block), self._bytes(repair)
+        absent, rows, esis = map(self._numbers, (missing, repair_rows, repair_esis))
+        code = self._core.lib.bc_decode(
+            self._coder_of(len(write), symbol_size),
+            write,
+            len(write),
+            symbol_size,
+            absent,
+            len(absent),
+            read,
+            len(read),
+            rows,
+            esis,
+            len(esis),
+        )
+        what = f"symbol numbers that a block of {len(write)} bytes and repair symbols of {len(read)} do not have"
+        return self._core.status(code, what) == 0
+
+    def _new_coder(self, k: int) -> Any:
+        coder = self._ffi.new("bc_coder **")
+        self._core.status(self._core.lib.bc_coder_new(k, coder), f"a block of {k} symbols")
+        return self._ffi.gc(coder[0], self._core.lib.bc_coder_free)
+
+    def _coder_of(self, block_bytes: int, symbol_size: int) -> Any:
+        if symbol_size < 1 or symbol_size % 8 or block_bytes % symbol_size or not block_bytes:
+            raise ValueError(f"a block of {block_bytes} bytes and symbols of {symbol_size}")
+        return self._coder(block_bytes // symbol_size)
+
+    def _bytes(self, buffer: Buffer) -> Any:
+        return self._ffi.from_buffer("uint8_t[]", buffer)
+
+    def _writable(self, buffer: WritableBuffer) -> Any:
+        try:
+            return self._ffi.from_buffer("uint8_t[]", buffer, require_writable=True)
+        except BufferError as error:
+            raise ValueError(str(error)) from error
+
+    def _numbers(self, numbers: IntArray) -> Any:
+        return self._ffi.from_buffer("int64_t[]", np.ascontiguousarray(numbers, dtype=np.int64))

@@ -1,0 +1,215 @@
+#include "coder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "run.h"
+
+#define MAX_SYMBOL_BYTES 65528u
+#define SYMBOL_ALIGNMENT 8u
+#define MAX_FEW 64u          /* missing symbols up to which the short way is the faster one */
+#define SPARE_SYMBOLS 4u     /* repair symbols used beyond those missing, at first */
+
+int bc_coder_new(uint32_t k, bc_coder **coder) {
+    struct bc_params params;
+    if (!coder || bc_params_init(&params, k) != BC_OK)
+        return BC_INVALID;
+    uint32_t *isis = malloc(k * sizeof *isis);
+    bc_coder *made = malloc(sizeof *made);
+    int status = isis && made ? BC_OK : BC_NO_MEMORY;
+    if (status == BC_OK) {
+        for (uint32_t i = 0; i < k; i++)
+            isis[i] = i;
+        status = bc_plan_init(&made->plan, k, isis, k);
+        if (status != BC_OK)
+            bc_plan_free(&made->plan);
+    }
+    free(isis);
+    if (status == BC_OK)
+        *coder = made;
+    else
+        free(made);
+    return status;
+}
+
+void bc_coder_free(bc_coder *coder) {
+    if (coder)
+        bc_plan_free(&coder->plan);
+    free(coder);
+}
+
+uint16_t *bc_sum_of_symbol(const struct bc_params *params, uint32_t isi, uint16_t *op, uint32_t to, uint32_t input) {
+    struct bc_columns columns;
+    bc_columns_of(params, isi, &columns);
+    *op++ = (uint16_t)to;
+    *op++ = (uint16_t)input;
+    *op++ = (uint16_t)(columns.lt_count + columns.pi_count);
+    memcpy(op, columns.lt, columns.lt_count * sizeof *op);
+    memcpy(op + columns.lt_count, columns.pi, columns.pi_count * sizeof *op);
+    return op + columns.lt_count + columns.pi_count;
+}
+
+static int fits(const bc_coder *coder, const void *block, size_t block_bytes, size_t symbol_size) {
+    return coder && block && symbol_size && symbol_size <= MAX_SYMBOL_BYTES && symbol_size % SYMBOL_ALIGNMENT == 0 &&
+           block_bytes == coder->plan.params.k * symbol_size;
+}
+
+/* What is to be made of a strip's intermediate symbols: a program of sums. */
+struct sums {
+    const uint16_t *program, *end;
+};
+
+static int finish_sums(void *context, const struct bc_strip *strip) {
+    const struct sums *sums = context;
+    strip->kernels->out[strip->lanes](sums->program, sums->end, strip->work, strip->outputs, strip->offset);
+    return BC_OK;
+}
+
+/* Run a plan and write the symbols with these ISIs to their places. */
+static int run_sums(const struct bc_plan *plan, size_t symbol_size, const uint8_t *const *inputs, const uint32_t *isis,
+                    uint8_t *const *outputs, uint32_t count) {
+    uint16_t *program = malloc((size_t)count * BC_SUM_WORDS * sizeof *program);
+    if (!program)
+        return BC_NO_MEMORY;
+    uint16_t *end = program;
+    for (uint32_t i = 0; i < count; i++)
+        end = bc_sum_of_symbol(&plan->params, isis[i], end, i, 0);
+    struct sums sums = {program, end};
+    const struct bc_job job = {
+        .plan = plan,
+        .symbol_size = symbol_size,
+        .inputs = plan->inputs,
+        .input = inputs,
+        .outputs = count,
+        .output = outputs,
+        .finish = finish_sums,
+        .context = &sums,
+    };
+    const int status = bc_run(&job);
+    free(program);
+    return status;
+}
+
+/* At most as many sums as 16 bits number are made in one run. */
+#define MAX_SUMS 65535u
+
+static int encode_some(const bc_coder *coder, const uint8_t *block, size_t symbol_size, const int64_t *esis,
+                       size_t count, uint8_t *out) {
+    const struct bc_params *p = &coder->plan.params;
+    struct bc_arena arena = {NULL};
+    const uint8_t **inputs = BC_ARRAY(&arena, p->k, const uint8_t *);
+    uint8_t **outputs = BC_ARRAY(&arena, count, uint8_t *);
+    uint32_t *isis = BC_ARRAY(&arena, count, uint32_t);
+    uint32_t sums = 0;
+    int status = inputs && outputs && isis ? BC_OK : BC_NO_MEMORY;
+    for (size_t i = 0; status == BC_OK && i < p->k; i++)
+        inputs[i] = block + i * symbol_size;
+    for (size_t i = 0; status == BC_OK && i < count; i++) {
+        if ((size_t)esis[i] < p->k) {
+            memcpy(out + i * symbol_size, block + (size_t)esis[i] * symbol_size, symbol_size);
+        } else {
+            isis[sums] = bc_isi(p, (uint32_t)esis[i]);
+            outputs[sums++] = out + i * symbol_size;
+        }
+    }
+    if (status == BC_OK && sums)
+        status = run_sums(&coder->plan, symbol_size, inputs, isis, outputs, sums);
+    bc_arena_free(&arena);
+    return status;
+}
+
+int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *esis,
+              size_t count, uint8_t *out, size_t out_bytes) {
+    if (!fits(coder, block, block_bytes, symbol_size) || (count && (!esis || !out)) ||
+        count > SIZE_MAX / MAX_SYMBOL_BYTES || out_bytes != count * symbol_size)
+        return BC_INVALID;
+    for (size_t i = 0; i < count; i++)
+        if (esis[i] < 0 || esis[i] > BC_MAX_ESI)
+            return BC_INVALID;
+    int status = BC_OK;
+    for (size_t i = 0; status == BC_OK && i < count; i += MAX_SUMS)
+        status = encode_some(coder, block, symbol_size, esis + i, count - i < MAX_SUMS ? count - i : MAX_SUMS,
+                             out + i * symbol_size);
+    return status;
+}
+
+int bc_decode_planned(const struct bc_decoding *d) {
+    const struct bc_params *p = &d->coder->plan.params;
+    struct bc_arena arena = {NULL};
+    const uint32_t inputs = p->k - d->missing_count + d->repair_count;
+    const uint8_t **input = BC_ARRAY(&arena, inputs, const uint8_t *);
+    uint8_t **outputs = BC_ARRAY(&arena, d->missing_count, uint8_t *);
+    uint32_t *isis = BC_ARRAY(&arena, inputs, uint32_t);
+    uint32_t *missing = BC_ARRAY(&arena, d->missing_count, uint32_t);
+    uint8_t *is_missing = BC_ARRAY(&arena, p->k, uint8_t);
+    struct bc_plan plan = {.inputs = 0};
+    int status = BC_NO_MEMORY;
+    if (input && outputs && isis && missing && is_missing) {
+        for (uint32_t i = 0; i < d->missing_count; i++) {
+            missing[i] = (uint32_t)d->missing[i];
+            is_missing[missing[i]] = 1;
+            outputs[i] = d->block + missing[i] * d->symbol_size;
+        }
+        uint32_t at = 0;
+        for (uint32_t i = 0; i < p->k; i++) {
+            if (!is_missing[i]) {
+                isis[at] = i;
+                input[at++] = d->block + i * d->symbol_size;
+            }
+        }
+        for (uint32_t i = 0; i < d->repair_count; i++) {
+            isis[at] = bc_isi(p, (uint32_t)d->esis[i]);
+            input[at++] = d->repair + (size_t)d->rows[i] * d->symbol_size;
+        }
+        status = bc_plan_init(&plan, p->k, isis, inputs);
+    }
+    if (status == BC_OK)
+        status = run_sums(&plan, d->symbol_size, input, missing, outputs, d->missing_count);
+    bc_plan_free(&plan);
+    bc_arena_free(&arena);
+    return status;
+}
+
+/* Each missing source symbol once, each repair symbol a row that is there and a repair ESI. */
+static int check(const struct bc_decoding *d, size_t repair_bytes) {
+    const uint32_t k = d->coder->plan.params.k;
+    const int64_t rows = (int64_t)(repair_bytes / d->symbol_size);
+    for (uint32_t i = 0; i < d->repair_count; i++)
+        if (d->rows[i] < 0 || d->rows[i] >= rows || d->esis[i] < k || d->esis[i] > BC_MAX_ESI)
+            return BC_INVALID;
+    uint8_t *seen = calloc(k, 1);
+    if (!seen)
+        return BC_NO_MEMORY;
+    int status = BC_OK;
+    for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++)
+        if (d->missing[i] < 0 || d->missing[i] >= k || seen[d->missing[i]]++)
+            status = BC_INVALID;
+    free(seen);
+    return status;
+}
+
+static int decode_some(struct bc_decoding d, uint32_t repair_count) {
+    d.repair_count = repair_count;
+    return d.missing_count <= MAX_FEW ? bc_decode_few(&d) : bc_decode_planned(&d);
+}
+
+int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,
+              size_t missing_count, const uint8_t *repair, size_t repair_bytes, const int64_t *repair_rows,
+              const int64_t *repair_esis, size_t repair_count) {
+    if (!fits(coder, block, block_bytes, symbol_size) || missing_count > coder->plan.params.k ||
+        repair_count > UINT16_MAX / 2 || (missing_count && !missing) ||
+        (repair_count && (!repair || !repair_rows || !repair_esis)))
+        return BC_INVALID;
+    const struct bc_decoding d = {coder,  block,       symbol_size, missing,  (uint32_t)missing_count,
+                                  repair, repair_rows, repair_esis, (uint32_t)repair_count};
+    int status = check(&d, repair_bytes);
+    if (status != BC_OK || missing_count == 0)
+        return status;
+    if (repair_count < missing_count)
+        return BC_DEPENDENT;
+    const size_t first = missing_count + SPARE_SYMBOLS < repair_count ? missing_count + SPARE_SYMBOLS : repair_count;
+    status = decode_some(d, (uint32_t)first);
+    if (status == BC_DEPENDENT && first < repair_count)
+        status = decode_some(d, (uint32_t)repair_count);
+    return status;
+}

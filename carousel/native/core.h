@@ -1,0 +1,45 @@
+/* The native core as Python sees it. cffi reads the same declarations: keep them plain. */
+#ifndef BC_CORE_H
+#define BC_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define BC_API
+#else
+#define BC_API __attribute__((visibility("default")))
+#endif
+
+enum bc_status {
+    BC_OK = 0,
+    BC_DEPENDENT = 1, /* too few symbols, or dependent ones: more are needed; nothing was written */
+    BC_INVALID = -1,  /* a number that does not fit; nothing was written */
+    BC_NO_MEMORY = -2
+};
+
+/* Which declarations it was built with: a library of other sources is refused. */
+BC_API uint32_t bc_abi(void);
+
+/* The kernels that this processor runs: "avx2", "neon", "plain" ... bc_use_kernels picks others by name, for tests. */
+BC_API const char *bc_kernels_name(void);
+BC_API int bc_use_kernels(const char *name);
+
+/* RaptorQ (RFC 6330). A coder serves blocks of K symbols; it is never written to, so threads share it. */
+typedef struct bc_coder bc_coder;
+BC_API int bc_coder_new(uint32_t k, bc_coder **coder);
+BC_API void bc_coder_free(bc_coder *coder);
+
+/* Write the symbols with these ESIs to out, count * symbol_size bytes. */
+BC_API int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+                     const int64_t *esis, size_t count, uint8_t *out, size_t out_bytes);
+
+/* Fill in the missing source symbols of a block; row repair_rows[i] of repair is the symbol with ESI repair_esis[i]. */
+BC_API int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size,
+                     const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
+                     const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count);
+
+/* CRC-32/ISO-HDLC (zlib's), to be continued from a previous value; 0 begins. */
+BC_API uint32_t bc_crc32(uint32_t crc, const uint8_t *data, size_t size);
+
+#endif

@@ -1,0 +1,172 @@
+/* Decoding few missing symbols without a plan of their own.
+ *
+ * The code is linear: repair symbol r is a sum of what it has of the symbols that are there, which the encoding plan
+ * gives when zeros stand for the missing ones, and of the missing ones, each times a coefficient. The coefficients come
+ * out of the same plan, run once over symbols of one octet for each missing symbol: all zero, and the unit vectors in
+ * the places of the missing. So residuals = A * missing, a dense system as small as they are few.
+ */
+#include <string.h>
+
+#include "coder.h"
+#include "run.h"
+#include "tables.h"
+
+#define WIDTH 64u  /* octets of the unit vectors: as many symbols as may be missing */
+
+struct few {
+    const struct bc_decoding *d;
+    uint32_t m, r;            /* missing symbols, repair symbols */
+    const uint8_t **inputs;   /* K source symbols, zeros where missing, and the repair symbols */
+    uint8_t **outputs;
+    uint16_t *program, *end;  /* the residuals, to the rows behind the plan's */
+    uint8_t (*a)[WIDTH];      /* r x m coefficients */
+    uint8_t *solution;        /* m x r octets: the missing of the residuals */
+    const uint8_t **residuals;
+    uint8_t **missing;
+};
+
+static uint8_t times(uint8_t a, uint8_t b) {
+    return a && b ? bc_oct_exp[bc_oct_log[a] + bc_oct_log[b]] : 0;
+}
+
+static void sum_of_residuals(struct few *few, int with_repair_symbols) {
+    const struct bc_plan *plan = &few->d->coder->plan;
+    few->end = few->program;
+    for (uint32_t i = 0; i < few->r; i++)
+        few->end = bc_sum_of_symbol(&plan->params, bc_isi(&plan->params, (uint32_t)few->d->esis[i]), few->end,
+                                    plan->work_rows + i, with_repair_symbols ? plan->inputs + i + 1 : 0);
+}
+
+static uint8_t *residual(const struct few *few, const struct bc_strip *strip, uint32_t i) {
+    return strip->work + (size_t)(few->d->coder->plan.work_rows + i) * strip->lanes * BC_LANE;
+}
+
+static int finish_coefficients(void *context, const struct bc_strip *strip) {
+    struct few *few = context;
+    strip->kernels->rows[strip->lanes](few->program, few->end, strip->work, strip->inputs, strip->offset);
+    for (uint32_t i = 0; i < few->r; i++)
+        memcpy(few->a[i], residual(few, strip, i), WIDTH);
+    return BC_OK;
+}
+
+static int finish_missing(void *context, const struct bc_strip *strip) {
+    struct few *few = context;
+    strip->kernels->rows[strip->lanes](few->program, few->end, strip->work, strip->inputs, strip->offset);
+    for (uint32_t i = 0; i < few->r; i++)
+        few->residuals[i] = residual(few, strip, i);
+    for (uint32_t i = 0; i < few->m; i++)
+        few->missing[i] = strip->outputs[i] + strip->offset;
+    const struct bc_gf_job job = {few->m, few->r, few->solution, few->residuals, few->missing, strip->lanes};
+    strip->kernels->gf(&job);
+    return BC_OK;
+}
+
+static int run(struct few *few, size_t symbol_size, uint32_t outputs, int (*finish)(void *, const struct bc_strip *)) {
+    const struct bc_job job = {
+        .plan = &few->d->coder->plan,
+        .symbol_size = symbol_size,
+        .inputs = few->d->coder->plan.inputs + few->r,
+        .input = few->inputs,
+        .outputs = outputs,
+        .output = few->outputs,
+        .more_rows = few->r,
+        .finish = finish,
+        .context = few,
+    };
+    return bc_run(&job);
+}
+
+static int find_coefficients(struct few *few, struct bc_arena *arena) {
+    const uint32_t k = few->d->coder->plan.params.k;
+    uint8_t *zero = bc_arena_array(arena, 1, WIDTH);
+    uint8_t(*unit)[WIDTH] = bc_arena_array(arena, few->m, WIDTH);
+    if (!zero || !unit)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < k + few->r; i++)
+        few->inputs[i] = zero;
+    for (uint32_t i = 0; i < few->m; i++) {
+        unit[i][i] = 1;
+        few->inputs[few->d->missing[i]] = unit[i];
+    }
+    sum_of_residuals(few, 0);
+    return run(few, WIDTH, 0, finish_coefficients);
+}
+
+/* Gauss and Jordan over GF(256) on [A | 1]: the right half becomes the solution. */
+static int solve(struct few *few, struct bc_arena *arena) {
+    const uint32_t m = few->m, r = few->r, width = m + r;
+    uint8_t *lines = bc_arena_array(arena, r, width);
+    if (!lines)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < r; i++) {
+        memcpy(lines + (size_t)i * width, few->a[i], m);
+        lines[(size_t)i * width + m + i] = 1;
+    }
+    for (uint32_t column = 0; column < m; column++) {
+        uint8_t *pivot = lines + (size_t)column * width;
+        uint32_t found = column;
+        while (found < r && !lines[(size_t)found * width + column])
+            found++;
+        if (found == r)
+            return BC_DEPENDENT;
+        uint8_t *other = lines + (size_t)found * width;
+        const uint8_t scale = bc_oct_exp[255 - bc_oct_log[other[column]]];
+        for (uint32_t i = 0; i < width; i++) {
+            const uint8_t octet = pivot[i];
+            pivot[i] = times(scale, other[i]);
+            if (other != pivot)
+                other[i] = octet;
+        }
+        for (uint32_t line = 0; line < r; line++) {
+            uint8_t *to = lines + (size_t)line * width;
+            const uint8_t factor = to[column];
+            for (uint32_t i = 0; factor && line != column && i < width; i++)
+                to[i] ^= times(factor, pivot[i]);
+        }
+    }
+    for (uint32_t i = 0; i < m; i++)
+        memcpy(few->solution + (size_t)i * r, lines + (size_t)i * width + m, r);
+    return BC_OK;
+}
+
+static int find_missing(struct few *few, struct bc_arena *arena) {
+    const struct bc_decoding *d = few->d;
+    const uint32_t k = d->coder->plan.params.k;
+    uint8_t *zero = bc_arena_array(arena, 1, d->symbol_size);
+    if (!zero)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < k; i++)
+        few->inputs[i] = d->block + i * d->symbol_size;
+    for (uint32_t i = 0; i < few->m; i++) {
+        few->inputs[d->missing[i]] = zero;
+        few->outputs[i] = d->block + (size_t)d->missing[i] * d->symbol_size;
+    }
+    for (uint32_t i = 0; i < few->r; i++)
+        few->inputs[k + i] = d->repair + (size_t)d->rows[i] * d->symbol_size;
+    sum_of_residuals(few, 1);
+    return run(few, d->symbol_size, few->m, finish_missing);
+}
+
+int bc_decode_few(const struct bc_decoding *d) {
+    struct bc_arena arena = {NULL};
+    struct few few = {.d = d, .m = d->missing_count, .r = d->repair_count};
+    const struct bc_plan *plan = &d->coder->plan;
+    int status = BC_NO_MEMORY;
+    if (plan->work_rows + few.r > UINT16_MAX || plan->inputs + few.r > UINT16_MAX)
+        return bc_decode_planned(d);
+    few.inputs = BC_ARRAY(&arena, plan->inputs + few.r, const uint8_t *);
+    few.outputs = BC_ARRAY(&arena, few.m, uint8_t *);
+    few.program = BC_ARRAY(&arena, (size_t)few.r * BC_SUM_WORDS, uint16_t);
+    few.a = bc_arena_array(&arena, few.r, WIDTH);
+    few.solution = bc_arena_array(&arena, few.m, few.r);
+    few.residuals = BC_ARRAY(&arena, few.r, const uint8_t *);
+    few.missing = BC_ARRAY(&arena, few.m, uint8_t *);
+    if (few.inputs && few.outputs && few.program && few.a && few.solution && few.residuals && few.missing)
+        status = find_coefficients(&few, &arena);
+    if (status == BC_OK)
+        status = solve(&few, &arena);
+    if (status == BC_OK)
+        status = find_missing(&few, &arena);
+    bc_arena_free(&arena);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* The kernels for strips of BC_LANES * 32 bytes; included once for each width, so that sums stay in registers. */
+#define BC_JOIN2(a, b) a##_##b
+#define BC_JOIN(a, b) BC_JOIN2(a, b)
+#define BC_STRIP (BC_LANES * BC_LANE)
+#define BC_VECTORS (BC_STRIP / BC_VECTOR)
+#define BC_EACH(v) _Pragma("GCC unroll 16") for (unsigned v = 0; v < BC_VECTORS; v++)
+
+BC_INLINE const uint16_t *BC_JOIN(add_rows, BC_LANES)(const uint16_t *row, unsigned count, const uint8_t *work,
+                                                      bc_vector *sum) {
+    for (const uint16_t *end = row + count; row < end; row++) {
+        const bc_vector *from = (const bc_vector *)(work + (size_t)*row * BC_STRIP);
+        BC_EACH(v) sum[v] ^= from[v];
+    }
+    return row;
+}
+
+static void BC_JOIN(rows, BC_LANES)(const uint16_t *op, const uint16_t *end, uint8_t *work,
+                                    const uint8_t *const *inputs, size_t offset) {
+    while (op < end) {
+        bc_vector *to = (bc_vector *)(work + (size_t)op[0] * BC_STRIP);
+        bc_vector sum[BC_VECTORS];
+        if (op[1]) {
+            const bc_unaligned *from = (const bc_unaligned *)(inputs[op[1] - 1] + offset);
+            BC_EACH(v) sum[v] = from[v];
+        } else {
+            BC_EACH(v) sum[v] = (bc_vector){0};
+        }
+        op = BC_JOIN(add_rows, BC_LANES)(op + 3, op[2], work, sum);
+        BC_EACH(v) to[v] = sum[v];
+    }
+}
+
+static void BC_JOIN(out, BC_LANES)(const uint16_t *op, const uint16_t *end, const uint8_t *work,
+                                   uint8_t *const *outputs, size_t offset) {
+    while (op < end) {
+        bc_unaligned *to = (bc_unaligned *)(outputs[op[0]] + offset);
+        bc_vector sum[BC_VECTORS];
+        BC_EACH(v) sum[v] = (bc_vector){0};
+        op = BC_JOIN(add_rows, BC_LANES)(op + 3, op[2], work, sum);
+        BC_EACH(v) to[v] = sum[v];
+    }
+}
+
+static void BC_JOIN(hdpc, BC_LANES)(const uint8_t *pair, uint32_t count, const uint8_t *work, uint8_t *buckets) {
+    bc_vector y[BC_VECTORS];
+    BC_EACH(v) y[v] = (bc_vector){0};
+    for (uint32_t j = 0; j < count; j++) {
+        const bc_vector *from = (const bc_vector *)(work + (size_t)j * BC_STRIP);
+        bc_vector *bucket = (bc_vector *)(buckets + (size_t)pair[j] * BC_STRIP);
+        BC_EACH(v) {
+            y[v] = bc_double(y[v]) ^ from[v];
+            bucket[v] ^= y[v];
+        }
+    }
+}
+
+#undef BC_JOIN2
+#undef BC_JOIN
+#undef BC_STRIP
+#undef BC_VECTORS
+#undef BC_EACH
+#undef BC_LANES
