@@ -13,11 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("carousel", "headend", "settop", "bench", "firmware_stub")
-BASE = {"carousel/errors", "carousel/batch", "carousel/crc"}
+BASE = {"carousel/errors", "carousel/batch", "carousel/buffers", "carousel/crc"}
 """What every room may know."""
 ARROWS: dict[str, set[str]] = {
-    "carousel/fec": {"carousel/buffers", "carousel/release"},
-    "carousel/buffers": set(),
+    "carousel/native": set(),
+    "carousel/fec": {"carousel/native", "carousel/release"},
     "carousel/take": {"carousel/*"},
     "carousel/release": set(),
     "carousel/flute": {"carousel/release"},
