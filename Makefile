@@ -1,5 +1,6 @@
-# One verb a line; each sets up what it needs with python3, make and the package index.
-.PHONY: demo board test bench bench-setup wire native lint clean
+# One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help test-fast demo board test bench bench-setup wire native lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,11 +11,17 @@ $(SETUP): pyproject.toml $(wildcard carousel/native/*.[ch])
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
 demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
 board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
+
+test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
+	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces)'
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto
