@@ -13,7 +13,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class NativeBuildHook(BuildHookInterface):  # type: ignore[misc]  # hatchling has no types
+class NativeBuildHook(BuildHookInterface[Any]):
     """Adds libcarousel.so to the wheel; it is one for every Python of a platform (cffi's ABI mode)."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
