@@ -1,5 +1,7 @@
 #include "boot.h"
 
+#include <string.h>
+
 #include "record.h"
 #include "slot.h"
 #include "state.h"
@@ -104,4 +106,19 @@ enum confirmation boot_confirm(const struct stub *stub)
         return record_append(stub, &record) ? CONFIRMED_NOW : CONFIRM_FLASH_FAULT;
     }
     return record.active != NO_SLOT ? CONFIRMED_ALREADY : CONFIRM_NOTHING;
+}
+
+enum halting boot_halt(const struct stub *stub, const uint8_t sha256[32])
+{
+    struct state_record record;
+
+    state_load(stub, &record);
+    for (unsigned slot = 0; slot < 2; slot++) {
+        const struct slot_record *halted = &record.slots[slot];
+        if (halted->state == SLOT_STATE_TRIAL && memcmp(halted->digest, sha256, sizeof halted->digest) == 0) {
+            record_set_failed(&record, slot, FAILURE_HALTED);
+            return record_append(stub, &record) ? HALTED_NOW : HALT_FLASH_FAULT;
+        }
+    }
+    return HALT_NOT_ON_TRIAL;
 }

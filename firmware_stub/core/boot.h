@@ -29,4 +29,9 @@ enum confirmation { CONFIRMED_NOW, CONFIRMED_ALREADY, CONFIRM_NOT_BOOTED, CONFIR
 /* For the image itself, once it works. Only here the floor rises. */
 enum confirmation boot_confirm(const struct stub *stub);
 
+enum halting { HALTED_NOW, HALT_NOT_ON_TRIAL, HALT_FLASH_FAULT };
+
+/* The roll-out of the image with this SHA-256 was halted (docs/service.md): if it is on trial, it is given up. */
+enum halting boot_halt(const struct stub *stub, const uint8_t sha256[32]);
+
 #endif

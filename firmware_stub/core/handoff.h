@@ -13,6 +13,7 @@ struct handoff {
     uint32_t tries_left; /* before this boot; 0 unless on trial */
     enum confirmation (*confirm)(void); /* call once you work; before that, a reset counts as a failed try */
     void (*reset)(void);
+    enum halting (*halt)(const uint8_t sha256[32]); /* an image on trial whose roll-out was halted; then reset */
 };
 
 #endif

@@ -9,7 +9,7 @@ enum { CRC_OFFSET = offsetof(struct state_record, crc) };
 
 static bool slot_is_valid(const struct slot_record *slot)
 {
-    return slot->state <= SLOT_STATE_FAILED && slot->failure <= FAILURE_UNRECORDABLE && slot->reserved == 0;
+    return slot->state <= LAST_SLOT_STATE && slot->failure <= LAST_FAILURE && slot->reserved == 0;
 }
 
 bool record_is_valid(const struct state_record *record)
@@ -18,7 +18,7 @@ bool record_is_valid(const struct state_record *record)
 
     return memcmp(record->magic, STATE_RECORD_MAGIC, sizeof record->magic) == 0
         && record->layout == STATE_RECORD_LAYOUT && record->record_size == STATE_RECORD_RECORD_SIZE
-        && (record->active <= 1 || record->active == NO_SLOT) && record->last_failure <= FAILURE_UNRECORDABLE
+        && (record->active <= 1 || record->active == NO_SLOT) && record->last_failure <= LAST_FAILURE
         && record->padding == 0 && slot_is_valid(&record->slots[0]) && slot_is_valid(&record->slots[1])
         && memcmp(record->reserved, zeros, sizeof zeros) == 0 && record->crc == crc32(0, record, CRC_OFFSET);
 }

@@ -9,6 +9,8 @@
 #endif
 
 #define TRIES 3u
+#define LAST_SLOT_STATE 5u
+#define LAST_FAILURE 8u
 #define NO_SLOT 255u
 #define RECORD_SECTORS 2u
 #define ANY_VERSION 65535u
@@ -39,6 +41,7 @@ enum failure {
     FAILURE_SECURITY_COUNTER = 5,
     FAILURE_IMAGE_DAMAGED = 6,
     FAILURE_UNRECORDABLE = 7,
+    FAILURE_HALTED = 8,
 };
 
 enum message {

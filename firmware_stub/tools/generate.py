@@ -60,6 +60,8 @@ ENUMS: dict[str, type[IntEnum]] = {
 }
 NUMBERS = {
     "TRIES": staterecord.TRIES,
+    "LAST_SLOT_STATE": max(staterecord.SlotState),
+    "LAST_FAILURE": max(staterecord.Failure),
     "NO_SLOT": staterecord.NO_SLOT,
     "RECORD_SECTORS": staterecord.SECTORS,
     "ANY_VERSION": ANY_VERSION,
@@ -127,7 +129,7 @@ def wire_lines() -> Iterator[str]:
     yield '#error "the formats are little-endian, and so must the CPU be"'
     yield "#endif"
     yield ""
-    yield from (f"#define {name} {value}u" for name, value in NUMBERS.items())
+    yield from (f"#define {name} {int(value)}u" for name, value in NUMBERS.items())
     yield ""
     for c_name, enum in ENUMS.items():
         yield f"enum {c_name} {{"

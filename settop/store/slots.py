@@ -259,6 +259,15 @@ class Store:
             return None
         raise OperatorError("no slot is on trial, so there is nothing to confirm; run `settop receive` first")
 
+    def halt(self, digest: bytes) -> Source | None:
+        """Give up an image on trial, named by its SHA-256's begin, as its roll-out was halted; None if none is."""
+        record = self.record()
+        for index, slot in enumerate(record.slots):
+            if slot.state is SlotState.TRIAL and slot.digest == digest[:DIGEST_PREFIX_BYTES]:
+                self._append(bootchoice.failed(record, index, Failure.HALTED))
+                return Source.of_slot(index)
+        return None
+
 
 def describe(failure: Failure) -> str:
     """Say a failure in words."""
@@ -271,4 +280,5 @@ def describe(failure: Failure) -> str:
         Failure.SECURITY_COUNTER: "its security counter is below the floor",
         Failure.UNRECORDABLE: "the store can't be written, so its tries can't be counted",
         Failure.IMAGE_DAMAGED: "its image does not match its SHA-256",
+        Failure.HALTED: "its roll-out was halted while it was on trial",
     }[failure]

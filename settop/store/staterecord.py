@@ -64,6 +64,8 @@ class Failure(IntEnum):
     IMAGE_DAMAGED = 6
     UNRECORDABLE = 7
     """A try could not be written down (a read-only store), and an uncounted try might never end."""
+    HALTED = 8
+    """Its roll-out was halted while it was on trial; a resumed one installs it again."""
 
 
 SlotFormat = Struct(

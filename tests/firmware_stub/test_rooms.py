@@ -12,6 +12,7 @@ MAY_INCLUDE = {
     "loader": {"core", "loader"},
     "": {"core", "loader", ""},  # main.c
     "ports/host": {"core", "loader", "", "ports/host"},
+    "ports/host/fuzz": {"core", "loader", "ports/host"},
     "ports/qemu": {"core", "loader", "", "ports/qemu"},
     "ports/qemu/payload": {"core"},
 }

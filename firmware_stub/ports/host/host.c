@@ -130,6 +130,11 @@ EXPORT int host_confirm(struct host *host)
     return UNTIL_POWER_GOES(host, boot_confirm(&host->stub));
 }
 
+EXPORT int host_halt(struct host *host, const uint8_t sha256[32])
+{
+    return UNTIL_POWER_GOES(host, boot_halt(&host->stub, sha256));
+}
+
 EXPORT int host_append(struct host *host, struct state_record *record)
 {
     return UNTIL_POWER_GOES(host, record_append(&host->stub, record));

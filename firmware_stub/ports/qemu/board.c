@@ -85,6 +85,11 @@ static enum confirmation confirm(void)
     return boot_confirm(&state.stub);
 }
 
+static enum halting halt(const uint8_t sha256[32])
+{
+    return boot_halt(&state.stub, sha256);
+}
+
 /* Copy the image to where it runs, and go there. The copy is what was verified: nothing else writes the slot. */
 static void start(const struct boot_decision *decision)
 {
@@ -95,6 +100,7 @@ static void start(const struct boot_decision *decision)
         .tries_left = decision->tries_left,
         .confirm = confirm,
         .reset = psci_reset,
+        .halt = halt,
     };
     uint32_t from = board.map.slots[decision->place].offset + BOARD_SECTOR_BYTES;
     void (*image)(const struct handoff *) = (void (*)(const struct handoff *))BOARD_LOAD_ADDRESS;

@@ -49,15 +49,25 @@ def same_confirmation(board):
     assert outcome == (0 if expected is not None else 1)
 
 
+def same_halt(board):
+    """A halted roll-out of what slot B holds."""
+    digest = header_of("1.1.0", counter=2).image_sha256
+    halted = board.store.halt(digest)
+    assert board.halt(digest) == (0 if halted is not None else 1)
+    return halted
+
+
 @settings(deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
-@given(histories, images, images, images, st.lists(st.sampled_from(["boot", "confirm"]), min_size=1, max_size=6))
+@given(
+    histories, images, images, images, st.lists(st.sampled_from(["boot", "confirm", "halt"]), min_size=1, max_size=6)
+)
 def test_the_same_boots_and_confirmations(history, slot_a, slot_b, eeprom, steps):
     board = SameFlash()
     board.put_records(flash_of(history))
     for name, kind in (("slot_a", slot_a), ("slot_b", slot_b), ("eeprom", eeprom)):
         board.put_slot(name, kind)
     for step in steps:
-        same_decision(board) if step == "boot" else same_confirmation(board)
+        {"boot": same_decision, "confirm": same_confirmation, "halt": same_halt}[step](board)
         assert not board.records_differ(), f"after {step} the two flashes differ"
     assert board.violations() == 0
 
@@ -83,6 +93,41 @@ def test_the_same_life_from_a_likely_record(active, first, second, floor, slot_a
         assert not board.records_differ()
     same_confirmation(board)
     assert not board.records_differ()
+
+
+def on_trial(name, version):
+    """A flash with the factory image, and one on trial that nobody has started."""
+    board = SameFlash()
+    digest = header_of(version, counter=2).image_sha256[:8]
+    trial = SlotRecord(SlotState.TRIAL, 3, Failure.NONE, 2, digest)
+    slots = (SlotRecord(), trial) if name == "slot_b" else (trial, SlotRecord())
+    board.put_records(flash_of([(0, StateRecord(1, 0, NO_SLOT, Failure.NONE, slots), None)]))
+    board.put_slot(name, "good")
+    board.put_slot("eeprom", "good")
+    return board
+
+
+def test_a_halted_trial_is_failed_for_a_reason_of_its_own():
+    board = on_trial("slot_b", "1.1.0")
+    assert same_halt(board) is Source.SLOT_B
+    assert not board.records_differ()
+    record = board.store.record()
+    assert (record.slots[1].state, record.slots[1].failure) == (SlotState.FAILED, Failure.HALTED)
+    assert record.last_failure is Failure.HALTED
+    assert same_decision(board) is Source.EEPROM
+    assert same_halt(board) is None  # it is no trial any more
+
+
+def test_a_halt_of_another_image_or_of_a_confirmed_one_changes_nothing():
+    board = on_trial("slot_a", "1.0.0")
+    before = board.flash
+    assert same_halt(board) is None
+    assert board.flash == before
+    board = on_trial("slot_b", "1.1.0")
+    assert same_decision(board) is Source.SLOT_B
+    same_confirmation(board)
+    assert same_halt(board) is None
+    assert same_decision(board) is Source.SLOT_B
 
 
 def test_a_header_with_any_bytes_in_its_name_is_read_alike():
