@@ -88,7 +88,16 @@ class Store:
             record = choice.confirmed(record, newest[1])
         return record
 
+    def _reserve(self) -> None:
+        """Give both sectors their bytes on the medium before they are needed: a full disk must not end appends."""
+        size_bytes = len(self._disk.read(_STATE) or b"")
+        if size_bytes < SECTORS * SECTOR_BYTES:
+            self._disk.write(_STATE, size_bytes, b"\xff" * (SECTORS * SECTOR_BYTES - size_bytes))
+            self._disk.sync(_STATE)
+
     def _append(self, record: StateRecord) -> StateRecord:
+        with suppress(OSError):  # no room now: what there is may do, and the next append asks again
+            self._reserve()
         for operation in plan_append(self._flash(), record):
             if isinstance(operation, Erase):
                 self._disk.write(_STATE, operation.sector * SECTOR_BYTES, b"\xff" * SECTOR_BYTES)
@@ -264,7 +273,7 @@ class Store:
         record = self.record()
         for index, slot in enumerate(record.slots):
             if slot.state is SlotState.TRIAL and slot.digest == digest[:DIGEST_PREFIX_BYTES]:
-                self._append(bootchoice.failed(record, index, Failure.HALTED))
+                self._append(choice.failed(record, index, Failure.HALTED))
                 return Source.of_slot(index)
         return None
 

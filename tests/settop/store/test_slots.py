@@ -1,7 +1,9 @@
 """The store: boot choice, and power cuts at every operation, in five ways, and in pairs."""
 
 import copy
+import errno
 import hashlib
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,8 +13,8 @@ from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
 from settop.store.choice import Source
-from settop.store.slots import InstallError, Store
-from settop.store.staterecord import Erase, Failure, SlotState
+from settop.store.slots import SECTOR_BYTES, InstallError, Store
+from settop.store.staterecord import RECORD_BYTES, Erase, Failure, SlotState
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.settop.store.powercut import Cut, CutDisk, PowerCut
 
@@ -204,6 +206,46 @@ def test_a_lost_state_record_is_rebuilt_from_the_slots():
 
 
 # --- power cuts -------------------------------------------------------------------------------------------------
+
+
+class FullDisk(CutDisk):
+    """No file can grow any more; what there is can be written over."""
+
+    def __init__(self, disk):
+        super().__init__()
+        self.files, self.is_full = disk.files, True
+
+    def write(self, name, offset, data):
+        if self.is_full and offset + len(data) > len(self.read(name) or b""):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().write(name, offset, data)
+
+
+def test_a_full_disk_does_not_end_appends():
+    """Both sectors of the state record have their room from the begin."""
+    disk = CutDisk()
+    store = new_store(disk)
+    install(store, "1.0.0")
+    full = Store(FullDisk(disk), HARDWARE, RING)
+    for _ in range(3 * 2 * SECTOR_BYTES // RECORD_BYTES):
+        full._append(full.record())
+    assert version_booted(full) == "1.0.0"
+    assert full.confirm() is Source.SLOT_A
+
+
+def test_a_box_of_old_gets_its_second_sector_when_there_is_room():
+    disk = CutDisk()
+    store = new_store(disk)
+    disk.truncate("state.bin", SECTOR_BYTES)
+    full_disk = FullDisk(disk)
+    full = Store(full_disk, HARDWARE, RING)
+    before = full.record()
+    assert full._append(before) == replace(before, seq=before.seq + 1)
+    assert len(disk.read("state.bin")) == SECTOR_BYTES
+    full_disk.is_full = False
+    full._append(before)
+    assert len(disk.read("state.bin")) == 2 * SECTOR_BYTES
+    assert store.record().seq == before.seq + 2
 
 
 def prepared():
