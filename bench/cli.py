@@ -1,30 +1,21 @@
-"""The command `bootbench`: lossy links, a look at the carousel, peers side by side."""
+"""The command `bootbench`: lossy links, a look at the carousel, peers side by side, fleets."""
 
-import typer
-
-from bench.capture.cli import capture, replay, sniff
-from bench.fleet.cli import fleet
-from bench.fleet.live import live
-from bench.fleet.plan import plan
-from bench.link.cli import link
-from bench.peers.cli import peers
 from carousel.console.command import run_command
+from carousel.console.lazy import LazyCommand, group_of
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    help="Try bootcast before a box ships: lossy links, the carousel seen, other tools beside it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+COMMANDS = (
+    LazyCommand("link", "bench.link.cli:link", "Relay a carousel to boxes, each behind a lossy link of its own."),
+    LazyCommand("sniff", "bench.capture.cli:sniff", "Say what a carousel is made of.", "bench"),
+    LazyCommand("capture", "bench.capture.cli:capture", "Write what a group carries into a pcap file.", "bench"),
+    LazyCommand("replay", "bench.capture.cli:replay", "Send a capture to a group again.", "bench"),
+    LazyCommand("peers", "bench.peers.cli:peers", "Measure bootcast beside other tools, on one link, in one run."),
+    LazyCommand("fleet", "bench.fleet.cli:fleet", "Simulate a fleet that boots, and write a report.", "bench"),
+    LazyCommand("plan", "bench.fleet.plan:plan", "Find the rate that boots a fleet in time.", "bench"),
+    LazyCommand("live", "bench.fleet.live:live", "Run real receivers on a pool, each behind a link.", "bench"),
 )
-for command in (link, sniff, capture, replay, peers, fleet, plan, live):
-    app.command()(command)
-
-
-@app.callback()
-def _callback() -> None:
-    """Keep the command's name in the command line, however few there are."""
+app = group_of("bootbench", "Try bootcast before a box ships: links, captures, other tools, fleets.", COMMANDS)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ A *room* is a folder of a package (`settop/stitch`), or a module that stands bes
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,7 @@ STARTED_BY_NAME = {
     "firmware_stub/tools/virtboard",
 }
 """Modules that nothing imports since they are started: `python -m`, or by another process."""
+LAZY_IMPORT = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+:[a-z_]+")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 50
 
@@ -93,10 +95,12 @@ def nodes_of(path: Path) -> tuple[ast.AST, ...]:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Yield what a module imports, as paths; of `from a import b` both `a` and `a/b`."""
+    """Yield what a module imports, as paths; of `from a import b` both `a` and `a/b`, of the lazy "a.b:c" `a/b`."""
     for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.replace(".", "/") for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and LAZY_IMPORT.fullmatch(node.value):
+            yield node.value.split(":")[0].replace(".", "/")
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             module = (node.module or "").replace(".", "/")
