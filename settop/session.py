@@ -122,7 +122,7 @@ class _Session:
             "listening",
             group=str(self._options.endpoint),
             interface=self._options.interface,
-            crc=crc.IMPLEMENTATION,
+            crc=crc.implementation(),
             gro=listener.uses_gro,
         )
 

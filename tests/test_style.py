@@ -18,6 +18,7 @@ BASE = {"carousel/errors", "carousel/batch", "carousel/buffers", "carousel/crc"}
 """What every room may know."""
 ARROWS: dict[str, set[str]] = {
     "carousel/native": set(),
+    "carousel/crc": {"carousel/native"},
     "carousel/fec": {"carousel/native", "carousel/release"},
     "carousel/take": {"carousel/*"},
     "carousel/release": set(),

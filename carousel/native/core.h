@@ -42,4 +42,36 @@ BC_API int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, 
 /* CRC-32/ISO-HDLC (zlib's), to be continued from a previous value; 0 begins. */
 BC_API uint32_t bc_crc32(uint32_t crc, const uint8_t *data, size_t size);
 
+/* The take of a batch: carousel/take/landing.py says what a landing is, carousel/take/taker.py what is done. */
+typedef struct {
+    uint8_t prefix[20];          /* of its packets */
+    uint32_t symbol_size;        /* T */
+    uint32_t blocks;             /* Z */
+    uint32_t repair_per_block;   /* R */
+    uint32_t esi_bits;           /* of a payload ID; the SBN has the others */
+    const int32_t *block_sizes;  /* Z: K of each block */
+    const int32_t *first_rows;   /* Z: the row of each block's first source symbol */
+    int64_t source_rows;         /* Kt */
+    int64_t held_rows;           /* Kt + Z * R */
+    int64_t slots;
+    uint8_t *source, *repair;    /* Kt x T, slots x T */
+    uint8_t *held;               /* held_rows */
+    int32_t *source_held, *repair_held, *wanted;  /* Z */
+    int32_t *slot_sbn, *slot_esi, *free_slots;    /* slots */
+    int32_t *free_count;         /* 1 */
+} bc_target;
+
+typedef struct {
+    int64_t taken, duplicates, ignored, corrupt, out_of_range, no_room, unmatched, filled;
+    int64_t room;                /* packets for which the arrays below have room */
+    int64_t *rows;               /* room: of each symbol taken */
+    uint8_t *owners;             /* room: and its target */
+    int64_t *unmatched_packets;  /* 2 * room: offset and size */
+    int32_t *filled_blocks;      /* 2 * room: target and SBN */
+} bc_taken;
+
+/* pieces: count times (offset, stride, size). BC_INVALID where one lies outside of the buffer or there is no room. */
+BC_API int bc_take(bc_target *targets, size_t target_count, const uint8_t *buffer, size_t buffer_bytes,
+                   const int64_t *pieces, size_t count, bc_taken *taken);
+
 #endif

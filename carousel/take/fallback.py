@@ -52,14 +52,14 @@ class NumpyTaker:
 
     name = "numpy"
 
-    def take(self, targets: Targets, buffer: Buffer, pieces: Iterable[Piece]) -> Taken:
+    def take(self, targets: Targets, buffer: Buffer, pieces: Iterable[Piece] | IntArray) -> Taken:
         """Take the packets of all these pieces of the buffer (see `Taker`)."""
         flat = as_bytes(buffer)
-        pieces = list(pieces)
-        if any(p.offset < 0 or p.stride < 1 or p.size < 0 or p.offset + p.size > len(flat) for p in pieces):
-            raise ValueError(f"a piece lies outside of a buffer of {len(flat)} bytes")
         tally = _Tally(len(targets))
-        for offset, stride, size in pieces:
+        numbers = [Piece(*map(int, piece)) for piece in pieces]
+        if any(p.offset < 0 or p.stride < 1 or p.size < 0 or p.offset + p.size > len(flat) for p in numbers):
+            raise ValueError(f"a piece lies outside of a buffer of {len(flat)} bytes")
+        for offset, stride, size in numbers:
             whole = size // stride
             rows = flat[offset : offset + whole * stride].reshape(whole, stride)
             self._take_rows(targets, rows, offset, tally)

@@ -11,7 +11,7 @@ rows wherever they lie.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +141,7 @@ class Targets:
         if len({target.prefix for target in targets}) != len(targets):
             raise ValueError("two targets have the same prefix")
         self.targets = tuple(targets)
-        self.handle: object = None
+        self.handle: Any = None
 
     def __iter__(self) -> Iterator[Target]:
         return iter(self.targets)

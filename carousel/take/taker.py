@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Protocol
 
-from carousel.buffers import Buffer
+from carousel.buffers import Buffer, IntArray
+from carousel.native import core, why_not
 from carousel.take.fallback import NumpyTaker
 from carousel.take.landing import Piece, Taken, Targets
+from carousel.take.native import NativeTaker
 
 __all__ = ["Taker", "take", "taker"]
 
@@ -24,16 +26,22 @@ class Taker(Protocol):
     def name(self) -> str:
         """`native` or `numpy`."""
 
-    def take(self, targets: Targets, buffer: Buffer, pieces: Iterable[Piece]) -> Taken:
-        """Take the packets of all these pieces of the buffer; `ValueError` where a piece lies outside of it."""
+    def take(self, targets: Targets, buffer: Buffer, pieces: Iterable[Piece] | IntArray) -> Taken:
+        """Take the packets of all these pieces of the buffer; `ValueError` where a piece lies outside of it.
+
+        Pieces may come as an array (n, 3) of (offset, stride, size).
+        """
 
 
 @cache
 def taker(name: str | None = None) -> Taker:
     """Return the taker of this name, or the best that there is."""
-    if name not in {None, "numpy"}:
-        raise ValueError(f"there is no taker {name}")
-    return NumpyTaker()
+    loaded = core()
+    if name == "numpy" or (name is None and loaded is None):
+        return NumpyTaker()
+    if name in {None, "native"} and loaded is not None:
+        return NativeTaker(loaded)
+    raise ValueError(f"there is no taker {name}: {why_not() or 'there are native and numpy'}")
 
 
 def take(targets: Targets, buffer: Buffer, stride: int, count: int) -> Taken:

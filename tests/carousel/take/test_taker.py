@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carousel.flute.alc import plain_prefix, render_packet
 from carousel.release.blocks import FecId, ObjectGeometry
@@ -9,7 +11,7 @@ from carousel.take import Landing, Piece, Target, Targets, taker
 
 SIZE = 64
 STRIDE = SIZE + 28
-TAKERS = ["numpy"]
+TAKERS = ["native", "numpy"]
 
 
 @pytest.fixture(params=TAKERS)
@@ -138,3 +140,44 @@ def test_a_piece_outside_of_the_buffer_is_refused(take, piece):
 def test_packets_shorter_than_a_header_go_the_cold_way(take):
     taken = take(Targets([object_of()]), bytes(100), [Piece(0, 10, 100)])
     assert len(taken.unmatched) == 10
+
+
+def test_pieces_come_as_an_array_too(take):
+    target = object_of()
+    pieces = np.array([[0, STRIDE, 2 * STRIDE]])
+    assert take(Targets([target]), packet(0, 0) + packet(0, 1), pieces).taken == 2
+
+
+MARKS = ("held", "source_held", "repair_held", "wanted", "slot_sbn", "slot_esi", "free", "free_count")
+
+
+@st.composite
+def packets_of_an_attacker(draw):
+    """Packets of two objects: good, twice, out of range, flipped, cut, and noise."""
+    packets = []
+    for _ in range(draw(st.integers(1, 60))):
+        toi = draw(st.sampled_from([1, 2, 3]))
+        one = bytearray(packet(draw(st.integers(0, 3)), draw(st.integers(0, 18)), toi))
+        if draw(st.integers(0, 4)) == 0:
+            one[draw(st.integers(0, STRIDE - 1))] ^= 1 << draw(st.integers(0, 7))
+        packets.append(bytes(one))
+    return packets
+
+
+@given(packets_of_an_attacker(), st.integers(0, 3), st.integers(0, 12), st.integers(1, 10))
+@settings(max_examples=150, deadline=None)
+def test_all_takers_do_exactly_the_same(packets, surplus, slots, batch):
+    states = []
+    for name in TAKERS:
+        table = Targets([object_of(toi=toi, surplus=surplus, slots=slots) for toi in (1, 2)])
+        taken = []
+        for first in range(0, len(packets), batch):
+            part = packets[first : first + batch]
+            brought = taker(name).take(table, b"".join(part), one_piece(part))
+            counts = (brought.duplicates, brought.ignored, brought.corrupt, brought.out_of_range, brought.no_room)
+            rows = [rows.tolist() for rows in brought.rows]
+            taken.append((rows, brought.unmatched.tolist(), sorted(brought.filled), counts, brought.taken))
+        marks = [[getattr(target.landing, mark).tolist() for mark in MARKS] for target in table]
+        memory = [(target.landing.source.tobytes(), target.landing.repair.tobytes()) for target in table]
+        states.append((taken, marks, memory))
+    assert states[0] == states[1]
