@@ -132,7 +132,7 @@ def _describe(release: Release) -> dict[str, Any]:
         "digest_levels": [
             {
                 "level": level,
-                "toi": layout.toi_base + level,
+                "toi": release.toi_base + level,
                 "bytes": geometry.transfer_length,
                 "packets": geometry.rows,
             }

@@ -10,7 +10,9 @@ from carousel import crc, fec
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
 from carousel.flute.alc import DEFAULT_TSI
-from carousel.release.header import ReleaseHeader
+from carousel.flute.toi import toi_base
+from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
 from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
@@ -57,20 +59,20 @@ class _Session:
         self._options = options
         self._reporter = reporter
         self._clock = clock
-        self._parts: dict[int, PartFile] = {}
-        self._paths: dict[int, Path] = {}
+        self._parts: dict[ReleaseId, PartFile] = {}
+        self._paths: dict[ReleaseId, Path] = {}
         self._rate_mark = (clock(), 0)
         self.receiver = Receiver(
             box.store.profile(), options.tsi, self._allocate, can_decode=fec.AVAILABLE and options.use_fec
         )
 
-    def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> PartFile:
-        for base in self._parts.keys() - self.receiver.assemblies.keys():
-            self._parts[base].close()  # waits for its tiles, which come back by `_finish_tile`
-            del self._parts[base]
+    def _allocate(self, header: SignedHeader, layout: ReleaseLayout) -> PartFile:
+        for gone in self._parts.keys() - self.receiver.assemblies.keys():
+            self._parts[gone].close()  # waits for its tiles, which come back by `_finish_tile`
+            del self._parts[gone]
         part = self._box.open_part(header, layout, self._workers)
-        self._parts[layout.toi_base] = part
-        self._paths[layout.toi_base] = part.path
+        self._parts[header.release_id] = part
+        self._paths[header.release_id] = part.path
         return part
 
     def listen(self) -> tuple[Outcome, Assembly | None]:
@@ -105,7 +107,7 @@ class _Session:
         )
 
     def _finish_tile(self, job: TileJob, is_written: bool) -> None:
-        self._parts[job.toi_base].finish_tile(job, is_written)
+        self._parts[job.release].finish_tile(job, is_written)
 
     def _close_parts(self) -> None:
         for part in self._parts.values():
@@ -134,7 +136,7 @@ class _Session:
                     name=header.name,
                     version=str(header.version),
                     image_size=header.image_size,
-                    toi_base=header.toi_base,
+                    toi_base=toi_base(header.release_id),
                     resumed=resumed,
                     elapsed_s=round(now - self._since_s, 4),
                 )
@@ -144,7 +146,7 @@ class _Session:
             case Suspicion(_, sbn):
                 self._reporter.tell("suspicious", block=sbn)
             case ImageVerified(header):
-                self._tell_verified(self.receiver.assemblies[header.toi_base], now)
+                self._tell_verified(self.receiver.assemblies[header.release_id], now)
             case BlockVerified():
                 pass
 

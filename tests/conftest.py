@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carousel.flute.releasefile import Release
+from carousel.release.header import ReleaseHeader, SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
 from headend.pack.packing import PackRequest, pack
@@ -22,6 +24,12 @@ HARDWARE = Hardware(0x00A1B2, 7)
 def noise(size: int, seed: str = "") -> bytes:
     """Bytes without pattern, the same every time."""
     return hashlib.shake_128(f"{seed}/{size}".encode()).digest(size)
+
+
+def unsigned(header: SignedHeader, **fields: object) -> ReleaseHeader:
+    """What a header says, to be changed and signed anew."""
+    said = {field.name: getattr(header, field.name) for field in dataclasses.fields(ReleaseHeader)}
+    return ReleaseHeader(**said | fields)
 
 
 MakeRelease = Callable[..., Release]

@@ -15,10 +15,10 @@ from scapy.packet import Packet, Raw
 from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ, fixed_bytes
 from carousel.batch import Batch
 from carousel.errors import FormatError
-from carousel.flute.alc import FDT_TOI, PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, crc_of_packet
+from carousel.flute.alc import PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, crc_of_packet
+from carousel.flute.toi import FDT_TOI, HEADER_TOI_OFFSET, base_of_toi
 from carousel.release.blocks import FecId
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
-from carousel.release.layout import HEADER_TOI_OFFSET
+from carousel.release.header import HEADER_BYTES, SignedHeader
 from settop.wire.intake import header_field
 
 __all__ = ["CarouselPicture"]
@@ -76,7 +76,7 @@ class CarouselPicture:
         self.bytes = 0
         self.counts: Counter[str] = Counter()
         self.objects: dict[int, ObjectSeen] = {}
-        self.headers: dict[int, ReleaseHeader] = {}
+        self.headers: dict[int, SignedHeader] = {}
         self.fdts: dict[int, dict[int, bytes]] = {}
         self.tsis: Counter[int] = Counter()
         self._first_s: float | None = None
@@ -155,7 +155,7 @@ class CarouselPicture:
                 self.fdts.setdefault(fdt.instance, {})[packet.payload.esi] = symbol
             self.counts["fdt_packets"] += 1
             return
-        if packet.toi & 7 == HEADER_TOI_OFFSET and len(symbol) == HEADER_BYTES:
+        if packet.toi - base_of_toi(packet.toi) == HEADER_TOI_OFFSET and len(symbol) == HEADER_BYTES:
             self._take_header(packet.toi, symbol)
             return
         payload_id = int.from_bytes(bytes(packet.payload)[:4], "big")
@@ -164,12 +164,12 @@ class CarouselPicture:
     def _take_header(self, toi: int, raw: bytes) -> None:
         self.counts["announcements"] += 1
         try:
-            header = ReleaseHeader.parse(raw)
+            header = SignedHeader.parse(raw)
         except FormatError:
             self.counts["bad_headers"] += 1
             return
         if len(self.headers) < MAX_OBJECTS:
-            self.headers[toi & ~7] = header
+            self.headers[base_of_toi(toi)] = header
 
     # --- report --------------------------------------------------------------------------------------------
 
@@ -189,8 +189,8 @@ class CarouselPicture:
         }
 
     def _describe(self, seen: ObjectSeen) -> dict[str, Any]:
-        level = seen.toi & 7
-        is_ours = seen.toi & ~7 in self.headers
+        level = seen.toi - base_of_toi(seen.toi)
+        is_ours = base_of_toi(seen.toi) in self.headers
         kind = ("image" if level == 0 else f"digest level {level}") if is_ours else "object"
         return {
             "toi": f"0x{seen.toi:08x}",
@@ -218,7 +218,7 @@ def _crc_offset(packet: Packet) -> int:
     return at + 4
 
 
-def _release(base: int, header: ReleaseHeader) -> dict[str, Any]:
+def _release(base: int, header: SignedHeader) -> dict[str, Any]:
     return {
         "toi_base": f"0x{base:08x}",
         "name": header.name,

@@ -10,7 +10,8 @@ import numpy as np
 
 from carousel.batch import Batch
 from carousel.flute.releasefile import Release
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
 from headend.cast.broadcaster import Broadcaster, BroadcastSettings
 from settop.stitch.assembly import Assembly
@@ -62,15 +63,15 @@ class InlineBox:
         box: BoxProfile,
         tsi: int,
         can_decode: bool = True,
-        stores: dict[int, MemorySymbols] | None = None,
+        stores: dict[ReleaseId, MemorySymbols] | None = None,
     ) -> None:
         self.stores = stores if stores is not None else {}
         self.events: list[Event] = []
         self.receiver = Receiver(box, tsi, self._allocate, can_decode)
         self._workshop = BlockWorkshop()
 
-    def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> MemorySymbols:
-        store = self.stores.setdefault(layout.toi_base, MemorySymbols(layout))
+    def _allocate(self, header: SignedHeader, layout: ReleaseLayout) -> MemorySymbols:
+        store = self.stores.setdefault(header.release_id, MemorySymbols(layout))
         return store
 
     def receive(self, batch: Batch, now: float) -> None:
@@ -81,12 +82,12 @@ class InlineBox:
     def work(self) -> None:
         """Do the jobs that there are."""
         while (job := self.receiver.next_job()) is not None:
-            memory = self.stores[job.toi_base].rows.data.cast("B")
+            memory = self.stores[job.release].rows.data.cast("B")
             self.events += self.receiver.finish_job(self._workshop.run(job, memory))
 
     def image(self, assembly: Assembly) -> bytes:
         """Return the image that an assembly has stitched together."""
-        rows = self.stores[assembly.layout.toi_base].rows
+        rows = self.stores[assembly.header.release_id].rows
         return rows[: assembly.needed_symbols].tobytes()[: assembly.header.image_size]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from carousel.errors import OperatorError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from settop.flasher.frames import Place
 from settop.store.staterecord import RECORD_BYTES
@@ -176,7 +176,7 @@ class Board:
             return POWER_WENT
         return decision if outcome else None
 
-    def install(self, header: ReleaseHeader, image: bytes, place: int = Place.FREE_SLOT) -> int:
+    def install(self, header: SignedHeader, image: bytes, place: int = Place.FREE_SLOT) -> int:
         """Install in one go; 0 if it is on trial then, else a refusal or `POWER_WENT`."""
         return int(self.stub.host_install(self._host, place, header.raw, image))
 

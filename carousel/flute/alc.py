@@ -48,7 +48,6 @@ from carousel.release.blocks import FecId
 
 __all__ = [
     "DEFAULT_TSI",
-    "FDT_TOI",
     "PLAIN_DTYPE",
     "PLAIN_HEADER_BYTES",
     "AlcPacket",
@@ -67,7 +66,6 @@ __all__ = [
 ]
 
 DEFAULT_TSI = 0xB007CA57
-FDT_TOI = 0
 
 
 class Extension(IntEnum):

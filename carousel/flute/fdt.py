@@ -6,11 +6,11 @@ Our own box never reads it: all it needs follows from the signed header.
 import base64
 import xml.etree.ElementTree as ET
 
-from carousel.flute.alc import FDT_TOI, Extension, ExtFdt, ExtFtiNoCode, join_payload_id, render_packet
+from carousel.flute.alc import Extension, ExtFdt, ExtFtiNoCode, join_payload_id, render_packet
 from carousel.flute.releasefile import Release
+from carousel.flute.toi import FDT_TOI, toi_base
 from carousel.release.blocks import FecId, ObjectGeometry
-from carousel.release.header import ReleaseHeader
-from carousel.release.layout import HEADER_TOI_OFFSET
+from carousel.release.header import SignedHeader
 
 __all__ = ["NTP_OFFSET_S", "fdt_packets", "fdt_xml", "header_packet"]
 
@@ -22,7 +22,7 @@ _FLUTE_VERSION = 2
 
 def header_packet(release: Release) -> bytes:
     """Return the announcement: the signed header as an object of one 256-byte symbol, without a code."""
-    return render_packet(release.tsi, release.layout.header_toi, FecId.NO_CODE, 0, release.header.raw)
+    return render_packet(release.tsi, release.header_toi, FecId.NO_CODE, 0, release.header.raw)
 
 
 def fdt_packets(releases: list[Release], tsi: int, instance: int, expires_unix_s: int) -> list[bytes]:
@@ -56,13 +56,13 @@ def fdt_xml(releases: list[Release], expires_unix_s: int) -> bytes:
         stem = _location(release.header)
         for level, geometry in enumerate(release.layout.objects):
             suffix = "" if level == 0 else f".digests{level}"
-            toi = release.layout.toi_base + level
+            toi = release.toi_base + level
             fec = release.layout.objects[0].fec
             _add_file(root, stem + suffix, toi, geometry, fec, release.md5[level])
         _add_file(
             root,
             stem + ".header",
-            release.layout.toi_base + HEADER_TOI_OFFSET,
+            release.header_toi,
             ObjectGeometry(len(release.header.raw), len(release.header.raw), 1, 0),
             FecId.NO_CODE,
             None,
@@ -70,9 +70,9 @@ def fdt_xml(releases: list[Release], expires_unix_s: int) -> bytes:
     return b'<?xml version="1.0" encoding="UTF-8"?>' + ET.tostring(root)
 
 
-def _location(header: ReleaseHeader) -> str:
+def _location(header: SignedHeader) -> str:
     stem = "".join(char if char.isalnum() or char in "-_." else "_" for char in header.name) or "image"
-    return f"{stem}-{header.version}-{header.toi_base:08x}"
+    return f"{stem}-{header.version}-{toi_base(header.release_id):08x}"
 
 
 def _add_file(

@@ -19,8 +19,9 @@ from carousel.crc import crc32
 from carousel.errors import FormatError
 from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
+from carousel.flute.toi import header_toi, toi_base
 from carousel.release.blocks import IntArray
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.layout import ReleaseLayout
 from carousel.release.limits import MAX_LEVELS
 
@@ -44,7 +45,7 @@ Preamble = Struct(
 )
 
 
-def build_preamble(header: ReleaseHeader, layout: ReleaseLayout, tsi: int, md5: list[bytes]) -> bytes:
+def build_preamble(header: SignedHeader, layout: ReleaseLayout, tsi: int, md5: list[bytes]) -> bytes:
     """Return the first 4096 bytes of a release file."""
     fields = {
         "objects": len(layout.objects),
@@ -76,7 +77,7 @@ def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArra
 class Release:
     """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file)."""
 
-    header: ReleaseHeader
+    header: SignedHeader
     layout: ReleaseLayout
     tsi: int
     md5: tuple[bytes, ...]
@@ -94,13 +95,23 @@ class Release:
             raise FormatError("release_preamble") from None
         if fields.crc != crc32(bytes(buffer[: Preamble.sizeof() - 4])):
             raise FormatError("release_preamble")
-        header = ReleaseHeader.parse(fields.signed_header)
+        header = SignedHeader.parse(fields.signed_header)
         layout = ReleaseLayout.of_header(header)
         if fields.packet_size != PLAIN_HEADER_BYTES + layout.symbol_size:
             raise FormatError("release_preamble")
         if len(buffer) != PREAMBLE_BYTES + fields.packet_size * layout.rows:
             raise FormatError("release_truncated")
         return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer, descriptor)
+
+    @cached_property
+    def toi_base(self) -> int:
+        """The TOI of the image."""
+        return toi_base(self.header.release_id)
+
+    @property
+    def header_toi(self) -> int:
+        """The TOI of the signed header's packet."""
+        return header_toi(self.header.release_id)
 
     @cached_property
     def packet_size(self) -> int:

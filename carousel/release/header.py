@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from construct import Bytes, Const, ConstructError, Int16ul, Int32ul, Int64ul, Struct
@@ -12,16 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
-from carousel.release.identity import Hardware, Version
+from carousel.release.identity import Hardware, ReleaseId, Version
 
-__all__ = ["HEADER_BYTES", "ReleaseHeader", "SignedHeader", "key_id"]
+__all__ = ["HEADER_BYTES", "HeaderFields", "HeaderFormat", "ReleaseHeader", "SignedHeader", "key_id"]
 
 HEADER_BYTES = 256
 CRC_OFFSET = 188
 SIGNED_BYTES = 192
 NAME_BYTES = 32
 
-SignedHeader = Struct(
+HeaderFormat = Struct(
     "magic" / Const(b"BCIH"),
     "layout" / Const(1, Int16ul),
     "header_size" / Const(HEADER_BYTES, Int16ul),
@@ -46,7 +47,7 @@ SignedHeader = Struct(
     "crc" / Int32ul,
     "signature" / Bytes(64),
 )
-assert SignedHeader.sizeof() == HEADER_BYTES
+assert HeaderFormat.sizeof() == HEADER_BYTES
 
 
 def key_id(public_key: Ed25519PublicKey) -> bytes:
@@ -56,8 +57,8 @@ def key_id(public_key: Ed25519PublicKey) -> bytes:
 
 
 @dataclass(frozen=True)
-class ReleaseHeader:
-    """What a signed header says. `raw` is the 256 bytes it was read from or signed into."""
+class HeaderFields:
+    """What a header says of its release; whether anybody stands for it, its two kinds tell."""
 
     hardware: Hardware
     security_counter: int
@@ -70,11 +71,13 @@ class ReleaseHeader:
     image_sha256: bytes
     top_sha256: bytes
     name: str
-    key_id: bytes = bytes(8)
-    raw: bytes = b""
 
-    def sign(self, key: Ed25519PrivateKey) -> "ReleaseHeader":
-        """Return this header with key id, CRC and signature filled in; `ValueError` if a field won't fit."""
+
+class ReleaseHeader(HeaderFields):
+    """A header that nobody has signed yet: a release in the making."""
+
+    def sign(self, key: Ed25519PrivateKey) -> "SignedHeader":
+        """Fill in key id, CRC and signature; `ValueError` if a field won't fit."""
         name = self.name.encode()
         if len(name) > NAME_BYTES:
             raise ValueError(f"the name {self.name!r} is longer than {NAME_BYTES} bytes of UTF-8")
@@ -98,9 +101,17 @@ class ReleaseHeader:
             "crc": 0,
             "signature": bytes(64),
         }
-        unsigned = SignedHeader.build(fields)[:CRC_OFFSET]
+        unsigned = HeaderFormat.build(fields)[:CRC_OFFSET]
         body = unsigned + struct.pack("<I", crc32(unsigned))
-        return self.parse(body + key.sign(body))
+        return SignedHeader.parse(body + key.sign(body))
+
+
+@dataclass(frozen=True)
+class SignedHeader(HeaderFields):
+    """A header with a signature, good or bad. `raw` is the 256 bytes it was read from or signed into."""
+
+    key_id: bytes
+    raw: bytes
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
@@ -108,7 +119,7 @@ class ReleaseHeader:
         if len(raw) != HEADER_BYTES:
             raise FormatError("header_size")
         try:
-            fields = SignedHeader.parse(raw)
+            fields = HeaderFormat.parse(raw)
         except ConstructError:
             raise FormatError("header_fields") from None
         if fields.crc != crc32(raw[:CRC_OFFSET]):
@@ -142,7 +153,7 @@ class ReleaseHeader:
             return False
         return True
 
-    @property
-    def toi_base(self) -> int:
-        """The TOI of the image; the release's other objects follow it (design: wire.md)."""
-        return int.from_bytes(hashlib.sha256(self.raw).digest()[:4], "big") & ~7
+    @cached_property
+    def release_id(self) -> ReleaseId:
+        """The release's name."""
+        return ReleaseId.of(self.raw)

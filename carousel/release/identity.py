@@ -1,14 +1,16 @@
-"""Names that people type and headers carry: hardware `OUI:model[:version]`, versions `1.4.0`."""
+"""Names that people type and headers carry (hardware, versions), and the name that follows from a signed header."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Self
 
 from carousel.errors import OperatorError
 
-__all__ = ["ANY_VERSION", "Hardware", "Version"]
+__all__ = ["ANY_VERSION", "RELEASE_ID_BYTES", "Hardware", "ReleaseId", "Version"]
 
 ANY_VERSION = 0xFFFF
+RELEASE_ID_BYTES = 16
 
 _HARDWARE = re.compile(r"([0-9A-Fa-f]{6}):(\d{1,5})(?::(\d{1,5}))?")
 _VERSION = re.compile(r"(\d{1,5})\.(\d{1,5})\.(\d{1,10})")
@@ -62,3 +64,25 @@ class Version:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReleaseId:
+    """What tells a release from all others, on every transport: of the SHA-256 of its signed header.
+
+    Whoever signs twice (another time, another key) makes two releases, even of one image.
+    """
+
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.digest) != RELEASE_ID_BYTES:
+            raise ValueError(f"a release ID of {len(self.digest)} bytes")
+
+    @classmethod
+    def of(cls, signed_header: bytes) -> Self:
+        """Name the release of a signed header's 256 bytes."""
+        return cls(hashlib.sha256(signed_header).digest()[:RELEASE_ID_BYTES])
+
+    def __str__(self) -> str:
+        return self.digest.hex()

@@ -1,6 +1,6 @@
 """What a release consists of: everything follows from its signed header, nothing is believed from the network.
 
-`ReleaseLayout` lists the objects (the image, then the digest levels) with their geometry and TOI, numbers all
+`ReleaseLayout` lists the objects (the image, then the digest levels) with their geometry, numbers all
 their encoding symbols in one row space, and knows where in which level each digest lies.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from carousel.errors import FormatError
 from carousel.release.blocks import IntArray, ObjectGeometry
 from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import HeaderFields
 from carousel.release.limits import (
     MAX_BLOCK_SYMBOLS,
     MAX_BLOCKS,
@@ -24,9 +24,7 @@ from carousel.release.limits import (
     TARGET_BLOCK_SYMBOLS,
 )
 
-__all__ = ["HEADER_TOI_OFFSET", "ReleaseLayout", "blocks_of_image"]
-
-HEADER_TOI_OFFSET = 7
+__all__ = ["ReleaseLayout", "blocks_of_image"]
 
 
 def blocks_of_image(source_symbols: int) -> int:
@@ -60,16 +58,15 @@ class ReleaseLayout:
     """The objects of a release, index 0 the image, index i digest level i."""
 
     objects: tuple[ObjectGeometry, ...]
-    toi_base: int
 
     @classmethod
-    def of_image(cls, image: ObjectGeometry, toi_base: int) -> "ReleaseLayout":
+    def of_image(cls, image: ObjectGeometry) -> "ReleaseLayout":
         """Lay out a release around an image; `ValueError` where it can't be done."""
-        return cls((image, *_level_geometries(image)), toi_base)
+        return cls((image, *_level_geometries(image)))
 
     @classmethod
-    def of_header(cls, header: ReleaseHeader) -> "ReleaseLayout":
-        """Lay out the release of a signed header; `FormatError("geometry")` for an impossible one.
+    def of_header(cls, header: HeaderFields) -> "ReleaseLayout":
+        """Lay out the release of a header; `FormatError("geometry")` for an impossible one.
 
         The limits hold for authentic headers too: no signature makes a box allocate without bound.
         """
@@ -81,7 +78,7 @@ class ReleaseLayout:
             image = ObjectGeometry(header.image_size, header.symbol_size, header.source_blocks, header.repair_per_block)
             if image.largest_block > MAX_BLOCK_SYMBOLS:
                 raise FormatError("geometry")
-            return cls.of_image(image, header.toi_base)
+            return cls.of_image(image)
         except ValueError:
             raise FormatError("geometry") from None
 
@@ -94,11 +91,6 @@ class ReleaseLayout:
     def top(self) -> int:
         """The number of the highest digest level, which is one symbol."""
         return len(self.objects) - 1
-
-    @property
-    def header_toi(self) -> int:
-        """The TOI of the signed header's packet."""
-        return self.toi_base + HEADER_TOI_OFFSET
 
     @cached_property
     def first_rows(self) -> IntArray:

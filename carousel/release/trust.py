@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from carousel.errors import FormatError
-from carousel.release.header import ReleaseHeader, key_id
+from carousel.release.header import SignedHeader, key_id
 
 __all__ = ["TrustRing", "parse_public_key"]
 
@@ -23,11 +23,11 @@ class TrustRing:
         """Collect keys under their ids."""
         return cls({key_id(key): key for key in keys})
 
-    def knows(self, header: ReleaseHeader) -> bool:
+    def knows(self, header: SignedHeader) -> bool:
         """Say whether the header names a key of ours: cheap, and no proof."""
         return header.key_id in self.keys
 
-    def believes(self, header: ReleaseHeader) -> bool:
+    def believes(self, header: SignedHeader) -> bool:
         """Say whether the header is signed by the key that it names. Dear: one signature check."""
         key = self.keys.get(header.key_id)
         return key is not None and header.is_signed_by(key)

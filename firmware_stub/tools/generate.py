@@ -29,7 +29,7 @@ DOCS = STUB.parent / "docs" / "board.md"
 CRC32_POLYNOMIAL = 0x104C11DB7
 C_TYPES = {"B": "uint8_t", "H": "uint16_t", "L": "uint32_t", "Q": "uint64_t"}
 STRUCTS = {
-    "signed_header": header.SignedHeader,
+    "signed_header": header.HeaderFormat,
     "slot_record": staterecord.SlotFormat,
     "state_record": staterecord.RecordFormat,
     "frame_head": frames.FrameHead,

@@ -126,5 +126,5 @@ def describe_release(release: Release) -> dict[str, Any]:
         "version": str(header.version),
         "hardware": str(header.hardware),
         "image_size": header.image_size,
-        "toi_base": header.toi_base,
+        "toi_base": release.toi_base,
     }

@@ -9,7 +9,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,9 +22,10 @@ from carousel.errors import OperatorError
 from carousel.flute.alc import DEFAULT_TSI, PLAIN_DTYPE, PLAIN_HEADER_BYTES, crc_of_packet, plain_header
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import PREAMBLE_BYTES, build_preamble, digest_places
+from carousel.flute.toi import RESERVED_BASE, toi_base
 from carousel.release.blocks import FecId, IntArray, ObjectGeometry
 from carousel.release.digests import BlockHash, symbol_digests
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import ReleaseHeader, SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout, blocks_of_image
 from carousel.release.limits import MAX_BLOCK_SYMBOLS, MAX_BLOCKS, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
@@ -91,13 +92,13 @@ def pack(
     key: Ed25519PrivateKey,
     request: PackRequest,
     on_progress: Callable[[int], None] = lambda image_bytes: None,
-) -> ReleaseHeader:
+) -> SignedHeader:
     """Write `output` whole or not at all (a file beside it, renamed); return the signed header.
 
     `on_progress` is called with the image bytes done so far.
     """
     with image.open("rb") as source:
-        layout = ReleaseLayout.of_image(plan_image(os.fstat(source.fileno()).st_size, request), toi_base=0)
+        layout = ReleaseLayout.of_image(plan_image(os.fstat(source.fileno()).st_size, request))
         stride = PLAIN_HEADER_BYTES + layout.symbol_size
         unfinished = output.with_name(output.name + ".part")
         try:
@@ -120,7 +121,7 @@ def _pack_objects(
     key: Ed25519PrivateKey,
     request: PackRequest,
     on_progress: Callable[[int], None],
-) -> tuple[ReleaseHeader, list[bytes]]:
+) -> tuple[SignedHeader, list[bytes]]:
     """Render the image and its digest levels, sign the header, and stamp its TOIs on all packets."""
     geometry = layout.objects[0]
     blocks = _with_progress(_read_blocks(image, geometry), on_progress)
@@ -129,7 +130,7 @@ def _pack_objects(
         body = (packed[0].block_digests if level == 1 else b"") + packed[-1].symbol_digests
         blocks_of_level = _read_blocks(io.BytesIO(body), layout.objects[level])
         packed.append(_pack_object(blocks_of_level, packets, layout, level, request.tsi))
-    header = ReleaseHeader(
+    unsigned = ReleaseHeader(
         hardware=request.hardware,
         security_counter=request.security_counter,
         version=request.version,
@@ -141,9 +142,19 @@ def _pack_objects(
         image_sha256=packed[0].sha256,
         top_sha256=packed[-1].sha256,
         name=request.name,
-    ).sign(key)
-    _stamp_tois(packets, request.tsi, header.toi_base, geometry.fec)
+    )
+    header = _sign(unsigned, key)
+    _stamp_tois(packets, request.tsi, toi_base(header.release_id), geometry.fec)
     return header, [each.md5 for each in packed]
+
+
+def _sign(unsigned: ReleaseHeader, key: Ed25519PrivateKey) -> SignedHeader:
+    """Sign a header; a second later where its TOIs would fall on those of the FDT and the bulletin."""
+    header = unsigned.sign(key)
+    while toi_base(header.release_id) == RESERVED_BASE:
+        unsigned = replace(unsigned, created_unix_s=unsigned.created_unix_s + 1)
+        header = unsigned.sign(key)
+    return header
 
 
 def _read_blocks(source: BinaryIO, geometry: ObjectGeometry) -> Iterator[bytes]:
@@ -193,7 +204,7 @@ def _packet_numbers(layout: ReleaseLayout, level: int, sbn: int, symbols: int) -
     return layout.objects[0].rows + digest_places(layout, level, block, esi)
 
 
-def _stamp_tois(packets: Packets, tsi: int, toi_base: int, fec_id: FecId) -> None:
+def _stamp_tois(packets: Packets, tsi: int, base: int, fec_id: FecId) -> None:
     """Give all packets their final TOI: the base, which hangs on the header, joined to the level in place.
 
     The base hangs on every symbol, so it is known last. CRC-32 is affine: setting the same bits in packets of
@@ -201,7 +212,7 @@ def _stamp_tois(packets: Packets, tsi: int, toi_base: int, fec_id: FecId) -> Non
     """
     body = bytes(packets.shape[1] - PLAIN_HEADER_BYTES)
     blank = crc_of_packet(plain_header(tsi, 0, fec_id) + body)
-    difference = crc_of_packet(plain_header(tsi, toi_base, fec_id) + body) ^ blank
+    difference = crc_of_packet(plain_header(tsi, base, fec_id) + body) ^ blank
     headers = packets[:, :PLAIN_HEADER_BYTES].view(PLAIN_DTYPE)[:, 0]
-    headers["toi"] |= toi_base
+    headers["toi"] |= base
     headers["crc"] ^= difference

@@ -15,7 +15,7 @@ from typing import Any
 from construct import Container
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
 from settop.flasher.frames import PROTOCOL, Frame, Message, Place, Refusal
@@ -35,7 +35,7 @@ STALL_S = 3.0
 class Image:
     """A release's image with its signed header."""
 
-    header: ReleaseHeader
+    header: SignedHeader
     content: bytes
     place: Place = Place.FREE_SLOT
 

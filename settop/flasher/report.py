@@ -6,7 +6,7 @@ from construct import Container
 
 from carousel.console.quantities import format_size_bytes
 from carousel.errors import FormatError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from settop.flasher.flasher import Event, hardware_of
 from settop.flasher.frames import Place
 from settop.report import JsonReporter, PlainReporter
@@ -57,7 +57,7 @@ def state_of(board: Container, places: dict[Place, tuple[int, bytes]]) -> dict[s
         if failure != Failure.NONE:
             entry["problem"] = describe(Failure(failure))
         try:
-            header = ReleaseHeader.parse(raw)
+            header = SignedHeader.parse(raw)
             entry |= {"name": header.name, "version": str(header.version), "image_size": header.image_size}
             entry |= {"sha256": header.image_sha256.hex(), "security_counter": header.security_counter}
         except FormatError:

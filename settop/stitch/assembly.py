@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from carousel.flute.interleave import transmit_places
 from carousel.release.blocks import IntArray
 from carousel.release.digests import symbol_digest
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.layout import ReleaseLayout
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.events import BlockVerified, Event, ImageVerified, Suspicion
@@ -43,7 +43,7 @@ LONGEST_GAP = 16
 class Assembly:
     """One release on its way in."""
 
-    def __init__(self, header: ReleaseHeader, store: SymbolStore, can_decode: bool) -> None:
+    def __init__(self, header: SignedHeader, store: SymbolStore, can_decode: bool) -> None:
         self.header = header
         self.layout = ReleaseLayout.of_header(header)
         self.tree = DigestTree(self.layout, header.top_sha256, store)
@@ -196,7 +196,7 @@ class Assembly:
         holdings.state[sbn] = BlockState.BUSY
         return BlockJob(
             work=work,
-            toi_base=self.layout.toi_base,
+            release=self.header.release_id,
             level=level,
             sbn=sbn,
             symbol_size=geometry.symbol_size,
@@ -237,7 +237,7 @@ class Assembly:
     def _finish_block(self, sbn: int) -> list[Event]:
         self.image.finish(sbn)
         self._to_sort.discard(sbn)
-        events: list[Event] = [BlockVerified(self.layout.toi_base, sbn)]
+        events: list[Event] = [BlockVerified(self.header.release_id, sbn)]
         if self.is_verified:
             events.append(ImageVerified(self.header))
         return events
@@ -250,7 +250,7 @@ class Assembly:
             return []
         self.suspicious = True
         self._to_sort.update(np.flatnonzero(self.image.state == BlockState.OPEN).tolist())
-        return [Suspicion(self.layout.toi_base, job.sbn)]
+        return [Suspicion(self.header.release_id, job.sbn)]
 
     def _finish_sort(self, result: BlockResult) -> list[Event]:
         """Keep the symbols that proved good, drop those that were held and did not."""

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId
 
 __all__ = ["BlockVerified", "Event", "ImageFound", "ImageRefused", "ImageVerified", "Suspicion"]
 
@@ -11,7 +12,7 @@ __all__ = ["BlockVerified", "Event", "ImageFound", "ImageRefused", "ImageVerifie
 class ImageFound:
     """An acceptable release is on the air; its symbols are collected from now on."""
 
-    header: ReleaseHeader
+    header: SignedHeader
     resumed: bool
 
 
@@ -19,7 +20,7 @@ class ImageFound:
 class ImageRefused:
     """An authentic release that this box must not install, and why; `up to date` is one of the reasons."""
 
-    header: ReleaseHeader
+    header: SignedHeader
     reason: str
     is_up_to_date: bool = False
 
@@ -28,7 +29,7 @@ class ImageRefused:
 class BlockVerified:
     """A source block of the image is whole and its digest matches."""
 
-    toi_base: int
+    release: ReleaseId
     sbn: int
 
 
@@ -36,7 +37,7 @@ class BlockVerified:
 class Suspicion:
     """A block's digest did not match: from now on every symbol is checked by itself."""
 
-    toi_base: int
+    release: ReleaseId
     sbn: int
 
 
@@ -44,7 +45,7 @@ class Suspicion:
 class ImageVerified:
     """Every block of the image matches the digests under the signed header."""
 
-    header: ReleaseHeader
+    header: SignedHeader
 
 
 Event = ImageFound | ImageRefused | BlockVerified | Suspicion | ImageVerified

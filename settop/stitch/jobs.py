@@ -13,6 +13,7 @@ from enum import Enum
 
 from carousel import fec
 from carousel.release.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
+from carousel.release.identity import ReleaseId
 
 __all__ = ["BlockJob", "BlockResult", "BlockWork", "BlockWorkshop", "Outcome", "TileJob"]
 
@@ -48,7 +49,7 @@ class BlockJob:
     """
 
     work: BlockWork
-    toi_base: int
+    release: ReleaseId
     level: int
     sbn: int
     symbol_size: int
@@ -75,7 +76,7 @@ class TileJob:
     place in the tiles in bytes, row in the file, symbols) of each.
     """
 
-    toi_base: int
+    release: ReleaseId
     part: int
     memory_offset: int
     symbol_size: int
@@ -102,7 +103,7 @@ class BlockWorkshop:
     """Runs jobs; keeps the hashes of blocks that tiles have begun."""
 
     def __init__(self) -> None:
-        self._hashes: dict[tuple[int, int], tuple[int, BlockHash]] = {}
+        self._hashes: dict[tuple[ReleaseId, int], tuple[int, BlockHash]] = {}
 
     def run(self, job: BlockJob, memory: memoryview) -> BlockResult:
         """Do a job on the bytes of its release (`memory`, writable)."""
@@ -116,14 +117,14 @@ class BlockWorkshop:
         """Write a tile, and take on the hash of each block whose source symbols go on in it."""
         for sbn, esi, offset, run in job.of_tiles(tiles):
             write(run, offset)
-            done, state = self._hashes.get((job.toi_base, sbn), (0, None))
+            done, state = self._hashes.get((job.release, sbn), (0, None))
             if job.is_source and esi == done:
                 state = state or BlockHash()
                 state.update(run)
-                self._hashes[job.toi_base, sbn] = (done + len(run) // job.symbol_size, state)
+                self._hashes[job.release, sbn] = (done + len(run) // job.symbol_size, state)
 
     def _hash(self, job: BlockJob, memory: memoryview) -> BlockResult:
-        done, state = self._hashes.pop((job.toi_base, job.sbn), (0, None))
+        done, state = self._hashes.pop((job.release, job.sbn), (0, None))
         if state is None or job.afresh:
             done, state = 0, BlockHash()
         state.update(memory[job.offset_of(done) : job.offset_of(0) + job.source_symbols * job.symbol_size])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from carousel.errors import FormatError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
@@ -37,7 +37,7 @@ class Verdict:
     is_up_to_date: bool = False
 
 
-def judge(header: ReleaseHeader, box: BoxProfile) -> Verdict:
+def judge(header: SignedHeader, box: BoxProfile) -> Verdict:
     """Judge an authentic header (its signature is checked before, see settop/wire/gate.py)."""
     digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
     is_ours = box.hardware.accepts(header.hardware)
@@ -58,7 +58,7 @@ def judge(header: ReleaseHeader, box: BoxProfile) -> Verdict:
     return Verdict(refusal)
 
 
-def _has_sane_geometry(header: ReleaseHeader) -> bool:
+def _has_sane_geometry(header: SignedHeader) -> bool:
     try:
         ReleaseLayout.of_header(header)
     except FormatError:

@@ -18,7 +18,6 @@ import numpy as np
 from carousel.batch import Batch
 from carousel.errors import FormatError
 from carousel.flute.alc import (
-    FDT_TOI,
     PLAIN_FLAGS,
     PLAIN_HEADER_BYTES,
     AlcPacket,
@@ -27,9 +26,11 @@ from carousel.flute.alc import (
     parse_packet,
     plain_header,
 )
+from carousel.flute.toi import FDT_TOI, HEADER_TOI_OFFSET, base_of_toi, toi_base
 from carousel.release.blocks import FecId, IntArray
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
-from carousel.release.layout import HEADER_TOI_OFFSET, ReleaseLayout
+from carousel.release.header import HEADER_BYTES, SignedHeader
+from carousel.release.identity import ReleaseId
+from carousel.release.layout import ReleaseLayout
 from carousel.release.limits import MIN_SYMBOL_BYTES
 from settop.stitch.assembly import Assembly
 from settop.stitch.events import Event, ImageFound, ImageRefused
@@ -49,7 +50,7 @@ STALE_S = 2.0
 """A release unheard for this long is taken to be off the air."""
 MAX_REFUSALS = 64
 
-Allocate = Callable[[ReleaseHeader, ReleaseLayout], SymbolStore]
+Allocate = Callable[[SignedHeader, ReleaseLayout], SymbolStore]
 
 
 class Receiver:
@@ -57,7 +58,7 @@ class Receiver:
 
     def __init__(self, box: BoxProfile, tsi: int, allocate: Allocate, can_decode: bool) -> None:
         self.counts: Counter[str] = Counter()
-        self.assemblies: dict[int, Assembly] = {}
+        self.assemblies: dict[ReleaseId, Assembly] = {}
         self.refused: dict[int, ImageRefused] = {}
         self._box = box
         self._tsi = tsi
@@ -86,7 +87,7 @@ class Receiver:
             taken, corrupt = object_filter.take(batch, mask)
             self.counts["crc"] += corrupt
             if len(taken.payload_ids):
-                base = assembly.layout.toi_base
+                base = base_of_toi(toi)
                 self.counts["out_of_range"] += assembly.receive(level, taken.payload_ids, taken.symbols, now)
                 self._heard.add(base, len(taken.payload_ids))
             left &= ~mask
@@ -122,11 +123,11 @@ class Receiver:
             self.counts["tsi"] += 1
             return True
         toi = int.from_bytes(packet[12:16], "big")
-        base = toi & ~7
+        base = base_of_toi(toi)
         if packet[16] == Extension.CRC and int.from_bytes(packet[20:24], "big") != crc_of_packet(packet):
             self.counts["crc"] += 1
             return True
-        if toi == FDT_TOI or toi - base == HEADER_TOI_OFFSET or base in self.assemblies:
+        if toi == FDT_TOI or toi - base == HEADER_TOI_OFFSET or base in self._filters:
             return False
         if base in self.refused:
             self.counts["refused_release"] += 1
@@ -187,9 +188,9 @@ class Receiver:
 
     # --- releases ---------------------------------------------------------------------------------------
 
-    def _consider(self, header: ReleaseHeader, now: float) -> list[Event]:
+    def _consider(self, header: SignedHeader, now: float) -> list[Event]:
         """Judge an authentic release, and begin to collect it if it is to be had."""
-        base = header.toi_base
+        release, base = header.release_id, toi_base(header.release_id)
         verdict = judge(header, self._box)
         if verdict.refusal is not None:
             refused = ImageRefused(header, verdict.refusal, verdict.is_up_to_date)
@@ -201,7 +202,7 @@ class Receiver:
         store = self._allocate(header, ReleaseLayout.of_header(header))
         assembly = Assembly(header, store, self._can_decode)
         assembly.last_heard_s = now
-        self.assemblies[base] = assembly
+        self.assemblies[release] = assembly
         layout = assembly.layout
         for level in range(layout.top + 1):
             fec = layout.objects[0].fec
@@ -217,9 +218,9 @@ class Receiver:
         stale = [each for each in self.assemblies.values() if now - each.last_heard_s > STALE_S]
         candidates = stale or list(self.assemblies.values())
         given_up = min(candidates, key=lambda each: (each.header.version, each.last_heard_s))
-        base = given_up.layout.toi_base
+        release, base = given_up.header.release_id, toi_base(given_up.header.release_id)
         self._gate.forget(given_up.header)
-        del self.assemblies[base]
+        del self.assemblies[release]
         for level in range(given_up.layout.top + 1):
             del self._filters[base + level]
         self.counts["candidate_given_up"] += 1
@@ -259,5 +260,5 @@ class Receiver:
 
     def finish_job(self, result: BlockResult) -> list[Event]:
         """Take what came of a job; a release that was given up meanwhile has no use for it."""
-        assembly = self.assemblies.get(result.job.toi_base)
+        assembly = self.assemblies.get(result.job.release)
         return assembly.finish_job(result) if assembly is not None else []

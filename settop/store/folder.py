@@ -11,7 +11,7 @@ from pathlib import Path
 from carousel.console.files import load_public_key, open_release
 from carousel.errors import OperatorError
 from carousel.flute.releasefile import Release
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
@@ -84,16 +84,16 @@ class BoxFolder:
                 f"{self.path} is read-only or not ours to write; remount it writable, or run as its owner"
             )
 
-    def part_name(self, header: ReleaseHeader) -> str:
+    def part_name(self, header: SignedHeader) -> str:
         """Return the name of the part file of a release."""
-        return f"{header.toi_base:08x}{header.image_sha256[:4].hex()}.part"
+        return f"{header.release_id}.part"
 
-    def open_part(self, header: ReleaseHeader, layout: ReleaseLayout, hand: TileHand | None = None) -> PartFile:
+    def open_part(self, header: SignedHeader, layout: ReleaseLayout, hand: TileHand | None = None) -> PartFile:
         """Open a release's part file, new or as an earlier run left it; the oldest others make room."""
         name = self.part_name(header)
         self.store.take_back(header, name)
         self.remove_parts(keep=MAX_PARTS - 1, but=name)
-        return PartFile(self.path / name, layout, hand)
+        return PartFile(self.path / name, layout, hand, header.release_id)
 
     def remove_parts(self, keep: int = 0, but: str = "") -> None:
         """Remove part files but the newest ones."""

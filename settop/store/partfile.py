@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
+from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
 from settop.stitch.jobs import TileJob
 from settop.store.tiles import LIVE_TILES, TileHand, Tiles
@@ -29,7 +30,9 @@ _ROWS_AT_ONCE = 2048
 class PartFile:
     """The symbols of one release in a file (`SymbolStore`). Without a `hand`, it writes its tiles itself."""
 
-    def __init__(self, path: Path, layout: ReleaseLayout, hand: TileHand | None = None) -> None:
+    def __init__(
+        self, path: Path, layout: ReleaseLayout, hand: TileHand | None = None, release: ReleaseId | None = None
+    ) -> None:
         self.path = path
         self.resumed = path.exists()
         self._layout = layout
@@ -47,7 +50,7 @@ class PartFile:
             raise
         self._rows = np.frombuffer(self._map, dtype=np.uint8).reshape(layout.rows, self._size)
         self._symbols = self._rows.view(f"V{self._size}")[:, 0]
-        self._tiles = Tiles(self._image, layout.toi_base, hand)
+        self._tiles = Tiles(self._image, release or ReleaseId(bytes(16)), hand)
         self._all_blocks = np.arange(self._image.blocks)
 
     def _reserve(self, size_bytes: int) -> None:

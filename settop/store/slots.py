@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from carousel.errors import BootcastError, FormatError, OperatorError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.stitch.policy import DIGEST_PREFIX_BYTES, BoxProfile
@@ -47,7 +47,7 @@ class BootDecision:
     """What boots, why, and what was passed over on the way: (source, failure)."""
 
     source: Source
-    header: ReleaseHeader
+    header: SignedHeader
     image_name: str
     reason: str
     passed_over: tuple[tuple[Source, Failure], ...]
@@ -74,7 +74,7 @@ class Store:
     def _record_from_slots(self) -> StateRecord:
         """Rebuild a record where none is left: whole images count as confirmed, the newest version as active."""
         record = StateRecord()
-        found: list[tuple[ReleaseHeader, int]] = []
+        found: list[tuple[SignedHeader, int]] = []
         for index in (0, 1):
             header = self.header(Source.of_slot(index))
             if header is None or self._inspect(Source.of_slot(index), floor=0) is not Failure.NONE:
@@ -113,11 +113,11 @@ class Store:
 
     # --- slots ------------------------------------------------------------------------------------------
 
-    def header(self, source: Source) -> ReleaseHeader | None:
+    def header(self, source: Source) -> SignedHeader | None:
         """Return a slot's header, or None where there is none or a damaged one."""
         raw = self._disk.read(f"{source.value}.header")
         try:
-            return ReleaseHeader.parse(raw) if raw is not None else None
+            return SignedHeader.parse(raw) if raw is not None else None
         except FormatError:
             return None
 
@@ -160,7 +160,7 @@ class Store:
 
     # --- install ----------------------------------------------------------------------------------------
 
-    def install(self, header: ReleaseHeader, part_name: str) -> Source:
+    def install(self, header: SignedHeader, part_name: str) -> Source:
         """Move a verified image from its part file into the free slot, on trial; return the slot.
 
         Raises `InstallError` if it does not read back right; the slot is then empty, all else as it was.
@@ -187,7 +187,7 @@ class Store:
         self._append(choice.on_trial(record, index))
         return source
 
-    def take_back(self, header: ReleaseHeader, part_name: str) -> None:
+    def take_back(self, header: SignedHeader, part_name: str) -> None:
         """If an install of this release was cut off, make its image the part file that it was."""
         record = self.record()
         digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
@@ -198,7 +198,7 @@ class Store:
                 self._disk.sync_names()
                 return
 
-    def write_eeprom(self, header: ReleaseHeader, image: Iterable[bytes]) -> None:
+    def write_eeprom(self, header: SignedHeader, image: Iterable[bytes]) -> None:
         """Write the factory image: at `init`, never by an update."""
         offset = 0
         for chunk in image:

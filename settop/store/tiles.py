@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carousel.release.blocks import IntArray, ObjectGeometry
+from carousel.release.identity import ReleaseId
 from settop.stitch.jobs import TileJob
 
 __all__ = ["TileHand", "Tiles"]
@@ -49,9 +50,9 @@ class Tiles:
     A tile's key is twice its number, plus one for repair symbols.
     """
 
-    def __init__(self, image: ObjectGeometry, toi_base: int, hand: TileHand | None) -> None:
+    def __init__(self, image: ObjectGeometry, release: ReleaseId, hand: TileHand | None) -> None:
         self._image = image
-        self._toi_base = toi_base
+        self._release = release
         self._size = image.symbol_size
         self.depth = max(1, TILE_BYTES // (image.blocks * self._size))
         self._tile_symbols = image.blocks * self.depth
@@ -150,7 +151,7 @@ class Tiles:
         places = (rows[lines] * self.depth + starts) * self._size
         runs = np.stack([blocks[lines], first + starts, places, first_rows[lines] + starts, ends - starts], axis=1)
         numbers = array("L", runs.ravel().tolist()).tobytes()
-        return TileJob(self._toi_base, part, self.offset, self._size, not key & 1, numbers)
+        return TileJob(self._release, part, self.offset, self._size, not key & 1, numbers)
 
     def clear(self, key: int, blocks: IntArray) -> None:
         """Forget some blocks' symbols of a live tile: they are in the file."""

@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from carousel.errors import FormatError
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
-from carousel.release.layout import HEADER_TOI_OFFSET
+from carousel.flute.toi import HEADER_TOI_OFFSET, toi_base
+from carousel.release.header import HEADER_BYTES, SignedHeader
+from carousel.release.identity import ReleaseId
 from carousel.release.trust import TrustRing
 
 __all__ = ["Allowance", "AnnouncementGate", "HeardBases"]
@@ -72,10 +73,10 @@ class AnnouncementGate:
         self._heard_allowance = Allowance(CHECKS_PER_S_HEARD)
         self._unheard_allowance = Allowance(CHECKS_PER_S_UNHEARD)
 
-    def admit(self, toi: int, raw: bytes, heard: HeardBases, now: float) -> ReleaseHeader | None:
+    def admit(self, toi: int, raw: bytes, heard: HeardBases, now: float) -> SignedHeader | None:
         """Return the header if it is authentic and new; else count why not."""
         digest = hashlib.sha256(raw).digest()
-        base = int.from_bytes(digest[:4], "big") & ~7
+        base = toi_base(ReleaseId(digest[:16]))
         if len(raw) != HEADER_BYTES or toi != base + HEADER_TOI_OFFSET:
             self.counts["header_toi"] += 1
             return None
@@ -91,13 +92,13 @@ class AnnouncementGate:
         self._seen[digest] = None
         return self._authenticate(raw)
 
-    def forget(self, header: ReleaseHeader) -> None:
+    def forget(self, header: SignedHeader) -> None:
         """Let this header be taken anew when it is heard again."""
         self._seen.pop(hashlib.sha256(header.raw).digest(), None)
 
-    def _authenticate(self, raw: bytes) -> ReleaseHeader | None:
+    def _authenticate(self, raw: bytes) -> SignedHeader | None:
         try:
-            header = ReleaseHeader.parse(raw)
+            header = SignedHeader.parse(raw)
         except FormatError as error:
             self.counts[error.reason] += 1
             return None

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from carousel.release.identity import ReleaseId
 from settop.stitch.jobs import BlockJob, BlockResult, BlockWork, Outcome, TileJob
 
 __all__ = ["TileMemory", "WorkerPool"]
@@ -92,7 +93,7 @@ class WorkerPool:
     """
 
     def __init__(
-        self, count: int, path_of: Callable[[int], Path], tile_done: Callable[[TileJob, bool], None] | None = None
+        self, count: int, path_of: Callable[[ReleaseId], Path], tile_done: Callable[[TileJob, bool], None] | None = None
     ) -> None:
         self._tiles = TileMemory()
         self._cores = os.sched_getaffinity(0)  # the receiver may be bound to one of them later
@@ -113,7 +114,7 @@ class WorkerPool:
     def _send(self, worker: _Worker, job: BlockJob | TileJob) -> None:
         worker.pending.append(job)
         with contextlib.suppress(OSError):  # it died: `collect` finds out, and starts it again
-            worker.connection.send((str(self._path_of(job.toi_base)), job))
+            worker.connection.send((str(self._path_of(job.release)), job))
 
     def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
         """Return (offset, memory) for tiles that the workers see, too."""

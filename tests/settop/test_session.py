@@ -40,5 +40,5 @@ def test_a_release_that_is_given_up_while_its_tiles_are_under_way(session, make_
     part.write_image(*image.symbols_of(rows), symbols)
     assert part._tiles.under_way
     session._allocate(second.header, second.layout)
-    assert list(session._parts) == [second.layout.toi_base]
+    assert list(session._parts) == [second.header.release_id]
     assert part.path.read_bytes()[: symbols.nbytes] == symbols.tobytes()

@@ -28,7 +28,7 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import Release, digest_places
 from carousel.release.blocks import IntArray
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
@@ -141,7 +141,7 @@ class SimulatedBox:
         self.efficiency = 0.0
         self.packets = 0
 
-    def _allocate(self, header: ReleaseHeader, layout: ReleaseLayout) -> SharedSymbols:
+    def _allocate(self, header: SignedHeader, layout: ReleaseLayout) -> SharedSymbols:
         return self._store
 
     def lacks(self, symbols: int) -> bool:

@@ -16,8 +16,9 @@ from carousel.errors import OperatorError
 from carousel.flute.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import Release
+from carousel.flute.toi import header_toi
 from carousel.release.blocks import IntArray
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout
 from headend.cast.broadcaster import Broadcaster, BroadcastSettings
@@ -44,9 +45,9 @@ def request_of(spec: ReleaseSpec) -> PackRequest:
     )
 
 
-def layout_of(spec: ReleaseSpec, number: int = 0) -> ReleaseLayout:
+def layout_of(spec: ReleaseSpec) -> ReleaseLayout:
     """Lay a release out as `headend pack` would; `OperatorError` where it could not."""
-    return ReleaseLayout.of_image(plan_image(spec.image_bytes, request_of(spec)), toi_base=8 * (number + 1))
+    return ReleaseLayout.of_image(plan_image(spec.image_bytes, request_of(spec)))
 
 
 class _Order(Release):
@@ -54,11 +55,11 @@ class _Order(Release):
 
     @classmethod
     def of(cls, spec: ReleaseSpec, number: int) -> "_Order":
-        layout = layout_of(spec, number)
+        layout = layout_of(spec)
         request, image = request_of(spec), layout.objects[0]
-        header = ReleaseHeader(
+        header = SignedHeader(
             request.hardware, 0, request.version, 0, image.transfer_length, image.symbol_size, image.blocks,
-            image.repair_per_block, bytes(32), bytes(32), request.name, raw=bytes([number]) * HEADER_BYTES,
+            image.repair_per_block, bytes(32), bytes(32), request.name, bytes(8), bytes([number]) * HEADER_BYTES,
         )  # fmt: skip
         blank = memoryview(bytes(64 * (PLAIN_HEADER_BYTES + layout.symbol_size)))
         return cls(header, layout, DEFAULT_TSI, (bytes(16),) * len(layout.objects), blank)
@@ -199,7 +200,7 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
             f"{format_duration_s(carousel.announce_interval_s)} would take more than half the rate"
         )
     urgent = {int(number): index for index, number in enumerate(mine.urgent_packets().tolist())}
-    header_toi = mine.layout.header_toi.to_bytes(4, "big")
+    announced = header_toi(mine.header.release_id).to_bytes(4, "big")
     now, wire, sent, headers = 0.0, 0, [], []
     urgent_s: list[list[float]] = [[] for _ in urgent]
     cycles = min(MOST_CYCLES, max(LEAST_CYCLES, ENOUGH_PACKETS // mine.image_packets))
@@ -216,7 +217,7 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
             for number in range(first, first + count):
                 if number in urgent:
                     urgent_s[urgent[number]].append(now + (number - first + 1) * packet_s)
-        elif bytes(batch.buffer[12:16]) == header_toi:
+        elif bytes(batch.buffer[12:16]) == announced:
             headers.append(now + packet_s)
         wire += batch.count
     return _timeline(mine, cycles, np.array(sent), carousel, headers, urgent_s)

@@ -72,7 +72,7 @@ def test_copy_a_batch_into_the_part_file(
     benchmark: Benchmark, tmp_path: Path, symbols: np.ndarray[Any, np.dtype[np.uint8]]
 ) -> None:
     """352 symbols through the tiles, write-outs included."""
-    part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(GEOMETRY, 8))
+    part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(GEOMETRY))
     content = symbols[:PACKETS].view(f"V{T}")[:, 0]
     numbers = np.arange(PACKETS)
     state = {"round": 0}

@@ -60,7 +60,7 @@ def test_flipped_bits_are_counted_not_shown(make_release):
             flipped += 1
         picture.take(Batch(rows.data.cast("B"), batch.stride, batch.count), now)
     assert picture.counts["crc_errors"] == flipped > 5
-    assert picture.objects[release.layout.toi_base].largest_sbn == 0
+    assert picture.objects[release.toi_base].largest_sbn == 0
 
 
 @given(st.binary(min_size=1, max_size=200), st.integers(1, 4))

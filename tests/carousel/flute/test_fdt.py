@@ -12,7 +12,7 @@ def test_the_instance_lists_every_object(make_release):
     root = ET.fromstring(fdt_xml([release], 1_750_000_000))
     assert root.attrib["Expires"] == str(1_750_000_000 + NTP_OFFSET_S)
     files = {int(file.attrib["TOI"]): file.attrib for file in root.findall("f:File", NAMESPACE)}
-    base = release.layout.toi_base
+    base = release.toi_base
     assert set(files) == {base + level for level in range(release.layout.top + 1)} | {base + 7}
     image = files[base]
     assert image["Transfer-Length"] == "100000"
@@ -42,5 +42,5 @@ def test_an_announcement_is_284_bytes_and_the_header(make_release):
     raw = header_packet(release)
     assert len(raw) == 284
     packet = parse_packet(raw)
-    assert packet.toi == release.layout.toi_base + 7
+    assert packet.toi == release.toi_base + 7
     assert packet.symbol == release.header.raw

@@ -14,7 +14,7 @@ def test_every_packet_of_a_cycle_is_there_once(make_release):
     for number in range(release.layout.rows):
         packet = parse_packet(bytes(release.packet_bytes(number, 1)))
         assert packet.tsi == release.tsi
-        level = packet.toi - release.layout.toi_base
+        level = packet.toi - release.toi_base
         assert (level == 0) == (number < release.image_packets)
         sbn, esi = split_payload_id(packet.payload_id, FecId(packet.codepoint))
         row = release.layout.objects[level].row_of(np.array([sbn]), np.array([esi]))
@@ -33,7 +33,7 @@ def test_urgent_packets_are_the_urgent_symbols(make_release):
     found = set()
     for number in release.urgent_packets().tolist():
         packet = parse_packet(bytes(release.packet_bytes(number, 1)))
-        found.add((packet.toi - release.layout.toi_base, split_payload_id(packet.payload_id, FecId.RAPTORQ)[1]))
+        found.add((packet.toi - release.toi_base, split_payload_id(packet.payload_id, FecId.RAPTORQ)[1]))
     assert found == set(release.layout.urgent_symbols())
 
 

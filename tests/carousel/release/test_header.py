@@ -1,10 +1,12 @@
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import FormatError
-from carousel.release.header import HEADER_BYTES, ReleaseHeader, key_id
-from carousel.release.identity import Hardware, Version
+from carousel.release.header import HEADER_BYTES, ReleaseHeader, SignedHeader, key_id
+from carousel.release.identity import Hardware, ReleaseId, Version
 from carousel.release.trust import TrustRing, parse_public_key
 from tests.conftest import KEY, OTHER_KEY
 
@@ -30,7 +32,7 @@ EXAMPLE = ReleaseHeader(Hardware(1, 2), 3, Version(1, 2, 3), 4, 5000, 256, 1, 6,
 def test_what_is_signed_is_read(header):
     signed = header.sign(KEY)
     assert len(signed.raw) == HEADER_BYTES
-    again = ReleaseHeader.parse(signed.raw)
+    again = SignedHeader.parse(signed.raw)
     assert again == signed
     assert again.is_signed_by(KEY.public_key())
     assert not again.is_signed_by(OTHER_KEY.public_key())
@@ -54,7 +56,7 @@ def test_any_flipped_bit_is_found(bit):
     raw = bytearray(EXAMPLE.sign(KEY).raw)
     raw[bit // 8] ^= 1 << bit % 8
     try:
-        header = ReleaseHeader.parse(bytes(raw))
+        header = SignedHeader.parse(bytes(raw))
     except FormatError:
         return
     assert not TrustRing.of([KEY.public_key()]).believes(header)
@@ -63,11 +65,16 @@ def test_any_flipped_bit_is_found(bit):
 @given(st.binary(max_size=300))
 def test_only_format_errors_escape(raw):
     with pytest.raises(FormatError):
-        ReleaseHeader.parse(raw)
+        SignedHeader.parse(raw)
 
 
-def test_toi_base_leaves_room_for_the_objects():
-    assert EXAMPLE.sign(KEY).toi_base % 8 == 0
+def test_a_release_is_named_by_its_signed_header():
+    signed = EXAMPLE.sign(KEY)
+    assert signed.release_id == ReleaseId.of(signed.raw)
+    assert signed.release_id != EXAMPLE.sign(OTHER_KEY).release_id
+    assert str(signed.release_id) == hashlib.sha256(signed.raw).hexdigest()[:32]
+    with pytest.raises(ValueError, match="release ID"):
+        ReleaseId(b"short")
 
 
 def test_a_name_too_long_is_refused():

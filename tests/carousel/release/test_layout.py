@@ -13,7 +13,7 @@ def layout(size=64 << 20, symbol=1440, repair=True):
     symbols = -(-size // symbol)
     blocks = blocks_of_image(symbols)
     largest = -(-symbols // blocks)
-    return ReleaseLayout.of_image(ObjectGeometry(size, symbol, blocks, largest if repair else 0), 8)
+    return ReleaseLayout.of_image(ObjectGeometry(size, symbol, blocks, largest if repair else 0))
 
 
 def test_the_levels_of_64_mib():

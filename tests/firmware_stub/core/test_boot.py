@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from settop.flasher.frames import Place
 from settop.store.choice import Source
 from settop.store.staterecord import NO_SLOT, Failure, SlotRecord, SlotState, StateRecord
@@ -136,7 +136,7 @@ def test_a_header_with_any_bytes_in_its_name_is_read_alike():
     header[128] = 0xFF
     header[188:192] = library().host_crc32(bytes(header[:188]), 188).to_bytes(4, "little")
     header[192:] = KEY.sign(bytes(header[:192]))
-    assert ReleaseHeader.parse(bytes(header)).name.startswith("\\xff")
+    assert SignedHeader.parse(bytes(header)).name.startswith("\\xff")
     board = SameFlash()
     board.put_records(flash_of([]))
     board.put_image("eeprom", bytes(header), image_of("1.0.0"))

@@ -3,7 +3,8 @@ from itertools import pairwise
 
 import pytest
 
-from carousel.flute.alc import FDT_TOI, Extension, ExtFdt, parse_packet
+from carousel.flute.alc import Extension, ExtFdt, parse_packet
+from carousel.flute.toi import FDT_TOI
 from headend.cast.broadcaster import Broadcaster, BroadcastSettings
 
 RATE_BPS = 50e6
@@ -20,7 +21,7 @@ def packets_until(broadcaster, stop, now=0.0):
 
 
 def image_packets(sent, release):
-    base = release.layout.toi_base.to_bytes(4, "big")
+    base = release.toi_base.to_bytes(4, "big")
     return [raw for _, raw in sent if raw[12:16] == base]
 
 
@@ -99,7 +100,7 @@ def test_releases_share_the_rate_equally(make_release):
     share = Counter()
     for _, raw in sent:
         share[int.from_bytes(raw[12:16], "big") & ~7] += len(raw)
-    assert share[small.layout.toi_base] == pytest.approx(share[large.layout.toi_base], rel=0.02)
+    assert share[small.toi_base] == pytest.approx(share[large.toi_base], rel=0.02)
 
 
 def test_overhead_beside_the_image_is_small(make_release):
@@ -117,7 +118,7 @@ def test_announcements_never_starve_the_image(make_release):
     broadcaster = Broadcaster([release], BroadcastSettings(2e5, announce_interval_s=0.01), 0.0)
     sent = packets_until(broadcaster, lambda _, now: now > 30)
     assert broadcaster.announce_interval_s > 0.1
-    announcing = sum(len(raw) for _, raw in sent if parse_packet(raw).toi in (FDT_TOI, release.layout.header_toi))
+    announcing = sum(len(raw) for _, raw in sent if parse_packet(raw).toi in (FDT_TOI, release.header_toi))
     assert announcing / sum(len(raw) for _, raw in sent) < 0.53
 
 
@@ -130,7 +131,7 @@ def test_a_swap_announces_first_and_keeps_what_stays(make_release):
     after = packets_until(broadcaster, lambda _, at: at > now + 0.05, now)
     assert len(after[0][1]) == 284
     bases = {int.from_bytes(raw[12:16], "big") & ~7 for _, raw in after} - {0}
-    assert bases == {stays.layout.toi_base, new.layout.toi_base}
+    assert bases == {stays.toi_base, new.toi_base}
     before = {raw[24:28] for raw in image_packets(sent, stays)}
     assert not before & {raw[24:28] for raw in image_packets(after, stays)}
 

@@ -76,10 +76,10 @@ def test_a_replaced_file_is_taken_up(casting, make_release):
     time.at[0.3] = replace
     time.at[3.0] = lambda: setattr(carousel, "should_stop", True)
     carousel.run(cycles=0)
-    assert ("swapped", new.header.toi_base) in [
+    assert ("swapped", new.toi_base) in [
         (event, fields["releases"][0]["toi_base"]) for event, fields in told if event == "swapped"
     ]
-    assert new.layout.toi_base.to_bytes(4, "big") == wire.sent[-1][12:15] + bytes([wire.sent[-1][15] & 0xF8])
+    assert new.toi_base.to_bytes(4, "big") == wire.sent[-1][12:15] + bytes([wire.sent[-1][15] & 0xF8])
 
 
 def test_a_damaged_replacement_changes_nothing(casting):

@@ -9,7 +9,7 @@ from carousel.errors import OperatorError
 from carousel.flute.releasefile import Release
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.digests import symbol_digest
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import ReleaseHeader, SignedHeader
 from carousel.release.identity import Version
 from headend.pack.packing import PackRequest, pack, plan_image
 from settop.store.factory import image_of_release
@@ -49,7 +49,7 @@ def test_digest_levels_hold_what_the_design_says(make_release):
 def level_bytes(release: Release, level: int) -> bytes:
     """A level's bytes, gathered from its packets."""
     geometry = release.layout.objects[level]
-    toi = (release.layout.toi_base + level).to_bytes(4, "big")
+    toi = (release.toi_base + level).to_bytes(4, "big")
     rows = {}
     for packet in release.packets:
         raw = packet.tobytes()
@@ -91,7 +91,7 @@ def test_a_failed_pack_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "image").write_bytes(noise(5000))
     (tmp_path / "out.release").write_bytes(b"the old release")
 
-    def fail(*_: object) -> ReleaseHeader:
+    def fail(*_: object) -> SignedHeader:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ReleaseHeader, "sign", fail)

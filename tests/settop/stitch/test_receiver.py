@@ -1,5 +1,7 @@
 """Everything the network can throw at a box: counted by name, bounded, and never in the way of a good image."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,12 +11,13 @@ from bench.virtual.pair import FaultyLink, InlineBox, run_pair
 from carousel.batch import Batch
 from carousel.flute.alc import ExtFtiRaptorQ, crc_of_packet, parse_packet, render_packet
 from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.toi import toi_base
 from carousel.release.blocks import FecId
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from settop.stitch.events import Suspicion
 from settop.wire.early import MAX_BYTES, EarlySymbols
 from settop.wire.gate import MAX_BASES, Allowance, HeardBases
-from tests.conftest import HARDWARE, OTHER_KEY, noise
+from tests.conftest import HARDWARE, OTHER_KEY, noise, unsigned
 
 SIZE = 300_000
 
@@ -41,7 +44,7 @@ def box(profile, release):
 @pytest.fixture
 def listening(box, release):
     give(box, header_packet(release))
-    assert release.layout.toi_base in box.receiver.assemblies
+    assert release.header.release_id in box.receiver.assemblies
     return box
 
 
@@ -56,7 +59,7 @@ def finish(box, release, link=None, **options):
 def data_packet(release, level=0, sbn=0, esi=0, symbol=None, tsi=None, extensions=()):
     payload = sbn << 24 | esi
     content = symbol if symbol is not None else b"\x66" * release.layout.symbol_size
-    toi = release.layout.toi_base + level
+    toi = release.toi_base + level
     return render_packet(release.tsi if tsi is None else tsi, toi, FecId.RAPTORQ, payload, content, extensions)
 
 
@@ -79,8 +82,8 @@ def hostile_packets(release):
         "symbol_size": data_packet(release, symbol=b"\x66" * 508),
         "fdt": render_packet(release.tsi, 0, 0, 0, huge_fdt, ((192, b"\x20\0\1"),)),
         "close_flag": render_close(good),
-        "header_toi": render_packet(release.tsi, release.layout.header_toi, 0, 0, bytes(256)),
-        "codepoint": render_packet(release.tsi, release.layout.toi_base, 0, 0, b"\x66" * 512, ((64, fti),)),
+        "header_toi": render_packet(release.tsi, release.header_toi, 0, 0, bytes(256)),
+        "codepoint": render_packet(release.tsi, release.toi_base, 0, 0, b"\x66" * 512, ((64, fti),)),
         "early": render_packet(release.tsi, 0x7777_7770, 6, 0, b"\x66" * 512),
         "no_crc": good[:2] + b"\x04" + good[3:16] + good[24:],
     }
@@ -181,18 +184,18 @@ def test_a_poisoner_on_the_same_wire_can_not_stop_a_box(profile, release, share,
 def test_a_flood_of_forged_headers_can_not_keep_the_good_one_out(box, release, make_release):
     """Signature checks are bounded a second; a header whose symbols are heard has an allowance of its own."""
     checks = 0
-    original = ReleaseHeader.is_signed_by
+    original = SignedHeader.is_signed_by
 
     def counting(self, key):
         nonlocal checks
         checks += 1
         return original(self, key)
 
-    ReleaseHeader.is_signed_by = counting
+    SignedHeader.is_signed_by = counting
     try:
         for number in range(3000):
             header = make_forged_header(release, number)
-            base = header.toi_base
+            base = toi_base(header.release_id)
             raw = render_packet(release.tsi, base + 7, 0, 0, header.raw)
             give(box, raw, now=number / 3000)
         assert box.receiver.counts["header_postponed"] > 2000
@@ -200,23 +203,21 @@ def test_a_flood_of_forged_headers_can_not_keep_the_good_one_out(box, release, m
             box.receive(Batch(release.packet_bytes(first, 10), release.packet_size, 10), 1.0)
         give(box, header_packet(release), now=1.0)
     finally:
-        ReleaseHeader.is_signed_by = original
+        SignedHeader.is_signed_by = original
     assert checks <= 2 * (10 + 20)
-    assert release.layout.toi_base in box.receiver.assemblies
+    assert release.header.release_id in box.receiver.assemblies
     finish(box, release)
 
 
 def make_forged_header(release, number):
     """A header by another key that claims the trusted key's id: only the signature check tells."""
-    from dataclasses import replace
-
     from carousel.crc import crc32
 
-    forged = replace(release.header, created_unix_s=number).sign(OTHER_KEY)
+    forged = unsigned(release.header, created_unix_s=number).sign(OTHER_KEY)
     raw = bytearray(forged.raw)
     raw[120:128] = release.header.key_id
     raw[188:192] = crc32(bytes(raw[:188])).to_bytes(4, "little")
-    return ReleaseHeader.parse(bytes(raw))
+    return SignedHeader.parse(bytes(raw))
 
 
 def test_an_unknown_key_is_a_clear_refusal(box, make_release):
@@ -227,8 +228,6 @@ def test_an_unknown_key_is_a_clear_refusal(box, make_release):
 
 
 def test_an_older_release_replayed_is_not_taken(profile, release, make_release):
-    from dataclasses import replace
-
     from carousel.release.identity import Version
 
     old = make_release(200_000, symbol_size=512, version="1.0.0")
@@ -248,7 +247,7 @@ def test_a_header_without_symbols_delays_a_good_image_by_two_at_most(box, releas
 
     alone = run_pair([release], InlineBox(box.receiver._box, release.tsi), FaultyLink(np.random.default_rng(1)), 5e6)
     result = finish(box, release, Replayed(np.random.default_rng(1)), start_packets=0)
-    assert newer.layout.toi_base in box.receiver.assemblies
+    assert newer.header.release_id in box.receiver.assemblies
     assert alone.verified_s is not None
     assert result.assembly.header == release.header
 
@@ -297,7 +296,7 @@ def test_fdts_are_counted_and_never_read(listening, release):
 
 
 def test_the_cold_path_is_bounded(listening, release):
-    odd = render_packet(release.tsi, release.layout.toi_base, 6, 0, bytes(100), ((64, bytes(14)),))
+    odd = render_packet(release.tsi, release.toi_base, 6, 0, bytes(100), ((64, bytes(14)),))
     for _ in range(40):
         listening.receive(batch_of(*[odd] * 50), 0.0)
     assert listening.receiver.counts["odd_dropped"] >= 1400

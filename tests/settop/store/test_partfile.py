@@ -15,7 +15,7 @@ from settop.store import tiles
 from settop.store.partfile import PartFile
 from settop.work.workers import TileMemory
 
-LAYOUT = ReleaseLayout.of_image(ObjectGeometry(256 * 400 - 9, 256, 3, 120), 8)
+LAYOUT = ReleaseLayout.of_image(ObjectGeometry(256 * 400 - 9, 256, 3, 120))
 
 
 def symbols(count, seed):
