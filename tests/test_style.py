@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/link": {"carousel/console"},
     "settop/wire": {"carousel/flute", "carousel/release", "settop/stitch"},
     "settop/stitch": {"carousel/fec", "carousel/flute", "carousel/release", "settop/wire"},
-    "settop/work": {"settop/stitch"},
+    "settop/work": {"carousel/release", "settop/stitch"},
     "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "settop/stitch"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
     "settop/report": {"carousel/console"},
