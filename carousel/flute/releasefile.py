@@ -28,6 +28,8 @@ from carousel.release.limits import MAX_LEVELS
 __all__ = ["PREAMBLE_BYTES", "Release", "build_preamble", "digest_places"]
 
 PREAMBLE_BYTES = 4096
+ANNEX_OFFSET = 2048
+"""From here on the preamble is another transport's, if the release was packed for one."""
 
 Preamble = Struct(
     "magic" / Const(b"BCRL"),
@@ -45,8 +47,12 @@ Preamble = Struct(
 )
 
 
-def build_preamble(header: SignedHeader, layout: ReleaseLayout, tsi: int, md5: list[bytes]) -> bytes:
-    """Return the first 4096 bytes of a release file."""
+def build_preamble(
+    header: SignedHeader, layout: ReleaseLayout, tsi: int, md5: list[bytes], annex: bytes = b""
+) -> bytes:
+    """Return the first 4096 bytes of a release file; `annex` is what another transport keeps in it."""
+    if len(annex) > PREAMBLE_BYTES - ANNEX_OFFSET:
+        raise ValueError(f"an annex of {len(annex)} bytes")
     fields = {
         "objects": len(layout.objects),
         "tsi": tsi,
@@ -59,7 +65,8 @@ def build_preamble(header: SignedHeader, layout: ReleaseLayout, tsi: int, md5: l
         "crc": 0,
     }
     body: bytes = Preamble.build(fields)[:-4]
-    return (body + crc32(body).to_bytes(4, "little")).ljust(PREAMBLE_BYTES, b"\0")
+    head = body + crc32(body).to_bytes(4, "little")
+    return (head.ljust(ANNEX_OFFSET, b"\0") + annex).ljust(PREAMBLE_BYTES, b"\0")
 
 
 def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArray) -> IntArray:
@@ -117,6 +124,11 @@ class Release:
     def packet_size(self) -> int:
         """The bytes of each packet's UDP payload."""
         return PLAIN_HEADER_BYTES + self.layout.symbol_size
+
+    @property
+    def annex(self) -> memoryview:
+        """The part of the preamble that other transports may use; a release file has zeros there else."""
+        return self.buffer[ANNEX_OFFSET:PREAMBLE_BYTES]
 
     @cached_property
     def image_packets(self) -> int:

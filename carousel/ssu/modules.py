@@ -28,6 +28,7 @@ import numpy as np
 
 from carousel.blocks import IntArray
 from carousel.errors import OperatorError
+from carousel.identity import Version
 from carousel.layout import ReleaseLayout
 from carousel.ssu.dsmcc import DDB_OVERHEAD_BYTES, MAX_DII_BYTES
 from carousel.ssu.sections import MAX_PRIVATE_SECTION_BYTES
@@ -45,6 +46,7 @@ __all__ = [
     "SsuModules",
     "group_id_of",
     "route_of",
+    "software_version",
 ]
 
 MAX_MODULE_BLOCKS = 256
@@ -74,6 +76,11 @@ def group_id_of(signed_header: bytes, is_sidecar: bool = False, update: int = 0)
 def route_of(download_id: IntArray) -> IntArray:
     """Return what of downloadIds names the carousel: all but the bit that toggles."""
     return download_id & _ROUTE_MASK
+
+
+def software_version(version: Version) -> int:
+    """Return a version as a software descriptor's 16 bits: 4 of major, 6 of minor, 6 of patch; order is kept below."""
+    return (version.major & 0xF) << 12 | (version.minor & 0x3F) << 6 | version.patch & 0x3F
 
 
 @dataclass(frozen=True)

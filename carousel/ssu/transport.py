@@ -12,9 +12,13 @@ begin at once, pointer 0, one section at a time, the rest of the last packet fil
 datagram, alone or behind an RTP header (RFC 3550, RFC 2250: payload type 33).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from construct import BitsInteger, BitStruct, Const, Int8ub, Int16ub, Int32ub, Struct
 from numpy.typing import NDArray
+
+from carousel.ssu.sections import dtype_of
 
 __all__ = [
     "DATAGRAM_BYTES",
@@ -35,6 +39,7 @@ __all__ = [
     "null_packets",
     "packets_of_section",
     "pids_of",
+    "rtp_headers",
 ]
 
 Packets = NDArray[np.uint8]
@@ -85,9 +90,12 @@ RtpHeader = Struct(
     "source" / Int32ub,
 )
 """RTP without contributing sources and extension; payload type 33 is MP2T, its clock 90 kHz."""
+RTP_DTYPE = dtype_of(RtpHeader)
+RTP_SOURCE = 0xB007CA57
 assert RtpHeader.sizeof() == RTP_BYTES
 
 
+@lru_cache(maxsize=256)
 def _header(pid: int, starts_section: bool = False, has_adaptation: bool = False, has_payload: bool = True) -> bytes:
     header: bytes = TransportHeader.build(
         {
@@ -191,6 +199,15 @@ def fill_datagrams(groups: list[Packets]) -> Packets:
     if used % DATAGRAM_PACKETS:
         filled.append(null_packets(-used % DATAGRAM_PACKETS))
     return np.concatenate(filled)
+
+
+def rtp_headers(numbers: NDArray[np.int64], ticks: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return RTP headers of these sequence numbers and times in 90 kHz, both taken modulo their fields: (n, 12)."""
+    first = np.frombuffer(RtpHeader.build({"sequence": 0, "timestamp": 0, "source": RTP_SOURCE}), dtype=RTP_DTYPE)
+    headers = np.repeat(first, len(numbers))
+    headers["sequence"] = numbers & 0xFFFF
+    headers["timestamp"] = ticks & 0xFFFFFFFF
+    return headers.view(np.uint8).reshape(-1, RTP_BYTES)
 
 
 class ContinuityCounters:

@@ -29,7 +29,10 @@ from carousel.release.header import ReleaseHeader, SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout, blocks_of_image
 from carousel.release.limits import MAX_BLOCK_SYMBOLS, MAX_BLOCKS, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
+from carousel.ssu.annex import build_annex
+from carousel.ssu.crc import crc32_mpeg2
 from headend.pack.render import render_block
+from headend.pack.ssuplan import SsuProfile, plan_ssu
 
 __all__ = ["PackRequest", "pack", "plan_image"]
 
@@ -48,14 +51,20 @@ class PackRequest:
     symbol_size: int = 1440
     repair_ratio: float = 1.0
     tsi: int = DEFAULT_TSI
+    ssu_profile: SsuProfile | None = None
+    """Pack for DVB-SSU as well: then the image's size says the symbol size."""
 
 
 @dataclass(frozen=True)
 class _Packed:
-    """An object as packed: its SHA-256 and MD5, and the digests that the level above will hold."""
+    """An object as packed: its SHA-256 and MD5, and the digests that the level above will hold.
+
+    `module_crcs` are the CRC-32/MPEG-2 of its unpadded blocks, which are modules, where the release is for SSU.
+    """
 
     sha256: bytes
     md5: bytes
+    module_crcs: list[int]
     block_digests: bytes
     symbol_digests: bytes
 
@@ -65,12 +74,16 @@ def plan_image(image_size: int, request: PackRequest) -> ObjectGeometry:
     size = request.symbol_size
     if image_size == 0:
         raise OperatorError("the image is empty; give the file that the box should boot")
+    if not 0 <= request.repair_ratio <= 4:
+        raise OperatorError(f"--repair {request.repair_ratio} is not between 0 and 4 repair symbols a source symbol")
+    if request.ssu_profile is not None:
+        geometry = plan_ssu(image_size, request.repair_ratio, request.ssu_profile)
+        _require_codec(geometry)
+        return geometry
     if size % 8 or not MIN_SYMBOL_BYTES <= size <= MAX_SYMBOL_BYTES:
         raise OperatorError(
             f"--symbol-size {size} is not a multiple of 8 from {MIN_SYMBOL_BYTES} to {MAX_SYMBOL_BYTES}"
         )
-    if not 0 <= request.repair_ratio <= 4:
-        raise OperatorError(f"--repair {request.repair_ratio} is not between 0 and 4 repair symbols a source symbol")
     symbols = -(-image_size // size)
     try:
         blocks = blocks_of_image(symbols)
@@ -81,9 +94,14 @@ def plan_image(image_size: int, request: PackRequest) -> ObjectGeometry:
             f"{size}-byte symbols hold; compress it, or take larger symbols where the network's MTU allows"
         ) from None
     repair = math.ceil(-(-symbols // blocks) * request.repair_ratio)
-    if repair and not fec.AVAILABLE:
+    geometry = ObjectGeometry(image_size, size, blocks, repair)
+    _require_codec(geometry)
+    return geometry
+
+
+def _require_codec(geometry: ObjectGeometry) -> None:
+    if geometry.repair_per_block and not fec.AVAILABLE:
         raise OperatorError("packing repair symbols needs the raptorq package; install it, or pack with --repair 0")
-    return ObjectGeometry(image_size, size, blocks, repair)
 
 
 def pack(
@@ -105,9 +123,10 @@ def pack(
             with unfinished.open("w+b") as file:
                 os.posix_fallocate(file.fileno(), 0, PREAMBLE_BYTES + stride * layout.rows)
                 packets: Packets = np.memmap(file, np.uint8, "r+", PREAMBLE_BYTES, shape=(layout.rows, stride))
-                header, md5 = _pack_objects(source, packets, layout, key, request, on_progress)
+                header, packed = _pack_objects(source, packets, layout, key, request, on_progress)
+                annex = build_annex(packed[0].module_crcs) if request.ssu_profile is not None else b""
                 file.seek(0)
-                file.write(build_preamble(header, layout, request.tsi, md5))
+                file.write(build_preamble(header, layout, request.tsi, [each.md5 for each in packed], annex))
             unfinished.replace(output)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -121,11 +140,12 @@ def _pack_objects(
     key: Ed25519PrivateKey,
     request: PackRequest,
     on_progress: Callable[[int], None],
-) -> tuple[SignedHeader, list[bytes]]:
+) -> tuple[SignedHeader, list[_Packed]]:
     """Render the image and its digest levels, sign the header, and stamp its TOIs on all packets."""
     geometry = layout.objects[0]
     blocks = _with_progress(_read_blocks(image, geometry), on_progress)
-    packed = [_pack_object(blocks, packets, layout, 0, request.tsi)]
+    is_for_ssu = request.ssu_profile is not None
+    packed = [_pack_object(blocks, packets, layout, 0, request.tsi, is_for_ssu)]
     for level in range(1, layout.top + 1):
         body = (packed[0].block_digests if level == 1 else b"") + packed[-1].symbol_digests
         blocks_of_level = _read_blocks(io.BytesIO(body), layout.objects[level])
@@ -145,7 +165,7 @@ def _pack_objects(
     )
     header = _sign(unsigned, key)
     _stamp_tois(packets, request.tsi, toi_base(header.release_id), geometry.fec)
-    return header, [each.md5 for each in packed]
+    return header, packed
 
 
 def _sign(unsigned: ReleaseHeader, key: Ed25519PrivateKey) -> SignedHeader:
@@ -177,14 +197,18 @@ def _with_progress(blocks: Iterator[bytes], on_progress: Callable[[int], None]) 
         on_progress(done)
 
 
-def _pack_object(blocks: Iterator[bytes], packets: Packets, layout: ReleaseLayout, level: int, tsi: int) -> _Packed:
+def _pack_object(
+    blocks: Iterator[bytes], packets: Packets, layout: ReleaseLayout, level: int, tsi: int, has_crcs: bool = False
+) -> _Packed:
     """Render one object's packets to their places, with the level as TOI; return its digests."""
     geometry = layout.objects[level]
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    block_digests, digests = [], []
+    block_digests, digests, crcs = [], [], []
     for sbn, unpadded in enumerate(blocks):
         sha256.update(unpadded)
         md5.update(unpadded)
+        if has_crcs:
+            crcs.append(crc32_mpeg2(unpadded))
         block = unpadded.ljust(int(geometry.block_sizes[sbn]) * geometry.symbol_size, b"\0")
         repair = fec.encode_repair(block, geometry.symbol_size, geometry.repair_per_block)
         symbols = np.frombuffer(block + repair, dtype=np.uint8).reshape(-1, geometry.symbol_size)
@@ -193,7 +217,7 @@ def _pack_object(blocks: Iterator[bytes], packets: Packets, layout: ReleaseLayou
         packets[_packet_numbers(layout, level, sbn, len(symbols))] = render_block(
             symbols, tsi, toi=level, sbn=sbn, fec=layout.objects[0].fec
         )
-    return _Packed(sha256.digest(), md5.digest(), b"".join(block_digests), b"".join(digests))
+    return _Packed(sha256.digest(), md5.digest(), crcs, b"".join(block_digests), b"".join(digests))
 
 
 def _packet_numbers(layout: ReleaseLayout, level: int, sbn: int, symbols: int) -> IntArray:
