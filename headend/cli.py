@@ -4,7 +4,9 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,12 +26,17 @@ from carousel.flute.alc import DEFAULT_TSI
 from carousel.flute.releasefile import Release
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from carousel.ssu.psi import Program
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.recording import recorded
+from headend.cast.settings import BroadcastSettings
+from headend.cast.ssu import MAX_RELEASES, SsuFormat, SsuSettings
 from headend.cast.turning import Carousel, describe_release
 from headend.link.sender import IP_UDP_BYTES, GroupSender
 from headend.pack.keys import load_private_key, write_key_pair
-from headend.pack.packing import PackRequest
+from headend.pack.packing import DEFAULT_SYMBOL_BYTES, PackRequest
 from headend.pack.packing import pack as pack_release
+from headend.pack.ssuplan import SsuProfile, advice
 from headend.shelf import ReleaseShelf
 
 __all__ = ["app", "main"]
@@ -43,6 +50,20 @@ app = typer.Typer(
 
 DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
 ETHERNET_MTU = 1500
+LOADER_PATIENCE_S = 200
+"""How long a loader in the field waits for all blocks."""
+
+RtpOption = Annotated[bool, typer.Option("--rtp", help="With --ssu: behind RTP headers (payload type 33).")]
+ServiceIdOption = Annotated[int, typer.Option(min=1, max=0xFFFF, help="With --ssu: the service's number.")]
+NetworkIdOption = Annotated[int, typer.Option(min=1, max=0xFFFF, help="With --ssu: network_id of the NIT.")]
+TsIdOption = Annotated[int, typer.Option(min=1, max=0xFFFF, help="With --ssu: transport_stream_id.")]
+PidOption = Annotated[
+    str, typer.Option(help="With --ssu: the first release's PID; the PMT has the one below, sidecars the ones above.")
+]
+PcrOption = Annotated[bool, typer.Option("--pcr", help="With --ssu: send a PCR, on the PID two below --pid.")]
+DEFAULT_PID_TEXT = "0x101"
+MIN_PID, MAX_PID = 0x22, 0x1FFE - 2 * MAX_RELEASES
+"""Of the first release, so that PCR and PMT fit below it, and all releases above."""
 
 
 @app.command()
@@ -61,20 +82,29 @@ def pack(
     version: Annotated[str, typer.Option(help="major.minor.patch")],
     name: Annotated[str, typer.Option(help="A name for people; default: the image's file name.")] = "",
     security_counter: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Boxes refuse a lower one.")] = 0,
-    symbol_size: Annotated[int, typer.Option(help="Bytes of an encoding symbol; 1440 fits an MTU of 1500.")] = 1440,
+    symbol_size: Annotated[
+        int | None, typer.Option(help="Bytes of an encoding symbol; by default 1440, which fits an MTU of 1500.")
+    ] = None,
     repair: Annotated[float, typer.Option(help="Repair symbols for each source symbol; 0: no FEC.")] = 1.0,
     tsi: Annotated[str, typer.Option(help="The session's TSI.")] = DEFAULT_TSI_TEXT,
+    ssu: Annotated[bool, typer.Option("--ssu", help="Cut it so that it goes out as DVB-SSU, too.")] = False,
+    profile: Annotated[
+        SsuProfile, typer.Option(help="With --ssu: few-modules is for loaders that have room for eight.")
+    ] = SsuProfile.STANDARD,
 ) -> None:
     """Turn a boot image into a release file: signed, with repair symbols, every packet rendered."""
+    if ssu and symbol_size is not None:
+        raise OperatorError("with --ssu the image's size says the symbol size; leave --symbol-size out")
     request = PackRequest(
         hardware=Hardware.parse(hardware),
         version=Version.parse(version),
         created_unix_s=int(time.time()),
         name=name or image.name.encode()[:32].decode(errors="ignore"),
         security_counter=security_counter,
-        symbol_size=symbol_size,
+        symbol_size=symbol_size or DEFAULT_SYMBOL_BYTES,
         repair_ratio=repair,
         tsi=_parse_tsi(tsi),
+        ssu_profile=profile if ssu else None,
     )
     if len(request.name.encode()) > 32:
         raise OperatorError(f"--name {name!r} is longer than 32 bytes of UTF-8; take a shorter one")
@@ -88,6 +118,8 @@ def pack(
         f"{header.source_blocks} block(s), {header.repair_per_block} repair symbols each, "
         f"{time.monotonic() - began_s:.1f} s"
     )
+    for note in advice(header, repair) if ssu else ():
+        print(f"note: {note}")
 
 
 @app.command()
@@ -172,41 +204,122 @@ def cast(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the order of cycles.")] = 0,
     no_gso: Annotated[bool, typer.Option("--no-gso", help="Send packets one by one, as on old kernels.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    ssu: Annotated[bool, typer.Option("--ssu", help="Send DVB-SSU; the rate counts transport packets.")] = False,
+    rtp: RtpOption = False,
+    service_id: ServiceIdOption = 1,
+    network_id: NetworkIdOption = 1,
+    ts_id: TsIdOption = 1,
+    pid: PidOption = DEFAULT_PID_TEXT,
+    pcr: PcrOption = False,
 ) -> None:
     """Send releases round and round. SIGHUP, or replacing a file, swaps to the new content."""
     rate_bps = parse_rate_bps(rate)
-    shelf = ReleaseShelf(releases)
+    stream = _ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp, pcr, announce_interval) if ssu else None
+    settings = BroadcastSettings(stream.wire_rate_bps if stream else rate_bps, announce_interval, seed)
+    endpoint, shelf, teller = Endpoint.parse(group), ReleaseShelf(releases), _Teller(as_json)
     loaded = shelf.load()
-    endpoint = Endpoint.parse(group)
     sender = GroupSender(endpoint, interface, ttl, dscp, use_gso=not no_gso)
-    pacing = sender.pace_by_kernel(rate_bps, min(release.packet_size for release in loaded))
+    packet_bytes = [stream.datagram_bytes] if stream else [release.packet_size for release in loaded]
+    pacing = sender.pace_by_kernel(settings.rate_bps, min(packet_bytes))
     now, lead_s = time.monotonic(), pacing.lead_s if pacing else 0.0
-    settings = BroadcastSettings(rate_bps, announce_interval, seed, time.time() - now, lead_s)
-    teller = _Teller(as_json)
-    carousel = Carousel(Broadcaster(loaded, settings, now), shelf, sender, time.monotonic, time.sleep, teller.tell)
+    settings = replace(settings, unix_offset_s=time.time() - now, lead_s=lead_s)
+    ssu_format = SsuFormat(replace(stream, burst_s=lead_s / 4 or stream.burst_s)) if stream else None
+    broadcaster = Broadcaster(loaded, settings, now, ssu_format)
+    carousel = Carousel(broadcaster, shelf, sender, time.monotonic, time.sleep, teller.tell)
+    _obey_signals(carousel)
+    with closing(shelf), closing(sender), closing(teller):
+        teller.tell(
+            "casting",
+            group=str(endpoint),
+            interface=interface,
+            rate_bps=round(rate_bps),
+            gso=sender.uses_gso,
+            sendfile=sender.sends_files and not stream,
+            paced_by=pacing.kind if pacing else "the head-end",
+            releases=[describe_release(release) for release in loaded],
+        )
+        on_wire = 0 if interface == "lo" else max(packet_bytes) + IP_UDP_BYTES[endpoint.is_ipv6]
+        for text in (*_notes(broadcaster, announce_interval, on_wire), *_ssu_notes(ssu_format, loaded)):
+            teller.tell("note", text=text)
+        carousel.run(cycles)
+    teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
+
+
+def _obey_signals(carousel: Carousel) -> None:
     signal.signal(signal.SIGINT, lambda *_: setattr(carousel, "should_stop", True))
     signal.signal(signal.SIGTERM, lambda *_: setattr(carousel, "should_stop", True))
     signal.signal(signal.SIGHUP, lambda *_: setattr(carousel, "should_reload", True))
-    teller.tell(
-        "casting",
-        group=str(endpoint),
-        interface=interface,
-        rate_bps=round(rate_bps),
-        gso=sender.uses_gso,
-        sendfile=sender.sends_files,
-        paced_by=pacing.kind if pacing else "the head-end",
-        releases=[describe_release(release) for release in loaded],
+
+
+def _notes(broadcaster: Broadcaster, announce_interval_s: float, datagram_bytes: int) -> Iterator[str]:
+    """Yield what an operator may want to know about a carousel, in words."""
+    if datagram_bytes > ETHERNET_MTU:
+        yield f"packets are {datagram_bytes} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
+    if broadcaster.announce_interval_s > announce_interval_s:
+        yield f"announcements get half the rate at most: they go every {broadcaster.announce_interval_s:.2g} s"
+
+
+def _ssu_notes(stream: SsuFormat | None, releases: list[Release]) -> Iterator[str]:
+    cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
+    if cycle_s > LOADER_PATIENCE_S:
+        yield (
+            f"a cycle takes {cycle_s:.0f} s, and loaders in the field wait {LOADER_PATIENCE_S} s for all blocks: "
+            f"{cycle_s / LOADER_PATIENCE_S:.1f} times the rate would do"
+        )
+
+
+@app.command()
+def ts(
+    releases: Annotated[list[Path], typer.Argument(help="Release files; several share the rate equally.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The transport stream to write.")],
+    rate: Annotated[str, typer.Option(help="Bit/s of transport packets: 8M.")] = "8M",
+    loops: Annotated[int, typer.Option(min=1, help="So many whole cycles of every release.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order of cycles.")] = 0,
+    service_id: ServiceIdOption = 1,
+    network_id: NetworkIdOption = 1,
+    ts_id: TsIdOption = 1,
+    pid: PidOption = DEFAULT_PID_TEXT,
+    pcr: PcrOption = False,
+) -> None:
+    """Write the stream of `headend cast --ssu` into a file, for other multiplexers; it may be played in a loop."""
+    rate_bps = parse_rate_bps(rate)
+    stream = SsuFormat(_ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp=False, pcr=pcr))
+    with closing(ReleaseShelf(releases)) as shelf:
+        loaded = shelf.load()
+        broadcaster = Broadcaster(loaded, BroadcastSettings(rate_bps, seed=seed), 0.0, stream)
+        unfinished = output.with_name(output.name + ".part")
+        try:
+            with unfinished.open("wb") as file:
+                for batch in recorded(broadcaster, stream, loops):
+                    file.write(batch.buffer[: batch.stride * batch.count])
+            unfinished.replace(output)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    size_bytes = output.stat().st_size
+    print(
+        f"{output}: {loops} cycle(s), {format_size_bytes(size_bytes)}, {size_bytes * 8 / rate_bps:.1f} s at {rate}b/s"
     )
-    datagram = max(release.packet_size for release in loaded) + IP_UDP_BYTES[endpoint.is_ipv6]
-    if datagram > ETHERNET_MTU and interface != "lo":
-        text = f"packets are {datagram} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
-        teller.tell("note", text=text)
-    if carousel.broadcaster.announce_interval_s > announce_interval:
-        every_s = carousel.broadcaster.announce_interval_s
-        teller.tell("note", text=f"announcements get half the rate at most: they go every {every_s:.2g} s")
-    with closing(shelf), closing(sender), closing(teller):
-        carousel.run(cycles)
-    teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
+    for text in _ssu_notes(stream, loaded):
+        print(f"note: {text}")
+
+
+def _ssu_settings(
+    rate_bps: float,
+    service_id: int,
+    network_id: int,
+    ts_id: int,
+    pid: str,
+    rtp: bool,
+    pcr: bool,
+    announce_interval_s: float = 0.25,
+) -> SsuSettings:
+    """Read the options of an update service; `OperatorError` where they don't go together."""
+    first_pid = _parse_number(pid, "PID")
+    if not MIN_PID <= first_pid <= MAX_PID:
+        raise OperatorError(f"--pid {pid} is not between {MIN_PID:#x} and {MAX_PID:#x}: others have their own use")
+    program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
+    clock_pid = first_pid - 2 if pcr else None
+    return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
 
 
 class _Teller:
@@ -255,13 +368,21 @@ def _in_words(event: str, fields: dict[str, Any]) -> str:
 
 
 def _parse_tsi(text: str) -> int:
-    try:
-        tsi = int(text, 0)
-    except ValueError:
-        tsi = -1
-    if not 0 <= tsi < 2**32:
+    tsi = _parse_number(text, "TSI")
+    if tsi >= 2**32:
         raise OperatorError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
     return tsi
+
+
+def _parse_number(text: str, what: str) -> int:
+    """Read a number that may be hexadecimal."""
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise OperatorError(f"{what} {text!r} is no number such as 257 or 0x101")
+    return number
 
 
 def main() -> None:

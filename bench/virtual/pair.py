@@ -13,7 +13,8 @@ from carousel.flute.releasefile import Release
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 from settop.stitch.assembly import Assembly
 from settop.stitch.events import Event
 from settop.stitch.jobs import BlockWorkshop

@@ -26,10 +26,10 @@ from functools import cached_property
 
 import numpy as np
 
-from carousel.blocks import IntArray
 from carousel.errors import OperatorError
-from carousel.identity import Version
-from carousel.layout import ReleaseLayout
+from carousel.release.blocks import IntArray
+from carousel.release.identity import Version
+from carousel.release.layout import ReleaseLayout
 from carousel.ssu.dsmcc import DDB_OVERHEAD_BYTES, MAX_DII_BYTES
 from carousel.ssu.sections import MAX_PRIVATE_SECTION_BYTES
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from carousel.blocks import IntArray
+from carousel.release.blocks import IntArray
 from carousel.ssu.crc import CRC_BYTES, crcs_of_rows
 from carousel.ssu.dsmcc import DDB_DTYPE, DDB_OVERHEAD_BYTES, DDB_PREFIX_BYTES, ddb
 

@@ -8,15 +8,18 @@ source and repair, the few that every box needs soon sixteen times an image's wo
 rate equally. Announcements go by time.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
-from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.batch import Batch
 from carousel.flute.releasefile import Release
-from headend.cast.pacing import BURST_S, LeadPacer, Pacer, packets_per_burst
+from headend.cast.flute import FluteFormat
+from headend.cast.format import Format
+from headend.cast.pacing import LeadPacer, Pacer
+from headend.cast.settings import BroadcastSettings
 
 __all__ = ["BroadcastSettings", "Broadcaster", "Position"]
 
@@ -28,24 +31,6 @@ URGENT_PASSES = 16
 """How often the urgent digest packets go out while one image's worth of packets does."""
 DIGEST_PASSES = 0.25
 """Passes over all digest packets a cycle: enough for the rare box that needs them whole, 0.6 % of the rate."""
-FDT_LIFETIME_S = 600
-FDT_INTERVAL_S = 1.0
-"""Our boxes need no FDT: it goes with every fourth announcement, as a rule."""
-FDT_REFRESH_S = 300
-
-
-@dataclass(frozen=True)
-class BroadcastSettings:
-    """Rate in bit/s of UDP payload; announcement interval; seed of the shuffle; time at `now` = 0.
-
-    `lead_s` is how far ahead the sender may be: above 0 only where the kernel spaces the packets.
-    """
-
-    rate_bps: float
-    announce_interval_s: float = 0.25
-    seed: int = 0
-    unix_offset_s: float = 0.0
-    lead_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,11 +54,9 @@ class _Wheel:
         self._urgent = release.urgent_packets()
         self._bursts = self._run()
 
-    def next_batch(self) -> Batch:
-        first, count = next(self._bursts)
-        batch = self.release.batch(first, count)
-        self.sent_bytes += batch.stride * count
-        return batch
+    def next_burst(self) -> tuple[int, int]:
+        """Return (first row, count) of the next burst."""
+        return next(self._bursts)
 
     def _run(self) -> Iterator[tuple[int, int]]:
         """Yield (first packet, count) for ever, digest packets among the image's."""
@@ -134,36 +117,33 @@ class _Wheel:
 class Broadcaster:
     """One carousel of one or more releases. Drive it: `due`, wait, `next_batch`, send."""
 
-    def __init__(self, releases: list[Release], settings: BroadcastSettings, now: float) -> None:
+    def __init__(
+        self, releases: list[Release], settings: BroadcastSettings, now: float, wire_format: Format | None = None
+    ) -> None:
+        """Begin a carousel at `now`; by FLUTE unless another format is given."""
         self._settings = settings
+        self._format = wire_format or FluteFormat(settings)
         self._pacer: Pacer | LeadPacer = Pacer(settings.rate_bps, now)
         if settings.lead_s:
             self._pacer = LeadPacer(settings.rate_bps, settings.lead_s, now)
-        self._fdt_instance = int(settings.unix_offset_s + now) & 0xFFFFF
-        self._announcements: list[bytes] = []
-        self._fdts: list[bytes] = []
-        self._fdt_at_s = now
-        self._outbox: list[Batch] = []
+        self._outbox: deque[Batch] = deque()
+        self._wheels: list[_Wheel] = []
+        self._cycles_done = 0
         self.replace(releases, now)
 
     def replace(self, releases: list[Release], now: float) -> None:
         """Swap to other releases at once, announcing them first; a release that stays keeps its place."""
         if not releases:
             raise ValueError("a carousel without a release")
-        kept = {id(wheel.release): wheel for wheel in getattr(self, "_wheels", [])}
+        self._format.replace(releases, now)
+        kept = {id(wheel.release): wheel for wheel in self._wheels}
         self._wheels = [
-            kept.get(id(release)) or _Wheel(release, self._burst_packets(release), self._settings.seed)
+            kept.get(id(release)) or _Wheel(release, self._format.burst_rows(release), self._settings.seed)
             for release in releases
         ]
         for wheel in self._wheels:
             wheel.sent_bytes = 0
-        self._announce_at_s = now
-        self._render_announcements(now)
-
-    def _burst_packets(self, release: Release) -> int:
-        most = min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // release.packet_size)
-        burst_s = self._settings.lead_s / 4 or BURST_S
-        return packets_per_burst(self._settings.rate_bps, release.packet_size, most, burst_s)
+        self._cycles_done = min(wheel.cycle for wheel in self._wheels)
 
     def due(self, now: float) -> float:
         """Return when `next_batch` may be called next."""
@@ -171,17 +151,23 @@ class Broadcaster:
 
     def next_batch(self, now: float) -> Batch:
         """Return the packets to send now; they count against the rate as sent."""
-        if now >= self._announce_at_s:
-            self._announce(now)
-        batch = self._outbox.pop(0) if self._outbox else self._next_wheel().next_batch()
+        self._outbox.extend(self._format.announcements(now))
+        if not self._outbox:
+            self._outbox.extend(self._next_burst())
+        batch = self._outbox.popleft()
         self._pacer.sent(batch.stride * batch.count, now)
+        if not self._outbox:
+            self._cycles_done = min(wheel.cycle for wheel in self._wheels)
         return batch
 
-    def _next_wheel(self) -> _Wheel:
-        """Return the release whose turn it is: the one that has had least."""
-        if len(self._wheels) == 1:
-            return self._wheels[0]
-        return min(self._wheels, key=lambda wheel: wheel.sent_bytes)
+    def _next_burst(self) -> list[Batch]:
+        """Return the next burst of the release whose turn it is: the one that has had least."""
+        wheel = self._wheels[0]
+        if len(self._wheels) > 1:
+            wheel = min(self._wheels, key=lambda each: each.sent_bytes)
+        batches = self._format.render(wheel.release, *wheel.next_burst())
+        wheel.sent_bytes += sum(batch.stride * batch.count for batch in batches)
+        return batches
 
     @property
     def position(self) -> Position:
@@ -192,34 +178,9 @@ class Broadcaster:
     @property
     def announce_interval_s(self) -> float:
         """Seconds between announcements: as asked for, but so long that images get half the rate."""
-        busy_s = sum(map(len, self._announcements + self._fdts)) * 8 / self._settings.rate_bps
-        return max(self._settings.announce_interval_s, 2 * busy_s)
+        return self._format.announce_interval_s
 
     @property
     def cycles_done(self) -> int:
-        """Whole cycles that every release has had."""
-        return min(wheel.cycle for wheel in self._wheels)
-
-    def _announce(self, now: float) -> None:
-        if now >= self._refresh_at_s:
-            self._render_announcements(now)
-        packets = self._announcements
-        if now >= self._fdt_at_s:
-            packets = packets + self._fdts
-            self._fdt_at_s = max(self._fdt_at_s, now - FDT_INTERVAL_S) + FDT_INTERVAL_S
-        self._outbox += [Batch(memoryview(packet), len(packet), 1) for packet in packets]
-        self._announce_at_s = max(self._announce_at_s, now - self.announce_interval_s)
-        self._announce_at_s += self.announce_interval_s
-
-    def _render_announcements(self, now: float) -> None:
-        """Render header packets, and an FDT under a new instance ID: its bytes never change under one."""
-        self._refresh_at_s = now + FDT_REFRESH_S
-        self._fdt_at_s = now
-        releases = [wheel.release for wheel in self._wheels]
-        expires_unix_s = int(self._settings.unix_offset_s + now) + FDT_LIFETIME_S
-        self._announcements = [header_packet(release) for release in releases]
-        self._fdts = []
-        for tsi in sorted({release.tsi for release in releases}):
-            of_session = [release for release in releases if release.tsi == tsi]
-            self._fdts += fdt_packets(of_session, tsi, self._fdt_instance, expires_unix_s)
-        self._fdt_instance = (self._fdt_instance + 1) & 0xFFFFF
+        """Whole cycles that every release has had, to the last packet."""
+        return self._cycles_done

@@ -34,7 +34,10 @@ from carousel.ssu.crc import crc32_mpeg2
 from headend.pack.render import render_block
 from headend.pack.ssuplan import SsuProfile, plan_ssu
 
-__all__ = ["PackRequest", "pack", "plan_image"]
+__all__ = ["DEFAULT_SYMBOL_BYTES", "PackRequest", "pack", "plan_image"]
+
+DEFAULT_SYMBOL_BYTES = 1440
+"""With all headers 1496 bytes: within Ethernet's MTU."""
 
 Packets = NDArray[np.uint8]
 
@@ -48,7 +51,7 @@ class PackRequest:
     created_unix_s: int
     name: str = ""
     security_counter: int = 0
-    symbol_size: int = 1440
+    symbol_size: int = DEFAULT_SYMBOL_BYTES
     repair_ratio: float = 1.0
     tsi: int = DEFAULT_TSI
     ssu_profile: SsuProfile | None = None

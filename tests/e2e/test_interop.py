@@ -14,7 +14,8 @@ from flute import sender as flute_sender
 from carousel.flute.alc import Extension, ExtFdt, ExtFtiNoCode, parse_packet, split_payload_id
 from carousel.flute.fdt import fdt_packets, header_packet
 from carousel.release.blocks import FecId
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 from tests.conftest import noise
 
 pytestmark = pytest.mark.interop

@@ -8,7 +8,8 @@ from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 
 RATE_BPS = 20e6
 ENDPOINT = Endpoint.parse("239.255.77.1:5077")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carousel.blocks import ObjectGeometry
 from carousel.errors import OperatorError
-from carousel.layout import ReleaseLayout
+from carousel.release.blocks import ObjectGeometry
+from carousel.release.layout import ReleaseLayout
 from carousel.ssu.modules import MAX_MODULE_BLOCKS, SsuModules, group_id_of, route_of
 
 

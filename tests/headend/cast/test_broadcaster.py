@@ -5,7 +5,8 @@ import pytest
 
 from carousel.flute.alc import Extension, ExtFdt, parse_packet
 from carousel.flute.toi import FDT_TOI
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 
 RATE_BPS = 50e6
 

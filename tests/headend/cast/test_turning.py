@@ -4,7 +4,8 @@ import os
 import pytest
 
 from carousel.errors import OperatorError
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 from headend.cast.turning import Carousel
 from headend.shelf import ReleaseShelf
 

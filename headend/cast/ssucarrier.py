@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from carousel.alc import PLAIN_DTYPE, PLAIN_HEADER_BYTES
-from carousel.blocks import IntArray
-from carousel.release import Release
+from carousel.flute.alc import PLAIN_DTYPE, PLAIN_HEADER_BYTES
+from carousel.flute.releasefile import Release
+from carousel.release.blocks import IntArray
 from carousel.ssu.annex import parse_annex
 from carousel.ssu.crc import crc32_mpeg2
 from carousel.ssu.dsmcc import (

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from carousel.batch import MAX_BATCH_PACKETS, Batch
+from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
 from carousel.errors import OperatorError
-from carousel.release import Release
+from carousel.flute.releasefile import Release
 from carousel.ssu.psi import NIT_PID, PAT_PID, SDT_PID, Program, nit, pat, pmt, sdt
 from carousel.ssu.transport import (
     DATAGRAM_BYTES,
@@ -32,8 +32,8 @@ from carousel.ssu.transport import (
     packets_of_section,
     rtp_headers,
 )
-from headend.pacing import BURST_S, packets_per_burst
-from headend.ssucarrier import Carrier, Versions, packets_of_row
+from headend.cast.pacing import BURST_S, packets_per_burst
+from headend.cast.ssucarrier import Carrier, Versions, packets_of_row
 
 __all__ = ["MAX_RELEASES", "SsuFormat", "SsuSettings"]
 
@@ -62,6 +62,16 @@ class SsuSettings:
     clock_pid: int | None = None
     announce_interval_s: float = 0.25
     burst_s: float = BURST_S
+
+    @property
+    def datagram_bytes(self) -> int:
+        """UDP payload of a datagram."""
+        return DATAGRAM_BYTES + (RTP_BYTES if self.is_rtp else 0)
+
+    @property
+    def wire_rate_bps(self) -> float:
+        """Bits of UDP payload a second: transport packets, and RTP headers where there are any."""
+        return self.rate_bps * self.datagram_bytes / DATAGRAM_BYTES
 
 
 @dataclass
@@ -118,6 +128,10 @@ class SsuFormat:
         leaving = {slot: each.release.header.hardware for slot, each in self._carriers.items() if slot not in assigned}
         free = [slot for slot in range(MAX_RELEASES) if slot not in assigned]
         return min(free, key=lambda slot: (leaving.get(slot) != release.header.hardware, slot in leaving, slot))
+
+    def cycle_s(self, release: Release) -> float:
+        """Return how long a cycle of a release takes if it has the stream for itself, announcements left out."""
+        return release.image_packets * packets_of_row(release) * PACKET_BYTES * 8 / self._settings.rate_bps
 
     def burst_rows(self, release: Release) -> int:
         """Return how many rows of a release make up a burst, in whole datagrams where that is possible."""
@@ -212,8 +226,9 @@ class SsuFormat:
             ticks = numbers * (DATAGRAM_BYTES * 8 * RTP_TICKS_PER_S / self._settings.rate_bps)
             datagrams = np.concatenate([rtp_headers(numbers, ticks.astype(np.int64)), datagrams], axis=1)
         self._sent_datagrams += len(datagrams)
-        most = packets_per_burst(self._settings.rate_bps, DATAGRAM_BYTES, MAX_BATCH_PACKETS, self._settings.burst_s)
-        stride = DATAGRAM_BYTES + (RTP_BYTES if self._settings.is_rtp else 0)
+        stride = self._settings.datagram_bytes
+        most = min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // stride)
+        most = packets_per_burst(self._settings.rate_bps, DATAGRAM_BYTES, most, self._settings.burst_s)
         flat = np.ascontiguousarray(datagrams).data.cast("B")
         return [
             Batch(flat[start * stride :], stride, min(most, len(datagrams) - start))

@@ -3,12 +3,12 @@
 import math
 from enum import Enum
 
-from carousel.blocks import ObjectGeometry
 from carousel.errors import OperatorError
-from carousel.header import ReleaseHeader
-from carousel.identity import ANY_VERSION, Version
-from carousel.layout import ReleaseLayout
-from carousel.limits import MAX_BLOCKS
+from carousel.release.blocks import ObjectGeometry
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import ANY_VERSION, Version
+from carousel.release.layout import ReleaseLayout
+from carousel.release.limits import MAX_BLOCKS
 from carousel.ssu.modules import FEW_MODULES, MAX_MODULE_BLOCKS, SsuModules
 
 __all__ = ["SsuProfile", "advice", "plan_ssu"]
