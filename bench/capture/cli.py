@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bench.capture.analysis import CarouselPicture
 from bench.capture.layers import bind_port
 from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
+from bench.capture.pictures import print_flute, print_ssu
+from bench.capture.ssu import SsuPicture
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
-from carousel.console.quantities import format_rate_bps, format_size_bytes
+from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
 from headend.link.sender import GroupSender
 from settop.link.listener import GroupListener
@@ -37,9 +39,10 @@ def sniff(
     interface: InterfaceOption = "",
     seconds: SecondsOption = 5.0,
     as_json: JsonOption = False,
+    ssu: Annotated[bool, typer.Option("--ssu", help="It is a transport stream of `headend cast --ssu`.")] = False,
 ) -> None:
     """Say what a carousel is made of: releases, objects, FDT, rate, cycle, order, errors."""
-    picture = CarouselPicture()
+    picture = SsuPicture() if ssu else CarouselPicture()
     if pcap is not None:
         port = Endpoint.parse(group).port if group else None
         for time_s, batch in batches_of(read_carousel(pcap, port)):
@@ -48,7 +51,10 @@ def sniff(
         for now_s, batch in _listen(group, interface, seconds):
             picture.take(batch, now_s)
     report = picture.report()
-    print(json.dumps(report)) if as_json else _print_picture(report)
+    if as_json:
+        print(json.dumps(report))
+    else:
+        print_ssu(report) if ssu else print_flute(report)
     if not picture.packets:
         raise OperatorError("nothing was heard: is the carousel on, the group and the interface right?")
 
@@ -122,34 +128,3 @@ def _stop_on_signal() -> Callable[[], bool]:
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: stopped.append(True))
     return lambda: bool(stopped)
-
-
-def _print_picture(report: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    console = Console(width=118, markup=False)  # names come off the air
-    rate = format_rate_bps(report["rate_bps"]) if report["rate_bps"] else "?"
-    console.print(
-        f"{report['packets']:,} packets in {report['seconds']:.2f} s, {rate}; TSI {', '.join(report['tsis'])}"
-    )
-    for release in report["releases"]:
-        console.print(
-            f"release {release['name']} {release['version']} for {release['hardware']}: {release['image_size']:,} "
-            f"bytes in {release['source_blocks']} block(s), {release['repair_per_block']} repair symbols each, "
-            f"key {release['key_id']}",
-            highlight=False,
-        )
-    table = Table("TOI", "what", "FEC", "packets", "share", "distinct", "blocks", "cycle", "turns")
-    for each in report["objects"]:
-        is_known = each["cycle_s"] is not None
-        cycle = f"{each['cycle_s']:.2f} s, {each['cycle_packets']:,}" if is_known else "not seen twice"
-        cells = [each["toi"], each["kind"], each["fec"], f"{each['packets']:,}", f"{each['share']:.1%}"]
-        cells += [f"{each['distinct_symbols']:,}", each["blocks"], cycle, f"{each['block_changes']:.0%}"]
-        table.add_row(*map(str, cells))
-    console.print(table)
-    for fdt in report["fdt"]:
-        files = ", ".join(f"{file['location']} ({file['toi']})" for file in fdt["files"][:3])
-        console.print(f"FDT instance {fdt['instance']}: {len(fdt['files'])} file(s): {files}", highlight=False)
-    if report["counts"]:
-        console.print(", ".join(f"{name} {count:,}" for name, count in report["counts"].items()), highlight=False)
