@@ -228,16 +228,10 @@ def cast(
     carousel = Carousel(broadcaster, shelf, sender, time.monotonic, time.sleep, teller.tell)
     _obey_signals(carousel)
     with closing(shelf), closing(sender), closing(teller):
-        teller.tell(
-            "casting",
-            group=str(endpoint),
-            interface=interface,
-            rate_bps=round(rate_bps),
-            gso=sender.uses_gso,
-            sendfile=sender.sends_files and not stream,
-            paced_by=pacing.kind if pacing else "the head-end",
-            releases=[describe_release(release) for release in loaded],
-        )
+        how: dict[str, Any] = {"gso": sender.uses_gso, "sendfile": sender.sends_files and not stream}
+        how["paced_by"] = pacing.kind if pacing else "the head-end"
+        where = {"group": str(endpoint), "interface": interface, "rate_bps": round(rate_bps)}
+        teller.tell("casting", **where, **how, releases=[describe_release(release) for release in loaded])
         on_wire = 0 if interface == "lo" else max(packet_bytes) + IP_UDP_BYTES[endpoint.is_ipv6]
         for text in (*_notes(broadcaster, announce_interval, on_wire), *_ssu_notes(ssu_format, loaded)):
             teller.tell("note", text=text)
