@@ -12,7 +12,7 @@ import numpy as np
 from bench.capture.ssuadvice import TableTimes, loader_notes
 from carousel.batch import Batch
 from carousel.errors import FormatError
-from carousel.release.header import HEADER_BYTES, ReleaseHeader
+from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.ssu import psi
 from carousel.ssu.dsmcc import DownloadInfo, Group, MessageId, parse_dii, parse_dsi, parse_message, read_blocks
 from carousel.ssu.psi import NIT_PID, PAT_PID, SDT_PID, Stream, TableId
@@ -220,7 +220,7 @@ class SsuPicture:
 def _release(private: bytes) -> str | None:
     """Name the release whose signed header a group carries."""
     try:
-        header = ReleaseHeader.parse(private) if len(private) == HEADER_BYTES else None
+        header = SignedHeader.parse(private) if len(private) == HEADER_BYTES else None
     except FormatError:
         return None
     return f"{header.name} {header.version} for {header.hardware}" if header is not None else None

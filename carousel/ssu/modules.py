@@ -15,12 +15,11 @@ Both are groups of one DSM-CC carousel each. A group's id is its DII's transacti
     |1|0| of the hash: 14|S| of the hash: 12|1|0|U|     S: the sidecar; U: toggles with each update
     +-+-+----------------+-+---------------+-+-+-+
 
-with 26 bits of the signed header's SHA-256. So a box that has a header knows its downloadIds and believes no routing,
-and the same release has the same ids from every head-end. The low byte of a group's id is the high byte of its
+with 26 bits of the release's ID, which is a hash of its signed header. So a box that has a header knows its
+downloadIds and believes no routing, and the same release has the same ids from every head-end. The low byte of a group's id is the high byte of its
 moduleIds; it is never 0xFF, since 0xFFF0 and up are reserved.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,7 +27,7 @@ import numpy as np
 
 from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
-from carousel.release.identity import Version
+from carousel.release.identity import ReleaseId, Version
 from carousel.release.layout import ReleaseLayout
 from carousel.ssu.dsmcc import DDB_OVERHEAD_BYTES, MAX_DII_BYTES
 from carousel.ssu.sections import MAX_PRIVATE_SECTION_BYTES
@@ -67,9 +66,9 @@ _ROUTE_MASK = 0xFFFF_FFFF ^ UPDATE_BIT
 _MODULE_BYTES_IN_DII = 8 + 6
 
 
-def group_id_of(signed_header: bytes, is_sidecar: bool = False, update: int = 0) -> int:
+def group_id_of(release: ReleaseId, is_sidecar: bool = False, update: int = 0) -> int:
     """Return the groupId, DII transactionId and downloadId of a release's carousel; `update` is the toggling bit."""
-    hashed = int.from_bytes(hashlib.sha256(signed_header).digest()[4:8], "big") & _HASHED
+    hashed = int.from_bytes(release.digest[4:8], "big") & _HASHED
     return _FIXED | hashed | (SIDECAR_BIT if is_sidecar else 0) | (update & UPDATE_BIT)
 
 

@@ -55,7 +55,7 @@ class Versions:
     @classmethod
     def of(cls, release: Release, before: "Versions | None") -> "Versions":
         """Derive them from the release, so that every head-end says the same; but none may be as `before`."""
-        seed = group_id_of(release.header.raw) >> 16 & 0xFF
+        seed = group_id_of(release.header.release_id) >> 16 & 0xFF
         if before is None:
             return cls(0, seed % 32, seed)
         update = seed % 32 if seed % 32 != before.update else (seed + 1) % 32
@@ -73,8 +73,8 @@ class Carrier:
         self.modules = SsuModules(release.layout)
         self.modules.require()
         self._component_tag = component_tag
-        self._main = BlockTemplate(group_id_of(release.header.raw, False, versions.toggle), versions.module)
-        self._sidecar = BlockTemplate(group_id_of(release.header.raw, True, versions.toggle), versions.module)
+        self._main = BlockTemplate(group_id_of(release.header.release_id, False, versions.toggle), versions.module)
+        self._sidecar = BlockTemplate(group_id_of(release.header.release_id, True, versions.toggle), versions.module)
         self._row_packets = packets_of_row(release)
 
     @property

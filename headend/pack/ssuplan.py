@@ -5,7 +5,7 @@ from enum import Enum
 
 from carousel.errors import OperatorError
 from carousel.release.blocks import ObjectGeometry
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import HeaderFields
 from carousel.release.identity import ANY_VERSION, Version
 from carousel.release.layout import ReleaseLayout
 from carousel.release.limits import MAX_BLOCKS
@@ -56,7 +56,7 @@ def plan_ssu(image_size: int, repair_ratio: float, profile: SsuProfile) -> Objec
 
 
 def _fits(geometry: ObjectGeometry) -> bool:
-    return SsuModules(ReleaseLayout.of_image(geometry, toi_base=0)).problem() is None
+    return SsuModules(ReleaseLayout.of_image(geometry)).problem() is None
 
 
 def _refusal(image_size: int, repair_ratio: float, profile: SsuProfile) -> str:
@@ -81,7 +81,7 @@ def _largest_image(repair_ratio: float, profile: SsuProfile) -> int:
     return next(image.transfer_length for image in images if _fits(image))
 
 
-def advice(header: ReleaseHeader, repair_ratio: float) -> list[str]:
+def advice(header: HeaderFields, repair_ratio: float) -> list[str]:
     """Return what boxes on the market may not like about a release that fits, and what would help."""
     notes = []
     if header.source_blocks > FEW_MODULES:

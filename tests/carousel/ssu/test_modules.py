@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
 from carousel.release.blocks import ObjectGeometry
+from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
 from carousel.ssu.modules import MAX_MODULE_BLOCKS, SsuModules, group_id_of, route_of
 
@@ -15,7 +16,7 @@ def modules_of(size: int, symbol_size: int, largest_block: int, repair: float) -
     symbols = -(-size // symbol_size)
     blocks = -(-symbols // largest_block)
     image = ObjectGeometry(size, symbol_size, blocks, math.ceil(-(-symbols // blocks) * repair))
-    return SsuModules(ReleaseLayout.of_image(image, toi_base=0))
+    return SsuModules(ReleaseLayout.of_image(image))
 
 
 GEOMETRIES = st.builds(
@@ -78,7 +79,8 @@ def test_what_does_not_fit_is_refused_with_its_reason(size, symbol_size, largest
 
 @settings(deadline=None)
 @given(st.binary(min_size=1, max_size=50))
-def test_group_ids_are_what_readers_expect(header):
+def test_group_ids_are_what_readers_expect(raw):
+    header = ReleaseId.of(raw)
     main, sidecar = group_id_of(header), group_id_of(header, is_sidecar=True, update=1)
     for group_id in (main, sidecar):
         assert group_id >> 30 == 0b10, "bit 31 is set, bit 30 is not (TR 101 202 4.7.9)"

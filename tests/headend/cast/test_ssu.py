@@ -53,7 +53,7 @@ def test_a_cycle_carries_every_row_once_where_it_belongs(make_release, profile, 
     symbols = {}
     for rows in section_filter.receive(stream.packets):
         blocks = read_blocks(rows.rows)
-        assert (route_of(blocks.download_id) == group_id_of(release.header.raw, rows.pid == SIDECAR)).all()
+        assert (route_of(blocks.download_id) == group_id_of(release.header.release_id, rows.pid == SIDECAR)).all()
         table = modules.main_table if rows.pid == MAIN else modules.sidecar_table
         numbers = (blocks.module & 0xFF).tolist()
         for module, block, data in zip(numbers, blocks.block.tolist(), blocks.data, strict=True):
@@ -116,7 +116,7 @@ def test_tables_lead_to_the_carousel(release):
     assert group.private == release.header.raw
     dii_transaction, dii_message = messages(stream, MessageId.DII)[0]
     info = parse_dii(dii_transaction, dii_message)
-    assert info.transaction_id == info.download_id == group.group_id == group_id_of(release.header.raw)
+    assert info.transaction_id == info.download_id == group.group_id == group_id_of(release.header.release_id)
     assert sum(module.size_bytes for module in info.modules) == group.size_bytes == 1_500_001
 
 
@@ -155,7 +155,7 @@ def test_a_swap_shows_in_every_place_where_boxes_look(make_release, release):
         assert old_id & 1 != new_id & 1
     assert parse_dii(old_id, old_message).modules[0].version != parse_dii(new_id, new_message).modules[0].version
     groups = {int.from_bytes(raw[12:16], "big") for raw in sections_in(stream.packets, MAIN) if raw[0] == 0x3C}
-    assert {group & ~1 for group in groups} <= {group_id_of(other.header.raw)}
+    assert {group & ~1 for group in groups} <= {group_id_of(other.header.release_id)}
 
 
 def test_the_same_release_says_the_same_from_every_head_end(release):

@@ -19,7 +19,7 @@ def test_what_is_planned_fits(size, repair, profile):
     image = plan_ssu(size, repair, profile)
     assert image.transfer_length == size
     assert image.largest_block <= MAX_MODULE_BLOCKS
-    assert SsuModules(ReleaseLayout.of_image(image, 0)).problem() is None
+    assert SsuModules(ReleaseLayout.of_image(image)).problem() is None
     if profile is SsuProfile.FEW_MODULES:
         assert image.blocks <= FEW_MODULES
 
