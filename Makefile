@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help test-fast demo board test bench bench-setup wire native lint clean
+.PHONY: help test-fast demo board test bench bench-setup wire vectors native lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -41,6 +41,9 @@ wire: $(SETUP)  ## the C declarations, from the one place where each format is d
 
 native: $(SETUP)  ## what is generated for the native core: its tables, its binding
 	$(BIN)/python -m native_build.generate
+
+vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
+	$(BIN)/python -m bench.vectors
 
 lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/ruff format --check .

@@ -47,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
     "bench/fleet": {"carousel/*", "headend/*", "settop/stitch", "settop/wire", "bench/link", "bench/virtual"},
     "bench/speed": {"carousel/*", "headend/*", "settop/*", "bench/*"},
     "bench/demo": {"carousel/console"},
+    "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},
     "native_build/*": {"carousel/fec", "native_build/*"},
     "firmware_stub/*": {"carousel/*", "headend/pack", "settop/flasher", "settop/stitch", "settop/store"},

@@ -1,0 +1,116 @@
+"""Test vectors: one small release, and the bytes of every format that docs/protocol.md lays out.
+
+`python -m bench.vectors` writes docs/vectors.md (`make vectors`); a test holds the page and the code together. All is
+drawn from fixed inputs that the page names, so that somebody who writes a receiver or a head-end can check each step.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from carousel.flute.alc import split_payload_id
+from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.releasefile import PREAMBLE_BYTES, Release
+from carousel.release.blocks import FecId
+from carousel.release.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
+from carousel.release.identity import Hardware, Version
+from headend.pack.packing import PackRequest, pack
+from settop.store.choice import confirmed, on_trial, staged, writing
+from settop.store.staterecord import StateRecord
+
+__all__ = ["PAGE", "page", "vectors"]
+
+PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
+KEY_SEED = b"k" * 32
+IMAGE = bytes(number * number % 251 for number in range(2_600))
+REQUEST = PackRequest(Hardware(0x00A1B2, 7), Version(1, 4, 0), 1_750_000_000, "vector", 9, 256, 1.0)
+FDT_INSTANCE, FDT_EXPIRES_UNIX_S = 0x12345, 2_000_000_000
+BYTES_A_LINE = 32
+
+INTRODUCTION = f"""# Test vectors
+
+Made by `make vectors` from the code, and tested against it: don't edit. One release, packed from
+
+- the image: {len(IMAGE):,} bytes, byte n = n² mod 251
+- the Ed25519 key whose 32-byte seed is {len(KEY_SEED)} times `0x{KEY_SEED[0]:02x}`
+- hardware {REQUEST.hardware}, version {REQUEST.version}, counter {REQUEST.security_counter}, name "{REQUEST.name}",
+  created {REQUEST.created_unix_s}, T = {REQUEST.symbol_size}, R = K, TSI {REQUEST.tsi:#010x}
+
+[protocol.md](protocol.md) lays the formats out. Bytes are in hexadecimal, {BYTES_A_LINE} a line.
+"""
+
+
+class Vector(NamedTuple):
+    """One format's bytes, with what there is to say of them."""
+
+    title: str
+    text: str
+    content: bytes
+
+
+def vectors() -> Iterator[Vector]:
+    """Yield the vectors of every format."""
+    release = _release()
+    header = release.header
+    text = f"Its SHA-256 begins with the release's id, {header.release_id}."
+    yield Vector("The signed header", text, header.raw)
+    yield Vector("The announcement", "A FLUTE packet, TOI base + 7: the header as one symbol.", header_packet(release))
+    yield from _packets(release)
+    yield from _digests(release)
+    fdt = fdt_packets([release], release.tsi, FDT_INSTANCE, FDT_EXPIRES_UNIX_S)
+    for number, packet in enumerate(fdt):
+        text = f"Instance {FDT_INSTANCE:#x}, expires at unix time {FDT_EXPIRES_UNIX_S}."
+        yield Vector(f"The FDT, packet {number + 1} of {len(fdt)}", text, packet)
+    preamble = bytes(release.buffer[:PREAMBLE_BYTES]).rstrip(b"\0")
+    yield Vector("The release file's preamble", f"Zero-padded to {PREAMBLE_BYTES} bytes in the file.", preamble)
+    yield from _state_records(release)
+
+
+def _release() -> Release:
+    with tempfile.TemporaryDirectory() as folder:
+        image, packed = Path(folder) / "image", Path(folder) / "release"
+        image.write_bytes(IMAGE)
+        pack(image, packed, Ed25519PrivateKey.from_private_bytes(KEY_SEED), REQUEST)
+        return Release.parse(memoryview(packed.read_bytes()))
+
+
+def _packets(release: Release) -> Iterator[Vector]:
+    for number, what in ((0, "first source symbol"), (release.image_packets - 1, "last repair symbol")):
+        packet = bytes(release.packet_bytes(number, 1))
+        sbn, esi = split_payload_id(int.from_bytes(packet[24:28], "big"), FecId.RAPTORQ)
+        text = f"SBN {sbn}, ESI {esi}: the {what} in transmit order."
+        yield Vector(f"A data packet of the image, {what}", text, packet)
+
+
+def _digests(release: Release) -> Iterator[Vector]:
+    image = release.layout.objects[0]
+    block = IMAGE.ljust(image.source_symbols * image.symbol_size, b"\0")
+    digest = symbol_digest(0, 0, 0, block[: image.symbol_size])
+    text = f"The first {SYMBOL_DIGEST_BYTES} bytes of SHA-256(level 0, SBN 0, ESI 0, symbol)."
+    yield Vector("The digest of symbol 0", text, digest)
+    yield Vector(
+        "The digest of block 0", "BLAKE3 of its padded bytes; level 1 begins with it.", BlockHash(block).digest()
+    )
+
+
+def _state_records(release: Release) -> Iterator[Vector]:
+    digest = release.header.image_sha256[:8]
+    trial = on_trial(staged(writing(StateRecord(seq=7), 0, digest, REQUEST.security_counter), 0), 0)
+    yield Vector("A state record, slot A on trial", "seq 7, three tries left.", trial.build())
+    yield Vector("A state record, slot A confirmed", "The floor is the image's counter.", confirmed(trial, 0).build())
+
+
+def page() -> str:
+    """Return the page with all vectors."""
+    parts = [INTRODUCTION]
+    for title, text, content in vectors():
+        lines = [content[at : at + BYTES_A_LINE].hex() for at in range(0, len(content), BYTES_A_LINE)]
+        parts.append(f"## {title}\n\n{text} {len(content)} bytes:\n\n```\n" + "\n".join(lines) + "\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
