@@ -1,0 +1,230 @@
+"""What happens in a box, as frozen dataclasses: the same from the core to the terminal, JSON lines and metrics.
+
+`event` is its name in JSON, its fields are the fields there, in this order (docs/operations.md). One without a name is
+for the driver alone. `Collect` and `GivenUp` are instructions: the receiver wants it done and does not do it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from carousel.flute.toi import toi_base
+from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId, Version
+from carousel.release.layout import ReleaseLayout
+
+__all__ = [
+    "BlockVerified",
+    "Boot",
+    "Collect",
+    "Confirmed",
+    "Effect",
+    "Event",
+    "GivenUp",
+    "ImageFound",
+    "ImageRefused",
+    "ImageVerified",
+    "Installed",
+    "Listening",
+    "Note",
+    "Nothing",
+    "PassedOver",
+    "Progress",
+    "Suspicion",
+    "UpToDate",
+    "fields_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened."""
+
+    event: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something that a user should know, in a sentence."""
+
+    event: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Event):
+    """The box has joined its group."""
+
+    event: ClassVar[str] = "listening"
+    group: str
+    interface: str
+    crc: str
+    """Which implementation of the CRC-32."""
+    gro: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFound(Event):
+    """An acceptable release is on the air; its symbols are collected from now on."""
+
+    event: ClassVar[str] = "image_found"
+    name: str
+    version: Version
+    image_size: int
+    release: ReleaseId
+    """In JSON `toi_base`, the number that names it on the wire."""
+    resumed: bool
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRefused(Event):
+    """An authentic release that this box does not take, and why."""
+
+    event: ClassVar[str] = "refused"
+    version: Version
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpToDate(Event):
+    """What is on the air is what this box has."""
+
+    event: ClassVar[str] = "up_to_date"
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class BlockVerified(Event):
+    """A source block of the image is whole and its digest matches."""
+
+    release: ReleaseId
+    sbn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion(Event):
+    """A block's digest did not match: somebody forges symbols."""
+
+    event: ClassVar[str] = "suspicious"
+    release: ReleaseId
+    """Not in JSON."""
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """How far the most complete release is."""
+
+    event: ClassVar[str] = "progress"
+    version: Version
+    useful_symbols: int
+    needed_symbols: int
+    received_symbols: int
+    blocks_done: int
+    blocks: int
+    rate_bps: int
+    loss: float
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVerified(Event):
+    """Every block of the image matches the digests under the signed header."""
+
+    event: ClassVar[str] = "image_verified"
+    version: Version
+    sha256: bytes
+    elapsed_s: float
+    received_symbols: int
+    needed_symbols: int
+    duplicate_symbols: int
+    corrupt_packets: int
+    rejected_symbols: int
+    socket_drops: int
+    loss: float
+    rejected: dict[str, int]
+    """Why packets were rejected, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed(Event):
+    """The image is in a slot, on trial."""
+
+    event: ClassVar[str] = "installed"
+    slot: str
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing(Event):
+    """Nothing acceptable came before the deadline."""
+
+    event: ClassVar[str] = "nothing"
+    timeout_s: float
+    heard: dict[str, int]
+    """What was rejected, by reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot(Event):
+    """An image starts, and why."""
+
+    event: ClassVar[str] = "boot"
+    source: str
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver(Event):
+    """An image was to start and can't."""
+
+    event: ClassVar[str] = "passed_over"
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed(Event):
+    """An image works, and is what boots from now on."""
+
+    event: ClassVar[str] = "confirmed"
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Get memory for this release, then call `Receiver.collect`; or say with `decline` that there is none."""
+
+    header: SignedHeader
+    layout: ReleaseLayout
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Let go of this release, which made room for a better one: close it, drain its jobs, then remove its file."""
+
+    release: ReleaseId
+
+
+Effect = Collect | GivenUp | Event
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return the fields as JSON has them, in order."""
+    told: dict[str, Any] = {}
+    for field in fields(event):
+        found = getattr(event, field.name)
+        match found:
+            case ReleaseId() if isinstance(event, ImageFound):
+                told["toi_base"] = toi_base(found)
+            case ReleaseId():
+                pass
+            case Version():
+                told[field.name] = str(found)
+            case bytes():
+                told[field.name] = found.hex()
+            case _:
+                told[field.name] = found
+    return told
