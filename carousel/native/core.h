@@ -68,6 +68,7 @@ typedef struct {
     uint8_t *owners;             /* room: and its target */
     int64_t *unmatched_packets;  /* 2 * room: offset and size */
     int32_t *filled_blocks;      /* 2 * room: target and SBN */
+    int64_t heard[32];           /* packets of each target, whatever became of them */
 } bc_taken;
 
 /* pieces: count times (offset, stride, size). BC_INVALID where one lies outside of the buffer or there is no room. */

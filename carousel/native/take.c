@@ -11,6 +11,7 @@
 #define MAX_TARGETS 32u
 #define MAX_PACKETS (1 << 24)  /* of one call */
 
+_Static_assert(sizeof((bc_taken *)0)->heard == MAX_TARGETS * sizeof(int64_t), "a count for each target");
 _Static_assert(sizeof((bc_target *)0)->prefix == PREFIX_BYTES, "a prefix ends where the CRC begins");
 
 struct take {
@@ -109,6 +110,8 @@ static void take_packet(struct take *take, const uint8_t *packet, int64_t offset
     bc_taken *taken = take->taken;
     bc_target *t = find_target(take, packet, size);
     struct place place;
+    if (t)
+        taken->heard[t - take->targets]++;
     if (!t) {
         taken->unmatched_packets[2 * taken->unmatched] = offset;
         taken->unmatched_packets[2 * taken->unmatched++ + 1] = (int64_t)size;

@@ -30,6 +30,7 @@ class _Tally:
 
     def __init__(self, targets: int) -> None:
         self.rows: list[list[int]] = [[] for _ in range(targets)]
+        self.heard = [0] * targets
         self.unmatched: list[tuple[int, int]] = []
         self.filled: list[tuple[int, int]] = []
         self.duplicates = self.ignored = self.corrupt = self.out_of_range = self.no_room = 0
@@ -37,6 +38,7 @@ class _Tally:
     def taken(self) -> Taken:
         return Taken(
             rows=tuple(np.array(rows, dtype=np.int64) for rows in self.rows),
+            heard=tuple(self.heard),
             unmatched=np.array(self.unmatched, dtype=np.int64).reshape(-1, 2),
             filled=tuple(self.filled),
             duplicates=self.duplicates,
@@ -79,6 +81,7 @@ class NumpyTaker:
         tally.unmatched += [(offset + stride * int(i), stride) for i in np.flatnonzero(owner < 0)]
         for index in np.unique(owner[owner >= 0]):
             mine = np.flatnonzero(owner == index)
+            tally.heard[index] += len(mine)
             landing = targets.targets[index].landing
             symbols = _symbols_in_range(landing, packets[mine], mine, tally)
             for sbn, esi, row, packet in zip(*(column.tolist() for column in symbols), strict=True):

@@ -169,6 +169,8 @@ class Taken:
 
     rows: tuple[IntArray, ...]
     unmatched: IntArray
+    heard: tuple[int, ...]
+    """Packets of each target, whatever became of them."""
     filled: tuple[tuple[int, int], ...] = ()
     duplicates: int = 0
     ignored: int = 0

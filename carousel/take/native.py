@@ -44,6 +44,7 @@ class NativeTaker:
         self._core.status(code, f"a piece lies outside of a buffer of {len(read)} bytes")
         return Taken(
             rows=_rows_of_targets(len(targets), rows[: taken.taken], owners[: taken.taken]),
+            heard=tuple(taken.heard[target] for target in range(len(targets))),
             unmatched=unmatched[: taken.unmatched],
             filled=tuple(map(tuple, filled[: taken.filled].tolist())),
             duplicates=taken.duplicates,
