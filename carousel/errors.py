@@ -2,13 +2,13 @@
 
 `FormatError`: the peer's bytes are wrong. It carries a short, countable reason and never formats or logs
 anything when it is made, so that a hostile packet costs nothing but itself.
-`OperatorError`: the person at the keyboard can mend it; the message says how.
+`OperatorError`: the person at the keyboard can mend it; the message says how. `UsageError`: it is a typing error.
 A wrong call by our own code is a plain `ValueError`.
 """
 
 import errno
 
-__all__ = ["BootcastError", "FormatError", "OperatorError", "explain_os_error"]
+__all__ = ["BootcastError", "FormatError", "OperatorError", "UsageError", "explain_os_error"]
 
 
 class BootcastError(Exception):
@@ -25,6 +25,10 @@ class FormatError(BootcastError):
 
 class OperatorError(BootcastError):
     """Something that the operator can mend: one sentence, with what to do."""
+
+
+class UsageError(OperatorError):
+    """A value that was typed can't be read: exit code 2, as for every wrong command line."""
 
 
 _ADVICE = {

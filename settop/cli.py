@@ -1,288 +1,224 @@
-"""The command `settop`: a box that receives, installs, boots and confirms."""
+"""The command `settop`: a box that receives, installs, boots and confirms. Arguments only; settop/commands does it.
 
-import json
-import shlex
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+Help costs no more than Python's start: what a command needs is imported when it runs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NoReturn
 
-import typer
+from carousel.console.command import EXIT_USAGE, run_command
+from carousel.console.defaults import apply_defaults, read_config
+from settop.commands.flashing import add_board_commands
+from settop.commands.options import add_hearing, add_json, add_store, value
 
-from carousel.console.command import in_a_sentence, run_command
-from carousel.console.endpoint import Endpoint
-from carousel.console.quantities import parse_probability
-from carousel.errors import BootcastError, OperatorError
-from carousel.flute.alc import DEFAULT_TSI
-from carousel.release.identity import Hardware
-from settop.flasher import cli as board_commands
-from settop.reception import Outcome
-from settop.report import Reporter, make_reporter
-from settop.session import ReceiveOptions, receive_and_install
-from settop.store.choice import Source
-from settop.store.folder import BoxFolder
-from settop.store.slots import BootDecision, describe
-from settop.store.staterecord import SlotState
+__all__ = ["main", "make_parser"]
 
-__all__ = ["app", "main"]
+PROGRAM = "settop"
+CONFIG = "/etc/bootcast/settop.toml"
+EXIT_CODES = """\
+exit codes:
+  0    done: installed, booted, confirmed, or up to date
+  1    it could not be done; one sentence on stderr says why, and what to do
+  2    a wrong command line
+  3    nothing acceptable was heard before the deadline
+  4    only images were heard that this box must refuse; each reason is said
+  130  interrupted
+  boot and run end with the exit code of --command, if it was run
+"""
+DEFAULTS_NOTE = f"""\
+Any option can be left out where BOOTCAST_NAME is set in the environment
+(BOOTCAST_STORE, BOOTCAST_INTERFACE ...), or where {CONFIG}
+has it (TOML: interface = "eth0"; BOOTCAST_CONFIG names another file). The
+command line wins, then the environment. More: docs/operations.md
+"""
+RECEIVE_EXAMPLE = """\
+example:
+  settop receive --store /var/lib/box --interface eth0 --timeout 90s
+"""
+RUN_EXAMPLE = """\
+example:
+  settop run --store /var/lib/box --interface eth0 --command 'kexec -l {image} --reuse-cmdline'
+"""
+INIT_EXAMPLE = """\
+example:
+  settop init --store /var/lib/box --hardware 00A1B2:7 --trust lab.pub --eeprom v0.release
 
-app = typer.Typer(
-    help="A box: receive a boot image off the air, install it, boot it, confirm it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
-EXIT_NOTHING_HEARD = 3
-EXIT_ONLY_REFUSED = 4
-BACKOFF_LONGEST_S = 60.0
-
-StoreOption = Annotated[Path, typer.Option("--store", help="The box's folder.")]
-GroupOption = Annotated[str, typer.Option(help="Multicast group and port: 239.255.77.1:5077 or [ff15::4d]:5077.")]
-InterfaceOption = Annotated[str, typer.Option(help="The interface to listen on, such as eth0 or lo.")]
-SourceOption = Annotated[str | None, typer.Option(help="Take packets from this sender only (SSM).")]
-TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds to listen before giving up.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-TsiOption = Annotated[str, typer.Option(help="The session's TSI, if the head-end packed with another.")]
-DropOption = Annotated[str, typer.Option(help="Drop this share of packets in the box, such as 5%, to try out loss.")]
-DropSeedOption = Annotated[int, typer.Option(help="Seed of --drop.")]
-NoGroOption = Annotated[bool, typer.Option("--no-gro", help="Read packets one by one, as on old kernels.")]
-NoFecOption = Annotated[bool, typer.Option("--no-fec", help="Complete from source symbols alone.")]
-WorkersOption = Annotated[int, typer.Option(min=1, max=16, help="Processes that hash and decode blocks.")]
-CoreOption = Annotated[
-    int | None, typer.Option(min=0, help="Keep the receiving process on this processor core, for gigabits a second.")
-]
-CommandOption = Annotated[
-    str | None, typer.Option(help="Run this to boot; {image}, {version} and {slot} are filled in.")
-]
+--hardware names a board: the OUI of who makes it (six hex digits, as in its MAC
+addresses; a lab may take any), the maker's number of the model and, if images
+differ by it, the version of the hardware. Releases are packed for the same name
+(`headend pack --hardware`), and a box takes no others.
+"""
 
 
-@app.command()
-def init(
-    store: StoreOption,
-    hardware: Annotated[str, typer.Option(help="What this box is: OUI:model[:version].")],
-    trust: Annotated[list[Path], typer.Option(help="A public key to trust; may be repeated.")],
-    eeprom: Annotated[Path, typer.Option(help="The factory image, as a release file.")],
-) -> None:
-    """Make a box's folder, with the factory image in its EEPROM."""
-    box = BoxFolder.init(store, Hardware.parse(hardware), trust, eeprom)
-    header = box.store.header(Source.EEPROM)
-    assert header is not None
-    print(f"{store}: hardware {box.hardware}, {len(trust)} trusted key(s), EEPROM image {header.version}")
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one sentence."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **arguments
+        )
+        self.add_argument("-h", "--help", action="help", help="show this help")
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        if message.startswith("the following arguments are required"):
+            message += "; give them, or set BOOTCAST_NAME"
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
 
 
-@app.command()
-def receive(
-    store: StoreOption,
-    group: GroupOption,
-    interface: InterfaceOption,
-    source: SourceOption = None,
-    timeout: TimeoutOption = 60.0,
-    as_json: JsonOption = False,
-    tsi: TsiOption = DEFAULT_TSI_TEXT,
-    drop: DropOption = "0",
-    drop_seed: DropSeedOption = 0,
-    no_gro: NoGroOption = False,
-    no_fec: NoFecOption = False,
-    workers: WorkersOption = 2,
-    core: CoreOption = None,
-) -> None:
-    """Install the best acceptable image on the air. Exit 0 installed or up to date, 3 nothing, 4 all refused."""
-    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers, core)
-    box = BoxFolder(store)
-    with box.locked(), _reporting(as_json, store) as reporter:
-        outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
-    raise typer.Exit(_exit_code(outcome))
+class ShowVersion(argparse.Action):
+    """Look up the version only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print it and end."""
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} (bootcast {version('bootcast')})")
+        parser.exit()
 
 
-@app.command()
-def boot(store: StoreOption, command: CommandOption = None, as_json: JsonOption = False) -> None:
-    """Choose an image, verify it, and boot it: the trial, the confirmed one, or the EEPROM's."""
-    box = BoxFolder(store)
-    with _reporting(as_json, store) as reporter:
-        _, status = _boot(box, command, reporter)
-    raise typer.Exit(status)
+Run = Callable[[argparse.Namespace], int]
+Commands = Any
+"""argparse's table of subcommands, whose class has no public name."""
 
 
-@app.command()
-def run(
-    store: StoreOption,
-    group: GroupOption,
-    interface: InterfaceOption,
-    timeout: TimeoutOption = 60.0,
-    source: SourceOption = None,
-    command: CommandOption = None,
-    keep_listening: Annotated[
-        bool,
-        typer.Option("--keep-listening", help="After an EEPROM boot, listen on until an image is installed."),
-    ] = False,
-    as_json: JsonOption = False,
-    tsi: TsiOption = DEFAULT_TSI_TEXT,
-    drop: DropOption = "0",
-    drop_seed: DropSeedOption = 0,
-    no_gro: NoGroOption = False,
-    no_fec: NoFecOption = False,
-    workers: WorkersOption = 2,
-    core: CoreOption = None,
-) -> None:
-    """Receive with a deadline, then boot, whatever came of it."""
-    options = _options(group, interface, source, timeout, tsi, drop, drop_seed, no_gro, no_fec, workers, core)
-    box = BoxFolder(store)
-    with _reporting(as_json, store) as reporter:
-        try:
-            with box.locked():
-                receive_and_install(box, options, reporter, time.monotonic)
-        except (BootcastError, OSError) as error:
-            # A box boots: whatever keeps it from receiving is said, and must not keep it from booting.
-            reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
-        decision, status = _boot(box, command, reporter)
-        if keep_listening and decision.source is Source.EEPROM:
-            _listen_on(box, options, reporter)
-    raise typer.Exit(status)
+def add_command(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> Parser:
+    """Add a command with its line of help."""
+    parser: Parser = commands.add_parser(name, help=text, description=text, epilog=epilog)
+    parser.set_defaults(run=run)
+    return parser
 
 
-def _listen_on(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> None:
-    """Listen with growing pauses until an image is installed: the EEPROM image is no place to stay."""
-    pause_s = 1.0
-    while True:
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, BACKOFF_LONGEST_S)
-        with box.locked():
-            outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
-        if outcome in (Outcome.VERIFIED, Outcome.UP_TO_DATE):
-            return
+def run_init(arguments: argparse.Namespace) -> int:
+    """Make a box's folder."""
+    from settop.commands.box import init
+
+    return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom)
 
 
-def _boot(box: BoxFolder, command: str | None, reporter: Reporter) -> tuple[BootDecision, int]:
-    with box.locked():
-        decision = box.store.boot()
-    for passed, failure in decision.passed_over:
-        reporter.tell("passed_over", source=passed.value, reason=describe(failure))
-    version = str(decision.header.version)
-    reporter.tell("boot", source=decision.source.value, version=version, reason=decision.reason)
-    if command is None:
-        return decision, 0
-    fields = {
-        "image": str(box.path / decision.image_name),
-        "version": version,
-        "slot": decision.source.value,
-    }
-    try:
-        words = [word.format(**fields) for word in shlex.split(command)]
-    except (KeyError, ValueError, IndexError):
-        raise OperatorError(
-            f"--command {command!r} is no command with {{image}}, {{version}} and {{slot}}; check quotes and braces"
-        ) from None
-    return decision, subprocess.run(words, check=False).returncode
+def run_receive(arguments: argparse.Namespace) -> int:
+    """Receive and install."""
+    from settop.commands.receiving import options_of, receive
+
+    return receive(arguments.store, options_of(arguments), arguments.as_json)
 
 
-@app.command()
-def confirm(store: StoreOption, as_json: JsonOption = False) -> None:
-    """Confirm the image on trial: it works, and is what boots from now on."""
-    box = BoxFolder(store)
-    with box.locked(), _reporting(as_json, store) as reporter:
-        source = box.store.confirm()
-        active = Source.of_slot(box.store.record().active)
-        reporter.tell("confirmed", source=(source or active).value)
+def run_boot(arguments: argparse.Namespace) -> int:
+    """Choose and boot."""
+    from settop.commands.booting import boot
+
+    return boot(arguments.store, arguments.command, arguments.as_json)
 
 
-@app.command()
-def status(store: StoreOption, as_json: JsonOption = False) -> None:
+def run_run(arguments: argparse.Namespace) -> int:
+    """Receive with a deadline, then boot."""
+    from settop.commands.receiving import options_of, run
+
+    options = options_of(arguments)
+    return run(arguments.store, options, arguments.command, arguments.keep_listening, arguments.as_json)
+
+
+def run_confirm(arguments: argparse.Namespace) -> int:
+    """Confirm the image on trial."""
+    from settop.commands.box import confirm
+
+    return confirm(arguments.store, arguments.as_json)
+
+
+def run_status(arguments: argparse.Namespace) -> int:
     """Show what the box holds."""
-    box = BoxFolder(store)
-    record = box.store.record()
-    sources: list[dict[str, Any]] = []
-    for source in (Source.SLOT_A, Source.SLOT_B, Source.EEPROM):
-        header = box.store.header(source)
-        entry: dict[str, Any] = {"source": source.value, "state": "factory"}
-        if source is not Source.EEPROM:
-            slot = record.slots[source.slot]
-            entry |= {"state": slot.state.name.lower(), "active": record.active == source.slot}
-            if slot.state is SlotState.TRIAL:
-                entry["tries_left"] = slot.tries_left
-            if slot.state is SlotState.FAILED:
-                entry["failure"] = describe(slot.failure)
-        if header is not None:
-            entry |= {"name": header.name, "version": str(header.version), "image_size": header.image_size}
-            entry |= {"sha256": header.image_sha256.hex(), "security_counter": header.security_counter}
-        sources.append(entry)
-    whole = {"hardware": str(box.hardware), "floor": record.floor, "seq": record.seq, "sources": sources}
-    print(json.dumps(whole)) if as_json else _print_status(store, whole)
+    from settop.commands.status import status
+
+    return status(arguments.store, arguments.as_json)
 
 
-def _print_status(store: Path, whole: dict[str, Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - see settop/report.py
-    from rich.table import Table  # noqa: PLC0415
-
-    title = f"{store}: hardware {whole['hardware']}, security floor {whole['floor']}"
-    table = Table("", "state", "name", "version", "bytes", "SHA-256", title=title, title_justify="left")
-    for entry in whole["sources"]:
-        state = entry["state"]
-        if "tries_left" in entry:
-            state += f", {entry['tries_left']} tries left"
-        if "failure" in entry:
-            state += f": {entry['failure']}"
-        if entry.get("active"):
-            state += ", active"
-        digest = entry.get("sha256", "")[:16]
-        size = f"{entry['image_size']:,}" if "image_size" in entry else ""
-        table.add_row(entry["source"], state, entry.get("name", ""), entry.get("version", ""), size, digest)
-    Console(markup=False).print(table)  # names are anybody's
-
-
-def _options(
-    group: str,
-    interface: str,
-    source: str | None,
-    timeout: float,
-    tsi: str,
-    drop: str,
-    drop_seed: int,
-    no_gro: bool,
-    no_fec: bool,
-    workers: int,
-    core: int | None,
-) -> ReceiveOptions:
-    try:
-        tsi_number = int(tsi, 0)
-    except ValueError:
-        raise OperatorError(f"TSI {tsi!r} is no number such as {DEFAULT_TSI:#x}") from None
-    return ReceiveOptions(
-        Endpoint.parse(group),
-        interface,
-        source,
-        timeout,
-        tsi_number,
-        parse_probability(drop),
-        drop_seed,
-        not no_gro,
-        not no_fec,
-        workers,
-        core,
+def _add_init(commands: Commands) -> None:
+    text = "make a box's folder, with the factory image in its EEPROM"
+    init = add_command(commands, "init", run_init, text, INIT_EXAMPLE)
+    add_store(init)
+    init.add_argument(
+        "--hardware", type=value(_parse_hardware), required=True, metavar="OUI:MODEL[:VERSION]", help="what this box is"
+    )
+    init.add_argument(
+        "--trust",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="KEY.pub",
+        help="a public key to trust; may be repeated",
+    )
+    init.add_argument(
+        "--eeprom", type=Path, required=True, metavar="RELEASE", help="the factory image, as a release file"
     )
 
 
-def _exit_code(outcome: Outcome) -> int:
-    codes = {Outcome.NOTHING: EXIT_NOTHING_HEARD, Outcome.REFUSED: EXIT_ONLY_REFUSED}
-    return codes.get(outcome, 0)
+def _parse_hardware(text: str) -> Any:
+    from carousel.release.identity import Hardware
+
+    return Hardware.parse(text)
 
 
-@contextmanager
-def _reporting(as_json: bool, store: Path) -> Iterator[Reporter]:
-    """Give a reporter for the length of a command."""
-    reporter = make_reporter(as_json, store.name)
-    try:
-        yield reporter
-    finally:
-        reporter.close()
+def _add_command_option(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Install")
+    group.add_argument(
+        "--command",
+        metavar="WORDS",
+        help="run this to boot; {image}, {version} and {slot} are filled in",
+    )
 
 
-board_commands.add_to(app)
+def make_parser() -> Parser:
+    """Return the whole command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="A box: receive a boot image off the air, install it, boot it, confirm it.",
+        epilog=EXIT_CODES + "\n" + DEFAULTS_NOTE,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_init(commands)
+    text = "install the best acceptable image on the air"
+    receive = add_command(commands, "receive", run_receive, text, RECEIVE_EXAMPLE + "\n" + EXIT_CODES)
+    add_store(receive)
+    add_json(receive)
+    add_hearing(receive)
+    text = "receive with a deadline, then boot, whatever came of it"
+    run = add_command(commands, "run", run_run, text, RUN_EXAMPLE + "\n" + EXIT_CODES)
+    add_store(run)
+    add_json(run)
+    _add_command_option(run)
+    run.add_argument(
+        "--keep-listening", action="store_true", help="after an EEPROM boot, listen on until an image is installed"
+    )
+    add_hearing(run)
+    text = "choose an image, verify it, and boot it: the trial, the confirmed one, or the EEPROM's"
+    boot = add_command(commands, "boot", run_boot, text, EXIT_CODES)
+    confirm = add_command(
+        commands, "confirm", run_confirm, "confirm the image on trial: it works, and is what boots from now on"
+    )
+    status = add_command(commands, "status", run_status, "show what the box holds")
+    for each in (boot, confirm, status):
+        add_store(each)
+        add_json(each)
+    _add_command_option(boot)
+    add_board_commands(commands, add_command)
+    return parser
+
+
+def _run(arguments: list[str]) -> None:
+    parser = make_parser()
+    if not arguments:
+        parser.print_help()
+        raise SystemExit(EXIT_USAGE)
+    apply_defaults(parser, os.environ, read_config(Path(os.environ.get("BOOTCAST_CONFIG", CONFIG))))
+    found = parser.parse_args(arguments)
+    raise SystemExit(found.run(found))
 
 
 def main() -> None:
     """Run the command."""
-    run_command("settop", app)
+    run_command(PROGRAM, lambda: _run(sys.argv[1:]))

@@ -40,6 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/report": {"carousel/console", "settop/events"},
     "settop/reception": {"settop/link", "settop/stitch", "settop/work"},
     "settop/session": {"carousel/*", "settop/*"},
+    "settop/commands": {"carousel/*", "settop/*"},
     "settop/cli": {"carousel/*", "settop/*"},
     "bench/virtual": {"carousel/*", "headend/cast", "settop/flasher", "settop/stitch", "settop/store"},
     "bench/link": {"carousel/console", "headend/link", "settop/link"},
@@ -55,9 +56,9 @@ ARROWS: dict[str, set[str]] = {
 }
 MAY_TOUCH = {
     "sockets": {"headend/link", "settop/link"},
-    "clocks": {"headend/cli", "settop/cli", "settop/flasher"},
+    "clocks": {"headend/cli", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/cli", "headend/link", "headend/pack", "headend/shelf"}
-    | {"settop/cli", "settop/flasher", "settop/session", "settop/store", "settop/work"},
+    | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"},
     "randomness": set[str](),
 }
 """Which rooms of a product may touch what is not pure; `bench` and the stub's tools are no product."""

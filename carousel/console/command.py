@@ -3,21 +3,22 @@
 import sys
 from collections.abc import Callable
 
-from carousel.errors import BootcastError, explain_os_error
+from carousel.errors import BootcastError, UsageError, explain_os_error
 
-__all__ = ["EXIT_INTERRUPTED", "EXIT_TROUBLE", "in_a_sentence", "run_command"]
+__all__ = ["EXIT_INTERRUPTED", "EXIT_TROUBLE", "EXIT_USAGE", "in_a_sentence", "run_command"]
 
 EXIT_TROUBLE = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
 def run_command(name: str, command: Callable[[], object]) -> None:
-    """Run a command; what its user can mend is told in a sentence on stderr, with exit code 1."""
+    """Run a command; what its user can mend is told in a sentence on stderr, with exit code 1, or 2 if it was typed."""
     try:
         command()
     except (BootcastError, OSError) as error:
         print(f"{name}: {in_a_sentence(error)}", file=sys.stderr)
-        raise SystemExit(EXIT_TROUBLE) from None
+        raise SystemExit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE) from None
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["Endpoint"]
 
@@ -31,13 +31,13 @@ class Endpoint:
         try:
             address = ipaddress.ip_address((match[1] or match[2]) if match else "")
         except ValueError:
-            raise OperatorError(f"group {text!r} is not of the form 239.255.77.1:5077 or [ff15::4d]:5077") from None
+            raise UsageError(f"group {text!r} is not of the form 239.255.77.1:5077 or [ff15::4d]:5077") from None
         assert match is not None
         port = int(match[3])
         if not address.is_multicast:
-            raise OperatorError(f"{address} is no multicast group; take one from 239.255.0.0/16 or ff15::/16")
+            raise UsageError(f"{address} is no multicast group; take one from 239.255.0.0/16 or ff15::/16")
         if not 0 < port < 65536:
-            raise OperatorError(f"port {port} is not between 1 and 65535")
+            raise UsageError(f"port {port} is not between 1 and 65535")
         return cls(str(address), port)
 
     def __str__(self) -> str:

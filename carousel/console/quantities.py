@@ -1,8 +1,12 @@
-"""Rates, sizes and shares as people type and read them."""
+"""Rates, sizes, times and shares as people type and read them; every command reads them here, so alike.
+
+A unit may be left out or written out: `50M`, `50Mb/s`, `50Mbit` and `6.25MB/s` are one rate, `60` and `60s` one time,
+`64M` and `64MB` one size, and `64Mi` and `64MiB` a slightly larger one.
+"""
 
 import re
 
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = [
     "format_count",
@@ -16,22 +20,24 @@ __all__ = [
     "parse_size_bytes",
 ]
 
-_SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-_RATE = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(|k|M|G|Ki|Mi|Gi)")
-_BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+_RATE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMG]?)(|(?:bit|b)(?:/s|ps)?|B(?:/s|ps)|/s)")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|[kKMG]|[kKMG]i)B?")
+_BINARY = {"ki": 1 << 10, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(|us|ms|s|m|min|h|d)")
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 
 
 def parse_rate_bps(text: str) -> float:
-    """Read a rate such as `50M` or `1.5G` in bit/s, decimal."""
+    """Read a rate such as `50M` or `1.5G` in bit/s, decimal; `MB/s` are bytes, so eight times as much."""
     match = _RATE.fullmatch(text)
-    rate = float(match[1]) * _SCALE[match[2]] if match else 0.0
+    rate = float(match[1]) * _SCALE[match[2]] * (8 if match[3].startswith("B") else 1) if match else 0.0
     if not 1e3 <= rate <= 1e12:
-        raise OperatorError(f"rate {text!r} is not a rate in bit/s such as 500k, 50M or 1.5G (1k to 1000G)")
+        raise UsageError(
+            f"rate {text!r} is not a rate in bit/s such as 500k, 50M or 1.5Gbit (1k to 1000G), nor one such as 6MB/s"
+        )
     return rate
 
 
@@ -40,7 +46,7 @@ def parse_probability(text: str) -> float:
     match = _SHARE.fullmatch(text)
     share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if not 0 <= share < 1:
-        raise OperatorError(f"{text!r} is not a share such as 5% or 0.05 (at least 0, below 1)")
+        raise UsageError(f"{text!r} is not a share such as 5% or 0.05 (at least 0, below 1)")
     return share
 
 
@@ -49,25 +55,25 @@ def parse_count(text: str) -> int:
     match = _COUNT.fullmatch(text)
     count = float(match[1]) * _SCALE[match[2]] if match else 0.0
     if not 1 <= count <= 1e12 or count != int(count):
-        raise OperatorError(f"{text!r} is not a whole number such as 1000, 12k or 220M")
+        raise UsageError(f"{text!r} is not a whole number such as 1000, 12k or 220M")
     return int(count)
 
 
 def parse_size_bytes(text: str) -> int:
-    """Read a size such as `64M` (decimal) or `64Mi` (binary), in bytes."""
-    match = _SIZE.fullmatch(text.removesuffix("B"))
+    """Read a size such as `64M`, `64MB` (decimal), `64Mi` or `64MiB` (binary), in bytes."""
+    match = _SIZE.fullmatch(text)
     size = float(match[1]) * (_SCALE | _BINARY)[match[2]] if match else 0.0
     if not 1 <= size <= 1e13:
-        raise OperatorError(f"{text!r} is not a size in bytes such as 500k, 64M or 64Mi")
+        raise UsageError(f"{text!r} is not a size in bytes such as 500k, 64MB or 64MiB")
     return int(size)
 
 
 def parse_duration_s(text: str) -> float:
-    """Read a time such as `250ms`, `1.5s`, `10m` or `2d`, in seconds."""
+    """Read a time such as `60` or `60s`, `250ms`, `10m` or `2d`, in seconds."""
     match = _DURATION.fullmatch(text)
     duration_s = float(match[1]) * _SECONDS[match[2]] if match else -1.0
     if not 0 <= duration_s <= 1e8:
-        raise OperatorError(f"{text!r} is not a time such as 250ms, 1.5s, 10m or 2d")
+        raise UsageError(f"{text!r} is not a time such as 60, 90s, 250ms, 10m or 2d")
     return duration_s
 
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["ANY_VERSION", "RELEASE_ID_BYTES", "Hardware", "ReleaseId", "Version"]
 
@@ -29,7 +29,7 @@ class Hardware:
         """Read `00A1B2:7` or `00A1B2:7:3`."""
         match = _HARDWARE.fullmatch(text)
         if not match or int(match[2]) > 0xFFFF or int(match[3] or 0) > 0xFFFF:
-            raise OperatorError(
+            raise UsageError(
                 f"hardware {text!r} is not of the form OUI:model[:version], such as 00A1B2:7 or 00A1B2:7:3 "
                 "(six hex digits, then numbers up to 65535)"
             )
@@ -59,7 +59,7 @@ class Version:
         match = _VERSION.fullmatch(text)
         parts = [int(part) for part in match.groups()] if match else []
         if not parts or max(parts[:2]) > 0xFFFF or parts[2] > 0xFFFFFFFF:
-            raise OperatorError(f"version {text!r} is not of the form major.minor.patch, such as 1.4.0")
+            raise UsageError(f"version {text!r} is not of the form major.minor.patch, such as 1.4.0")
         return cls(*parts)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The commands for a bare board on a serial line: `settop flash`, `settop console`."""
+"""What `settop flash` and `settop console` do: a bare board on a serial line, the clock and the keyboard."""
 
 import hashlib
 import json
@@ -8,13 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from carousel.console.files import load_public_key, open_release
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from settop.flasher.console import FrameFilter, KeyboardReader
 from settop.flasher.errors import FlashError
 from settop.flasher.flasher import Flasher, Image, Job
@@ -24,59 +22,51 @@ from settop.flasher.report import BoardReporter
 from settop.flasher.stubfile import parse_stub
 from settop.store.factory import image_of_release
 
-__all__ = ["add_to", "drive"]
+__all__ = ["FlashRequest", "console", "drive", "flash", "print_ports", "run_console"]
 
 LONGEST_READ_S = 0.25
 PLACES = {"a": Place.SLOT_A, "b": Place.SLOT_B, "eeprom": Place.EEPROM}
 LEAVE_CONSOLE = 0x1D  # Ctrl-]
 
-PortOption = Annotated[
-    str, typer.Option("--port", help="/dev/ttyUSB0, socket://host:port, rfc2217://host:port, a pty.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+@dataclass(frozen=True)
+class FlashRequest:
+    """What `settop flash` is asked for; the arguments of settop/commands/flashing.py by their names."""
+
+    port: str | None
+    release: Path | None = None
+    stub: Path | None = None
+    slot: str | None = None
+    trust: Path | None = None
+    baud: int = 921600
+    initial_baud: int = INITIAL_BAUD
+    connect: float = 10.0
+    reset: str | None = None
+    no_boot: bool = False
+    read_state: bool = False
+    trace: bool = False
+    as_json: bool = False
 
 
-def flash(
-    release: Annotated[Path | None, typer.Argument(help="The release to write.", show_default=False)] = None,
-    port: Annotated[str, typer.Option(help="/dev/ttyUSB0, socket://host:port, rfc2217://host:port, a pty.")] = "",
-    baud: Annotated[
-        int, typer.Option(min=300, max=4000000, help="The rate to change to, if board and line can.")
-    ] = 921600,
-    initial_baud: Annotated[int, typer.Option(min=300, help="The rate at which the loader starts.")] = INITIAL_BAUD,
-    slot: Annotated[str, typer.Option(help="a, b or eeprom; left out, the board takes the free slot.")] = "",
-    stub: Annotated[Path | None, typer.Option(help="Replace the stub itself by this binary, first.")] = None,
-    trust: Annotated[
-        Path | None,
-        typer.Option(help="Refuse releases that this public key has not signed, whatever the board trusts."),
-    ] = None,
-    connect: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the board.")] = 10.0,
-    reset: Annotated[
-        str, typer.Option(help="dtr or rts: pull this line first, where the board's reset hangs on it.")
-    ] = "",
-    no_boot: Annotated[bool, typer.Option("--no-boot", help="Stay in the loader afterwards.")] = False,
-    read_state: Annotated[bool, typer.Option("--read-state", help="Show what the board holds; write nothing.")] = False,
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Show every byte, with the time since the one before.")
-    ] = False,
-    show_ports: Annotated[bool, typer.Option("--list", help="List the serial ports.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+def flash(request: FlashRequest) -> int:
     """Write a release (or a stub) to a bare board over its serial line."""
-    if show_ports:
-        _print_ports(as_json)
-        return
-    if not port:
-        raise OperatorError("which port? Give --port; `settop flash --list` shows those of this machine")
-    if release is None and stub is None and not read_state:
-        raise OperatorError("nothing to do: give a release file, --stub FILE, or --read-state")
-    with _errors_told(as_json):
-        image = _load_image(release, slot, trust) if release is not None else None
-        stub_image = parse_stub(stub.read_bytes(), str(stub)) if stub is not None else None
-        job = Job(image, stub_image, baud, connect, not (no_boot or (read_state and image is None)), read_state)
-        with SerialPort.open(port, initial_baud) as line, closing(_reporter(port, as_json)) as reporter:
-            if reset:
-                line.pulse_reset(_reset_line(reset), 0.1, time.sleep)
-            drive(job, line, initial_baud, reporter, _tracer() if trace else None)
+    if not request.port:
+        raise UsageError("which port? Give --port; `settop flash --list` shows those of this machine")
+    if request.release is None and request.stub is None and not request.read_state:
+        raise UsageError("nothing to do: give a release file, --stub FILE, or --read-state")
+    with _errors_told(request.as_json):
+        image = _load_image(request.release, request.slot, request.trust) if request.release is not None else None
+        stub = parse_stub(request.stub.read_bytes(), str(request.stub)) if request.stub is not None else None
+        boots = not (request.no_boot or (request.read_state and image is None))
+        job = Job(image, stub, request.baud, request.connect, boots, request.read_state)
+        with (
+            SerialPort.open(request.port, request.initial_baud) as line,
+            closing(_reporter(request.port, request.as_json)) as reporter,
+        ):
+            if request.reset:
+                line.pulse_reset(request.reset, 0.1, time.sleep)
+            drive(job, line, request.initial_baud, reporter, _tracer() if request.trace else None)
+    return 0
 
 
 @contextmanager
@@ -120,11 +110,12 @@ def drive(
         flasher.advance(heard, time.monotonic())
 
 
-def console(port: PortOption, baud: Annotated[int, typer.Option(min=300)] = INITIAL_BAUD) -> None:
+def console(port: str, baud: int) -> int:
     """Show what a board says, and send it what is typed; Ctrl-] leaves."""
     with SerialPort.open(port, baud) as line:
         print(f"{port}: Ctrl-] leaves", file=sys.stderr)
         run_console(line)
+    return 0
 
 
 def run_console(line: Port) -> None:
@@ -151,9 +142,7 @@ def run_console(line: Port) -> None:
         typing.join(1.0)
 
 
-def _load_image(path: Path, slot: str, trust: Path | None) -> Image:
-    if slot and slot not in PLACES:
-        raise OperatorError(f"--slot {slot!r} is none of a, b, eeprom")
+def _load_image(path: Path, slot: str | None, trust: Path | None) -> Image:
     with open_release(path) as release:
         header = release.header
         if trust is not None and not header.is_signed_by(load_public_key(trust)):
@@ -161,16 +150,11 @@ def _load_image(path: Path, slot: str, trust: Path | None) -> Image:
         content = b"".join(image_of_release(release))
         if hashlib.sha256(content).digest() != header.image_sha256:
             raise OperatorError(f"{path} is damaged: its image is not what its header says; pack it again")
-        return Image(header, content, PLACES.get(slot, Place.FREE_SLOT))
+        return Image(header, content, PLACES.get(slot or "", Place.FREE_SLOT))
 
 
-def _reset_line(name: str) -> str:
-    if name not in ("dtr", "rts"):
-        raise OperatorError(f"--reset {name!r} is none of dtr, rts")
-    return name
-
-
-def _print_ports(as_json: bool) -> None:
+def print_ports(as_json: bool) -> int:
+    """List the serial ports of this machine."""
     ports = list_ports()
     if as_json:
         print(json.dumps([{"port": port, "description": description} for port, description in ports]))
@@ -178,6 +162,7 @@ def _print_ports(as_json: bool) -> None:
         print("no serial ports here; socket://host:port and rfc2217://host:port work, too")
     for port, description in ports if not as_json else []:
         print(f"{port}  {description}")
+    return 0
 
 
 def _tracer() -> Callable[[str, bytes], None]:
@@ -193,9 +178,3 @@ def _tracer() -> Callable[[str, bytes], None]:
             last_s = now_s
 
     return trace
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to `settop`."""
-    app.command()(flash)
-    app.command()(console)

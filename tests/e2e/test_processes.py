@@ -152,10 +152,11 @@ def test_a_swap_reaches_boxes_that_listen(lab):
 
 def test_two_receives_exclude_each_other(lab):
     box = lab.box("box")
-    receiving = lab.start_receive(box, timeout=3)
-    assert receiving.stdout.readline()
+    receiving = lab.start_receive(box, timeout=600)
+    assert receiving.stdout.readline(), "it listens, so it holds the box"
     refused = lab.receive(box, timeout=1)
-    receiving.communicate(timeout=20)
+    receiving.send_signal(signal.SIGINT)
+    receiving.communicate(timeout=60)
     assert refused.returncode == 1
     assert "another settop command works on" in refused.stderr
 
@@ -181,7 +182,7 @@ def test_faults_are_one_sentence_and_lose_nothing(lab):
     group = ("--group", lab.group)
     cast = ("cast", lab.eeprom, *group)
     one_sentence(run("headend", *cast, "--interface", "nosuch0"), "no interface 'nosuch0'")
-    one_sentence(run("headend", *cast, "--interface", "lo", "--rate", "fast"), "bit/s")
+    one_sentence(run("headend", *cast, "--interface", "lo", "--rate", "fast"), "bit/s", 2)
     one_sentence(run("headend", "cast", folder / "none", *group, "--interface", "lo"), "no such file")
     one_sentence(run("headend", "cast", folder / "lab.pub", *group, "--interface", "lo"), "no whole release")
     pack = ("-o", folder / "y", "--hardware", "00A1B2:7", "--version", "1.0.0")
@@ -193,7 +194,7 @@ def test_faults_are_one_sentence_and_lose_nothing(lab):
     one_sentence(run("settop", "receive", "--store", folder, *group, "--interface", "lo"), "no store of a box")
     one_sentence(run("settop", "boot", "--store", box, "--command", "echo '{nothing"), "check quotes and braces")
     again = run("settop", "init", "--store", box, "--hardware", "1:1", "--trust", folder / "lab.pub", "--eeprom", "x")
-    one_sentence(again, "OUI:model")
+    one_sentence(again, "OUI:model", 2)
     assert run("settop", "receive", "--store", box).returncode == 2
     assert run("settop", "boot", "--store", box, "--json").returncode == 0
 

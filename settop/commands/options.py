@@ -1,0 +1,154 @@
+"""The options of `settop`, in groups, and what each value means. Imports nothing dear: help must come at once."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from carousel.console.quantities import parse_duration_s, parse_probability
+from carousel.errors import OperatorError
+
+__all__ = ["add_hearing", "add_json", "add_store", "parse_tsi", "value", "whole_number"]
+
+DEFAULT_GROUP = "239.255.77.1:5077"
+DEFAULT_TSI = 0xB007CA57
+"""The same as carousel.flute.alc's, which help does not wait for; a test compares them."""
+DEFAULT_TIMEOUT = "60s"
+
+
+def value(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let argparse tell what is wrong with a value in our own words, beside the option's name."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except OperatorError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range; hexadecimal and such are welcome."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text, 0)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise OperatorError(f"{text!r} is no whole number from {least} to {most}")
+        return number
+
+    return value(parse)
+
+
+def parse_tsi(text: str) -> int:
+    """Read a TSI, 32 bits."""
+    try:
+        tsi = int(text, 0)
+    except ValueError:
+        tsi = -1
+    if not 0 <= tsi < 1 << 32:
+        raise OperatorError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
+    return tsi
+
+
+def parse_timeout_s(text: str) -> float:
+    """Read how long to listen: long enough to hear anything."""
+    timeout_s = parse_duration_s(text)
+    if timeout_s < 0.1:
+        raise OperatorError(f"{text!r} is too short to hear anything; at least 100ms")
+    return timeout_s
+
+
+def _parse_group(text: str) -> Any:
+    from carousel.console.endpoint import Endpoint
+
+    return Endpoint.parse(text)
+
+
+def _parse_address(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise OperatorError(f"{text!r} is no address of a sender such as 192.0.2.1 or 2001:db8::1") from None
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add the option that nearly every command has."""
+    parser.add_argument("--store", type=Path, required=True, metavar="FOLDER", help="the box's folder")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option that makes a command speak to programs."""
+    parser.add_argument("--json", dest="as_json", action="store_true", help="one JSON object a line")
+
+
+def add_hearing(parser: argparse.ArgumentParser) -> None:
+    """Add what is needed to listen: where, for how long, and how."""
+    network = parser.add_argument_group("Network")
+    network.add_argument(
+        "--group",
+        type=value(_parse_group),
+        default=DEFAULT_GROUP,
+        metavar="GROUP:PORT",
+        help=f"multicast group and port, such as {DEFAULT_GROUP} (the default) or [ff15::4d]:5077",
+    )
+    network.add_argument(
+        "--interface", required=True, metavar="NAME", help="the interface to listen on, such as eth0 or lo"
+    )
+    network.add_argument(
+        "--source", type=value(_parse_address), metavar="ADDRESS", help="take packets from this sender only (SSM)"
+    )
+    network.add_argument(
+        "--timeout",
+        type=value(parse_timeout_s),
+        default=DEFAULT_TIMEOUT,
+        metavar="TIME",
+        help=f"how long to listen before giving up: 60, 90s, 10m (default {DEFAULT_TIMEOUT})",
+    )
+    network.add_argument(
+        "--tsi",
+        type=value(parse_tsi),
+        default=hex(DEFAULT_TSI),
+        metavar="NUMBER",
+        help=f"the session's TSI, if the head-end packed with another than {DEFAULT_TSI:#x}",
+    )
+    _add_trying_out(parser)
+    _add_tuning(parser)
+
+
+def _add_trying_out(parser: argparse.ArgumentParser) -> None:
+    trying = parser.add_argument_group("Trying out")
+    trying.add_argument(
+        "--drop",
+        type=value(parse_probability),
+        default="0",
+        metavar="SHARE",
+        help="drop this share of packets in the box, such as 5%%, to see what loss does",
+    )
+    trying.add_argument(
+        "--drop-seed", type=whole_number(0, 2**63 - 1), default=0, metavar="NUMBER", help="seed of --drop"
+    )
+    trying.add_argument("--no-fec", action="store_true", help="complete from source symbols alone")
+    trying.add_argument("--no-gro", action="store_true", help="read packets one by one, as on old kernels")
+
+
+def _add_tuning(parser: argparse.ArgumentParser) -> None:
+    tuning = parser.add_argument_group("Tuning")
+    tuning.add_argument(
+        "--workers",
+        type=whole_number(1, 16),
+        default=2,
+        metavar="NUMBER",
+        help="how many blocks are hashed and decoded at once (default 2)",
+    )
+    tuning.add_argument(
+        "--core",
+        type=whole_number(0, 1 << 16),
+        metavar="NUMBER",
+        help="keep reception on this processor core, for gigabits a second",
+    )

@@ -1,0 +1,56 @@
+"""Show what a box holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from settop.store.choice import Source
+from settop.store.folder import BoxFolder
+from settop.store.slots import describe
+from settop.store.staterecord import SlotState, StateRecord
+
+__all__ = ["lines_of", "status"]
+
+
+def status(store: Path, as_json: bool) -> int:
+    """Show what the box holds."""
+    box = BoxFolder(store)
+    record = box.store.record()
+    sources = [_entry(box, record, source) for source in (Source.SLOT_A, Source.SLOT_B, Source.EEPROM)]
+    whole = {"hardware": str(box.hardware), "floor": record.floor, "seq": record.seq, "sources": sources}
+    print(json.dumps(whole) if as_json else "\n".join(lines_of(str(store), whole)))
+    return 0
+
+
+def _entry(box: BoxFolder, record: StateRecord, source: Source) -> dict[str, Any]:
+    entry: dict[str, Any] = {"source": source.value, "state": "factory"}
+    if source is not Source.EEPROM:
+        slot = record.slots[source.slot]
+        entry |= {"state": slot.state.name.lower(), "active": record.active == source.slot}
+        if slot.state is SlotState.TRIAL:
+            entry["tries_left"] = slot.tries_left
+        if slot.state is SlotState.FAILED:
+            entry["failure"] = describe(slot.failure)
+    header = box.store.header(source)
+    if header is not None:
+        entry |= {"name": header.name, "version": str(header.version), "image_size": header.image_size}
+        entry |= {"sha256": header.image_sha256.hex(), "security_counter": header.security_counter}
+    return entry
+
+
+def lines_of(store: str, whole: dict[str, Any]) -> list[str]:
+    """Say it in lines that fit 60 columns but for what is long itself: a SHA-256 can be copied whole."""
+    lines = [f"{store}: hardware {whole['hardware']}, security floor {whole['floor']}"]
+    for entry in whole["sources"]:
+        state = entry["state"]
+        if "tries_left" in entry:
+            state += f", {entry['tries_left']} tries left"
+        if "failure" in entry:
+            state += f": {entry['failure']}"
+        if entry.get("active"):
+            state += ", active"
+        lines.append(f"{entry['source']:7} {state}")
+        if "version" in entry:
+            lines.append(f"        {entry['name']} {entry['version']}, {entry['image_size']:,} bytes")
+            lines.append(f"        SHA-256 {entry['sha256']}")
+    return lines

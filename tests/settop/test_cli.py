@@ -1,0 +1,112 @@
+"""The command line of a box: its help, its defaults, and what is wrong with what was typed."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from carousel.flute import alc
+from settop.cli import make_parser
+from settop.commands import flashing, options
+from settop.flasher import frames
+
+COMMANDS = ("init", "receive", "run", "boot", "confirm", "status", "flash", "console")
+DEAR = ("numpy", "construct", "cryptography", "typer", "rich", "cffi", "serial", "tomllib", "settop.session")
+RECEIVE = ("receive", "--store", "x", "--interface", "lo")
+
+
+def parse(*arguments):
+    return make_parser().parse_args(arguments)
+
+
+def settop(*arguments, env=None):
+    code = "from settop.cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def test_what_is_declared_twice_for_a_quick_start_is_the_same():
+    assert options.DEFAULT_TSI == alc.DEFAULT_TSI
+    assert flashing.INITIAL_BAUD == frames.INITIAL_BAUD
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_dear(command):
+    code = f"import sys; from settop.cli import make_parser\ntry: make_parser().parse_args({[command, '-h']!r}[-2 if "
+    code += f"{command!r} else -1:])\nexcept SystemExit: print(sorted(set({DEAR!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_every_option_in_a_group_and_keeps_brackets(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse(command, "--help")
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert max(map(len, told.splitlines())) <= 96
+    if command in ("receive", "run"):
+        assert "[ff15::4d]:5077" in re.sub(r"\s+", " ", told)
+        for group in ("Network:", "Trying out:", "Tuning:", "exit codes:", "example:"):
+            assert group in told
+
+
+def test_the_program_lists_its_commands_and_exit_codes(capsys):
+    with pytest.raises(SystemExit):
+        parse("-h")
+    told = capsys.readouterr().out
+    assert all(f"\n    {command} " in told for command in COMMANDS)
+    assert "only images were heard that this box must refuse" in told
+
+
+def test_version():
+    done = settop("--version")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["settop", "(bootcast"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("receive", "--store", "x"), "--interface; give them, or set BOOTCAST_NAME"),
+        ((*RECEIVE, "--group", "10.0.0.1:5077"), "argument --group: 10.0.0.1 is no multicast group"),
+        ((*RECEIVE, "--source", "notanip"), "argument --source: 'notanip' is no address"),
+        ((*RECEIVE, "--drop-seed=-4"), "argument --drop-seed: '-4' is no whole number from 0"),
+        ((*RECEIVE, "--drop", "5x"), "argument --drop: '5x' is not a share"),
+        ((*RECEIVE, "--timeout", "0"), "argument --timeout: '0' is too short"),
+        ((*RECEIVE, "--tsi", "x"), "TSI 'x' is no 32-bit number"),
+        ((*RECEIVE, "--tsi", "0x100000000"), "is no 32-bit number"),
+        ((*RECEIVE, "--workers", "0"), "from 1 to 16"),
+        ((*RECEIVE, "--drops", "1"), "unrecognized arguments: --drops"),
+        (("init", "--store", "x", "--hardware", "1:1", "--trust", "x", "--eeprom", "x"), "OUI:model"),
+        (("dance",), "invalid choice: 'dance'"),
+        (("flash",), "which port?"),
+        (("flash", "--port", "x"), "nothing to do"),
+        ((), "usage: settop"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(arguments, words):
+    done = settop(*arguments)
+    assert done.returncode == 2, done
+    assert words in done.stderr + done.stdout
+    if arguments:
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_values_are_read_where_they_are_typed():
+    found = parse(*RECEIVE, "--timeout", "2m", "--drop", "5%", "--tsi", "0x10", "--drop-seed", "7")
+    assert (found.timeout, found.drop, found.tsi, found.drop_seed) == (120.0, 0.05, 16, 7)
+    assert str(parse(*RECEIVE).group) == options.DEFAULT_GROUP
+    assert parse(*RECEIVE).timeout == 60.0
+
+
+def test_the_environment_and_a_config_file_spare_typing(tmp_path):
+    config = tmp_path / "box.toml"
+    config.write_text(f'store = "{tmp_path}/none"\ninterface = "lo"\ntimeout = 3\n')
+    env = {"BOOTCAST_CONFIG": str(config), "BOOTCAST_DROP": "no share"}
+    assert "argument --drop: 'no share'" in settop("receive", env=env).stderr
+    assert f"{tmp_path}/none is no store of a box" in settop("receive", "--drop", "0", env=env).stderr
+    assert "typed is no store" in settop("receive", "--drop", "0", "--store", "typed", env=env).stderr
+    env["BOOTCAST_STORE"] = "set"
+    assert "set is no store" in settop("receive", "--drop", "0", env=env).stderr
