@@ -16,8 +16,8 @@ Both are groups of one DSM-CC carousel each. A group's id is its DII's transacti
     +-+-+----------------+-+---------------+-+-+-+
 
 with 26 bits of the release's ID, which is a hash of its signed header. So a box that has a header knows its
-downloadIds and believes no routing, and the same release has the same ids from every head-end. The low byte of a group's id is the high byte of its
-moduleIds; it is never 0xFF, since 0xFFF0 and up are reserved.
+downloadIds and believes no routing, and the same release has the same ids from every head-end. The low byte of a
+group's id is the high byte of its moduleIds; it is never 0xFF, since 0xFFF0 and up are reserved.
 """
 
 from dataclasses import dataclass
