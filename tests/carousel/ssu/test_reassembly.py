@@ -72,7 +72,9 @@ def back_to_back(sections: list[bytes], pid: int) -> np.ndarray:
     while start < len(joined):
         inside = [begin for begin in begins if start <= begin < start + 183]
         head = bytes([inside[0] - start]) if inside else b""
-        part = joined[start : start + 184 - len(head)]
+        # A packet without a pointer field must not begin a section with its last byte: stuffing takes its place.
+        end = start + 183 if inside or start + 183 in begins else start + 184
+        part = joined[start:end]
         start += len(part)
         flags = 0x40 if inside else 0
         packet = bytes([0x47, flags | pid >> 8, pid & 0xFF, 0x10]) + head + part
