@@ -176,7 +176,9 @@ def test_all_takers_do_exactly_the_same(packets, surplus, slots, batch):
             brought = taker(name).take(table, b"".join(part), one_piece(part))
             counts = (brought.duplicates, brought.ignored, brought.corrupt, brought.out_of_range, brought.no_room)
             rows = [rows.tolist() for rows in brought.rows]
-            taken.append((rows, brought.heard, brought.unmatched.tolist(), sorted(brought.filled), counts, brought.taken))
+            taken.append(
+                (rows, brought.heard, brought.unmatched.tolist(), sorted(brought.filled), counts, brought.taken)
+            )
         marks = [[getattr(target.landing, mark).tolist() for mark in MARKS] for target in table]
         memory = [(target.landing.source.tobytes(), target.landing.repair.tobytes()) for target in table]
         states.append((taken, marks, memory))
