@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import settings
 
 from carousel.flute.releasefile import Release
 from carousel.release.header import ReleaseHeader, SignedHeader
@@ -15,6 +16,9 @@ from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
 from headend.pack.packing import PackRequest, pack
 from settop.stitch.policy import BoxProfile
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(b"o" * 32)

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 Run = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[int, Any], None]], None]
 """Runs a function over shards; calls back with (index, result) as each is done."""
 CONNECT_S = 10
-MODULES = ("bench.fleet.run", "raptorq", "scipy")
+MODULES = ("bench.fleet.run", "scipy")
 
 
 def run_on_processes(workers: int) -> Run:

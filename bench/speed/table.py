@@ -278,7 +278,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("bench-out"))
     options = parser.parse_args()
     console = Console(width=118)
-    about = f"{os.cpu_count()} cores, CRC by {crc.implementation()}, RaptorQ {'yes' if fec.AVAILABLE else 'no'}"
+    about = f"{os.cpu_count()} cores, CRC by {crc.implementation()}, RaptorQ by {fec.codec().name}"
     table = Table(
         "what", "median", "best", "worst", "goal", title=f"bootcast end to end: {about}", title_justify="left"
     )

@@ -80,9 +80,7 @@ def plan_image(image_size: int, request: PackRequest) -> ObjectGeometry:
     if not 0 <= request.repair_ratio <= 4:
         raise OperatorError(f"--repair {request.repair_ratio} is not between 0 and 4 repair symbols a source symbol")
     if request.ssu_profile is not None:
-        geometry = plan_ssu(image_size, request.repair_ratio, request.ssu_profile)
-        _require_codec(geometry)
-        return geometry
+        return plan_ssu(image_size, request.repair_ratio, request.ssu_profile)
     if size % 8 or not MIN_SYMBOL_BYTES <= size <= MAX_SYMBOL_BYTES:
         raise OperatorError(
             f"--symbol-size {size} is not a multiple of 8 from {MIN_SYMBOL_BYTES} to {MAX_SYMBOL_BYTES}"
@@ -97,14 +95,7 @@ def plan_image(image_size: int, request: PackRequest) -> ObjectGeometry:
             f"{size}-byte symbols hold; compress it, or take larger symbols where the network's MTU allows"
         ) from None
     repair = math.ceil(-(-symbols // blocks) * request.repair_ratio)
-    geometry = ObjectGeometry(image_size, size, blocks, repair)
-    _require_codec(geometry)
-    return geometry
-
-
-def _require_codec(geometry: ObjectGeometry) -> None:
-    if geometry.repair_per_block and not fec.AVAILABLE:
-        raise OperatorError("packing repair symbols needs the raptorq package; install it, or pack with --repair 0")
+    return ObjectGeometry(image_size, size, blocks, repair)
 
 
 def pack(

@@ -4,7 +4,6 @@ import os
 import pytest
 from blake3 import blake3
 
-from carousel import fec
 from carousel.errors import OperatorError
 from carousel.flute.releasefile import Release
 from carousel.release.blocks import ObjectGeometry
@@ -78,13 +77,6 @@ def test_two_and_a_half_gigabytes_fit():
     geometry = plan_image(2_500_000_000, REQUEST)
     assert isinstance(geometry, ObjectGeometry)
     assert geometry.largest_block <= 7000
-
-
-def test_without_a_coder_repair_is_refused_clearly(monkeypatch):
-    monkeypatch.setattr(fec, "AVAILABLE", False)
-    with pytest.raises(OperatorError, match="raptorq"):
-        plan_image(1000, REQUEST)
-    assert plan_image(1000, PackRequest(HARDWARE, Version(1, 0, 0), 0, repair_ratio=0.0)).repair_per_block == 0
 
 
 def test_a_failed_pack_leaves_nothing(tmp_path, monkeypatch):
