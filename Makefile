@@ -39,8 +39,9 @@ bench-setup:  ## the other tools of `bootbench peers`, and what their link needs
 wire: $(SETUP)  ## the C declarations, from the one place where each format is declared
 	$(BIN)/python firmware_stub/tools/generate.py
 
-native: $(SETUP)  ## what is generated for the native core: its tables, its binding
+native: $(SETUP)  ## what is generated for the native core (its tables, its binding), and the library itself
 	$(BIN)/python -m native_build.generate
+	$(BIN)/python -m native_build.compile
 
 vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
 	$(BIN)/python -m bench.vectors

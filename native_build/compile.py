@@ -33,3 +33,10 @@ def compile_library(command: Sequence[str], output: Path, flags: Sequence[str] =
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    found = compiler()
+    if found is None:
+        raise SystemExit("no C compiler: set CC, or install one")
+    compile_library(found, LIBRARY)
