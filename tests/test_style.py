@@ -29,7 +29,8 @@ ARROWS: dict[str, set[str]] = {
     "headend/cast": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu"},
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute"},
-    "headend/cli": {"carousel/*", "headend/*"},
+    "headend/commands": {"carousel/*", "headend/*"},
+    "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},
     "settop/link": {"carousel/console"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/take", "settop/stitch"},
@@ -56,8 +57,8 @@ ARROWS: dict[str, set[str]] = {
 }
 MAY_TOUCH = {
     "sockets": {"headend/link", "settop/link"},
-    "clocks": {"headend/cli", "settop/commands", "settop/flasher"},
-    "disks": {"carousel/console", "headend/cli", "headend/link", "headend/pack", "headend/shelf"}
+    "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
+    "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
     | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"},
     "randomness": set[str](),
 }

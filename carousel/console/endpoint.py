@@ -7,7 +7,10 @@ from typing import Self
 
 from carousel.errors import UsageError
 
-__all__ = ["Endpoint"]
+__all__ = ["DEFAULT_GROUP", "Endpoint"]
+
+DEFAULT_GROUP = "239.255.77.1:5077"
+"""Where a head-end casts, and a box listens, unless told otherwise: 239.255.0.0/16 stays inside an organisation."""
 
 _ENDPOINT = re.compile(r"(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})")
 

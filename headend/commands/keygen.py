@@ -1,0 +1,16 @@
+"""`headend keygen`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headend.pack.keys import write_key_pair
+
+__all__ = ["keygen"]
+
+
+def keygen(prefix: Annotated[Path, typer.Argument(help="Writes PREFIX.key and PREFIX.pub.")]) -> None:
+    """Make an Ed25519 key pair: PREFIX.key signs releases, boxes trust PREFIX.pub."""
+    private, public = write_key_pair(prefix)
+    print(f"{private}: keep it secret; {public}: give it to boxes with `settop init --trust`")

@@ -1,0 +1,103 @@
+"""Options that several commands of `headend` share, and what they are read into."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from carousel.errors import OperatorError
+from carousel.flute.alc import DEFAULT_TSI
+from carousel.flute.releasefile import Release
+from carousel.ssu.psi import Program
+from headend.cast.ssu import MAX_RELEASES, SsuFormat, SsuSettings
+
+__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "parse_tsi", "ssu_notes", "ssu_settings"]
+
+DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
+LOADER_PATIENCE_S = 200
+"""How long a loader in the field waits for all blocks."""
+
+NETWORK, CAROUSEL, SSU, OUTPUT = "Network", "Carousel", "DVB-SSU", "Output"
+"""The groups that options stand in."""
+
+
+def option(text: str, *names: str, group: str, **more: Any) -> Any:
+    """Declare an option in a group; what looks like markup in its text is shown as it is written."""
+    return typer.Option(*names, help=text.replace("[", "\\["), rich_help_panel=group, **more)
+
+
+ReleasesArgument = Annotated[
+    list[Path], typer.Argument(help="Release files; several share the rate equally.", metavar="RELEASE...")
+]
+GROUP_TEXT = "Multicast group and port: 239.255.77.1:5077 or [ff15::4d]:5077."
+GroupOption = Annotated[str, option(GROUP_TEXT, group=NETWORK, metavar="GROUP:PORT", envvar="BOOTCAST_GROUP")]
+InterfaceOption = Annotated[
+    str, option("Send on this interface: eth0, lo.", group=NETWORK, metavar="NAME", envvar="BOOTCAST_INTERFACE")
+]
+TtlOption = Annotated[
+    int, option("How many routers packets may pass, plus one.", group=NETWORK, min=0, max=255, metavar="HOPS")
+]
+DscpOption = Annotated[int, option("DSCP of the packets.", group=NETWORK, min=0, max=63, metavar="0..63")]
+NoGsoOption = Annotated[bool, option("Send packets one by one, as on old kernels.", "--no-gso", group=NETWORK)]
+SeedOption = Annotated[int, option("Seed of the order of cycles.", group=CAROUSEL, min=0, metavar="N")]
+JsonOption = Annotated[bool, option("One JSON object a line.", "--json", group=OUTPUT)]
+
+RtpOption = Annotated[bool, option("Behind RTP headers (payload type 33).", "--rtp", group=SSU)]
+ServiceIdOption = Annotated[int, option("The service's number.", group=SSU, min=1, max=0xFFFF, metavar="N")]
+NetworkIdOption = Annotated[int, option("network_id of the NIT.", group=SSU, min=1, max=0xFFFF, metavar="N")]
+TsIdOption = Annotated[int, option("transport_stream_id.", group=SSU, min=1, max=0xFFFF, metavar="N")]
+PidOption = Annotated[
+    str,
+    option("The first release's PID; the PMT has the one below, sidecars the ones above.", group=SSU, metavar="PID"),
+]
+PcrOption = Annotated[bool, option("Send a PCR, on the PID two below --pid.", "--pcr", group=SSU)]
+DEFAULT_PID_TEXT = "0x101"
+MIN_PID, MAX_PID = 0x22, 0x1FFE - 2 * MAX_RELEASES
+"""Of the first release, so that PCR and PMT fit below it, and all releases above."""
+
+
+def ssu_settings(
+    rate_bps: float,
+    service_id: int,
+    network_id: int,
+    ts_id: int,
+    pid: str,
+    rtp: bool,
+    pcr: bool,
+    announce_interval_s: float = 0.25,
+) -> SsuSettings:
+    """Read the options of an update service; `OperatorError` where they don't go together."""
+    first_pid = parse_number(pid, "PID")
+    if not MIN_PID <= first_pid <= MAX_PID:
+        raise OperatorError(f"--pid {pid} is not between {MIN_PID:#x} and {MAX_PID:#x}: others have their own use")
+    program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
+    clock_pid = first_pid - 2 if pcr else None
+    return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
+
+
+def ssu_notes(stream: SsuFormat | None, releases: list[Release]) -> Iterator[str]:
+    cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
+    if cycle_s > LOADER_PATIENCE_S:
+        yield (
+            f"a cycle takes {cycle_s:.0f} s, and loaders in the field wait {LOADER_PATIENCE_S} s for all blocks: "
+            f"{cycle_s / LOADER_PATIENCE_S:.1f} times the rate would do"
+        )
+
+
+def parse_tsi(text: str) -> int:
+    tsi = parse_number(text, "TSI")
+    if tsi >= 2**32:
+        raise OperatorError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
+    return tsi
+
+
+def parse_number(text: str, what: str) -> int:
+    """Read a number that may be hexadecimal."""
+    try:
+        number = int(text, 0)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise OperatorError(f"{what} {text!r} is no number such as 257 or 0x101")
+    return number
