@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from carousel.console.endpoint import DEFAULT_GROUP
 from carousel.console.quantities import parse_duration_s, parse_probability
 from carousel.errors import OperatorError
 
 __all__ = ["add_hearing", "add_json", "add_store", "parse_tsi", "value", "whole_number"]
 
-DEFAULT_GROUP = "239.255.77.1:5077"
 DEFAULT_TSI = 0xB007CA57
 """The same as carousel.flute.alc's, which help does not wait for; a test compares them."""
 DEFAULT_TIMEOUT = "60s"
