@@ -4,18 +4,23 @@ import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from carousel.errors import FormatError, OperatorError
-from carousel.flute.releasefile import Release
 from carousel.release.trust import parse_public_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from carousel.flute.releasefile import Release
 
 __all__ = ["load_public_key", "map_release", "open_release"]
 
 
-def map_release(path: Path, descriptor: int) -> Release:
+def map_release(path: Path, descriptor: int) -> "Release":
     """Map an open release file, which the caller keeps open; `OperatorError` if it is none."""
+    from carousel.flute.releasefile import Release  # noqa: PLC0415  who only wants a key needs no NumPy
+
     try:
         mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         return Release.parse(memoryview(mapped), descriptor)
@@ -24,13 +29,13 @@ def map_release(path: Path, descriptor: int) -> Release:
 
 
 @contextmanager
-def open_release(path: Path) -> Iterator[Release]:
+def open_release(path: Path) -> "Iterator[Release]":
     """Map a release file for the length of a with statement; `OperatorError` if it is none."""
     with path.open("rb") as file:
         yield map_release(path, file.fileno())
 
 
-def load_public_key(path: Path) -> Ed25519PublicKey:
+def load_public_key(path: Path) -> "Ed25519PublicKey":
     """Read PREFIX.pub."""
     try:
         return parse_public_key(path.read_bytes())

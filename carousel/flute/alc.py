@@ -29,21 +29,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from construct import (
-    BitsInteger,
-    BitStruct,
-    BytesInteger,
-    Const,
-    ConstructError,
-    FormatField,
-    Int8ub,
-    Int16ub,
-    Int32ub,
-    Struct,
-)
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.records import Bits, Const, Number, Record
 from carousel.release.blocks import FecId
 
 __all__ = [
@@ -76,32 +65,33 @@ class Extension(IntEnum):
     FDT = 192
 
 
-LctFlags = BitStruct(
-    "version" / BitsInteger(4),
-    "cci_words" / BitsInteger(2),
-    "psi" / BitsInteger(2),
-    "tsi_word" / BitsInteger(1),
-    "toi_words" / BitsInteger(2),
-    "half_word" / BitsInteger(1),
-    "reserved" / BitsInteger(2),
-    "close_session" / BitsInteger(1),
-    "close_object" / BitsInteger(1),
-    "header_words" / BitsInteger(8),
-    "codepoint" / BitsInteger(8),
+LctFlags = Bits(
+    version=4,
+    cci_words=2,
+    psi=2,
+    tsi_word=1,
+    toi_words=2,
+    half_word=1,
+    reserved=2,
+    close_session=1,
+    close_object=1,
+    header_words=8,
+    codepoint=8,
 )
 
-PlainHeader = Struct(
-    "flags" / Int16ub,
-    "header_words" / Int8ub,
-    "codepoint" / Int8ub,
-    "cci" / Int32ub,
-    "tsi" / Int32ub,
-    "toi" / Int32ub,
-    "het" / Int8ub,
-    "hel" / Int8ub,
-    "ext_reserved" / Int16ub,
-    "crc" / Int32ub,
-    "payload_id" / Int32ub,
+PlainHeader = Record(
+    ">",
+    flags=Number(2),
+    header_words=Number(1),
+    codepoint=Number(1),
+    cci=Number(4),
+    tsi=Number(4),
+    toi=Number(4),
+    het=Number(1),
+    hel=Number(1),
+    ext_reserved=Number(2),
+    crc=Number(4),
+    payload_id=Number(4),
 )
 PLAIN_HEADER_BYTES = 28
 CRC_OFFSET = 20
@@ -112,42 +102,39 @@ PLAIN_FLAGS = 0x10A0
 """V=1, C=0, S=1, O=1, H=0, A=B=0: 32-bit CCI, TSI and TOI. A and B are counted when set, never obeyed."""
 PLAIN_HEADER_WORDS = 6
 
-ExtFdt = BitStruct("version" / BitsInteger(4), "instance" / BitsInteger(20))
+ExtFdt = Bits(version=4, instance=20)
 """Content of EXT_FDT (RFC 6726 3.4.1): the 24 bits behind HET 192."""
 assert ExtFdt.sizeof() == 3
 
-ExtFtiNoCode = Struct(
-    "transfer_length" / BytesInteger(6),
-    "reserved" / Const(0, Int16ub),
-    "symbol_size" / Int16ub,
-    "max_block_symbols" / Int32ub,
+ExtFtiNoCode = Record(
+    ">",
+    transfer_length=Number(6),
+    reserved=Const(0, 2),
+    symbol_size=Number(2),
+    max_block_symbols=Number(4),
 )
 """Content of EXT_FTI for FEC ID 0 (RFC 5445 3.3): L48, reserved, E16, B32."""
 assert ExtFtiNoCode.sizeof() == 14
 
-ExtFtiRaptorQ = Struct(
-    "transfer_length" / BytesInteger(5),
-    "reserved" / Const(0, Int8ub),
-    "symbol_size" / Int16ub,
-    "source_blocks" / Int8ub,
-    "sub_blocks" / Int16ub,
-    "alignment" / Int8ub,
-    "padding" / Const(0, Int16ub),
+ExtFtiRaptorQ = Record(
+    ">",
+    transfer_length=Number(5),
+    reserved=Const(0, 1),
+    symbol_size=Number(2),
+    source_blocks=Number(1),
+    sub_blocks=Number(2),
+    alignment=Number(1),
+    padding=Const(0, 2),
 )
 """Content of EXT_FTI for FEC ID 6 (RFC 6330 3.3): F40, reserved, T16, Z8, N16, Al8, padded to words."""
 assert ExtFtiRaptorQ.sizeof() == 14
 
 
-def _numpy_dtype(struct: Struct) -> np.dtype[np.void]:
-    """Derive the dtype of a flat `Struct` of big-endian integers."""
-    kinds = {">B": ">u1", ">H": ">u2", ">L": ">u4"}
-    fields = []
-    for named in struct.subcons:
-        field = named.subcon
-        if not isinstance(field, FormatField):
-            raise ValueError(f"{named.name} is no plain integer")
-        fields.append((named.name, kinds[field.fmtstr]))
-    return np.dtype(fields)
+def _numpy_dtype(record: Record) -> np.dtype[np.void]:
+    """Derive the dtype of a flat record of big-endian numbers."""
+    if record.order != ">" or not all(isinstance(field, Number) for field in record.fields.values()):
+        raise ValueError("only big-endian numbers can be read by NumPy")
+    return np.dtype([(name, f">u{field.size}") for name, field in record.fields.items()])
 
 
 PLAIN_DTYPE = _numpy_dtype(PlainHeader)
@@ -205,7 +192,7 @@ def parse_packet(packet: bytes) -> AlcPacket:
     """
     try:
         flags = LctFlags.parse(packet)
-    except ConstructError:
+    except FormatError:
         raise FormatError("truncated") from None
     if flags.version != 1:
         raise FormatError("version")

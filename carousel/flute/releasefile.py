@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from construct import Array, Bytes, Const, ConstructError, Int8ul, Int16ul, Int32ul, Int64ul, Struct
 from numpy.typing import NDArray
 
 from carousel.batch import Batch
@@ -20,6 +19,7 @@ from carousel.errors import FormatError
 from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.toi import header_toi, toi_base
+from carousel.records import Array, Bytes, Const, Number, Record
 from carousel.release.blocks import IntArray
 from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.layout import ReleaseLayout
@@ -31,19 +31,20 @@ PREAMBLE_BYTES = 4096
 ANNEX_OFFSET = 2048
 """From here on the preamble is another transport's, if the release was packed for one."""
 
-Preamble = Struct(
-    "magic" / Const(b"BCRL"),
-    "layout" / Const(1, Int16ul),
-    "objects" / Int16ul,
-    "tsi" / Int32ul,
-    "packet_size" / Int32ul,
-    "image_packets" / Int64ul,
-    "digest_packets" / Int64ul,
-    "signed_header" / Bytes(HEADER_BYTES),
-    "md5" / Array(MAX_LEVELS + 1, Bytes(16)),
-    "fec" / Int8ul,
-    "reserved" / Const(bytes(3)),
-    "crc" / Int32ul,
+Preamble = Record(
+    "<",
+    magic=Const(b"BCRL", 4),
+    layout=Const(1, 2),
+    objects=Number(2),
+    tsi=Number(4),
+    packet_size=Number(4),
+    image_packets=Number(8),
+    digest_packets=Number(8),
+    signed_header=Bytes(HEADER_BYTES),
+    md5=Array(MAX_LEVELS + 1, Bytes(16)),
+    fec=Number(1),
+    reserved=Const(bytes(3), 3),
+    crc=Number(4),
 )
 
 
@@ -98,7 +99,7 @@ class Release:
             raise FormatError("release_truncated")
         try:
             fields = Preamble.parse(bytes(buffer[:PREAMBLE_BYTES]))
-        except ConstructError:
+        except FormatError:
             raise FormatError("release_preamble") from None
         if fields.crc != crc32(bytes(buffer[: Preamble.sizeof() - 4])):
             raise FormatError("release_preamble")

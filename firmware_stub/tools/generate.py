@@ -29,9 +29,9 @@ DOCS = STUB.parent / "docs" / "board.md"
 CRC32_POLYNOMIAL = 0x104C11DB7
 C_TYPES = {"B": "uint8_t", "H": "uint16_t", "L": "uint32_t", "Q": "uint64_t"}
 STRUCTS = {
-    "signed_header": header.HeaderFormat,
-    "slot_record": staterecord.SlotFormat,
-    "state_record": staterecord.RecordFormat,
+    "signed_header": header.HeaderFormat.as_construct,
+    "slot_record": staterecord.SlotFormat.as_construct,
+    "state_record": staterecord.RecordFormat.as_construct,
     "frame_head": frames.FrameHead,
     "frame_tail": frames.FrameTail,
     "stub_head": frames.StubHead,

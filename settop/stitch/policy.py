@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from carousel.errors import FormatError
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
-from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 
 __all__ = ["DIGEST_PREFIX_BYTES", "BoxProfile", "Verdict", "judge"]
@@ -59,6 +58,8 @@ def judge(header: SignedHeader, box: BoxProfile) -> Verdict:
 
 
 def _has_sane_geometry(header: SignedHeader) -> bool:
+    from carousel.release.layout import ReleaseLayout  # noqa: PLC0415  who boots judges nothing, and needs no NumPy
+
     try:
         ReleaseLayout.of_header(header)
     except FormatError:

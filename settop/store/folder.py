@@ -7,19 +7,22 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carousel.console.files import load_public_key, open_release
 from carousel.errors import OperatorError
-from carousel.flute.releasefile import Release
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
-from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from settop.store.disk import FolderDisk
 from settop.store.factory import image_of_release
-from settop.store.partfile import PartFile
 from settop.store.slots import Store
-from settop.store.tiles import TileHand
+
+if TYPE_CHECKING:
+    from carousel.flute.releasefile import Release
+    from carousel.release.layout import ReleaseLayout
+    from settop.store.partfile import PartFile
+    from settop.store.tiles import TileHand
 
 __all__ = ["BoxFolder"]
 
@@ -88,8 +91,10 @@ class BoxFolder:
         """Return the name of the part file of a release."""
         return f"{header.release_id}.part"
 
-    def open_part(self, header: SignedHeader, layout: ReleaseLayout, hand: TileHand | None = None) -> PartFile:
+    def open_part(self, header: SignedHeader, layout: "ReleaseLayout", hand: "TileHand | None" = None) -> "PartFile":
         """Open a release's part file, new or as an earlier run left it; the oldest others make room."""
+        from settop.store.partfile import PartFile  # noqa: PLC0415  only who receives needs NumPy
+
         name = self.part_name(header)
         self.store.take_back(header, name)
         self.remove_parts(keep=MAX_PARTS - 1, but=name)
@@ -103,7 +108,7 @@ class BoxFolder:
             path.unlink()
 
 
-def _check_factory(release: Release, hardware: Hardware, trust: TrustRing, path: Path) -> None:
+def _check_factory(release: "Release", hardware: Hardware, trust: TrustRing, path: Path) -> None:
     if not trust.believes(release.header):
         raise OperatorError(f"{path} is signed by none of the keys given with --trust")
     if not hardware.accepts(release.header.hardware):

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
-from construct import Array, Bytes, Const, ConstructError, Int8ul, Int16ul, Int32ul, Struct
-
 from carousel.crc import crc32
+from carousel.errors import FormatError
+from carousel.records import Array, Bytes, Const, Number, Record
 
 __all__ = [
     "NO_SLOT",
@@ -68,26 +68,28 @@ class Failure(IntEnum):
     """Its roll-out was halted while it was on trial; a resumed one installs it again."""
 
 
-SlotFormat = Struct(
-    "state" / Int8ul,
-    "tries_left" / Int8ul,
-    "failure" / Int8ul,
-    "reserved" / Const(0, Int8ul),
-    "security_counter" / Int32ul,
-    "digest" / Bytes(8),
+SlotFormat = Record(
+    "<",
+    state=Number(1),
+    tries_left=Number(1),
+    failure=Number(1),
+    reserved=Const(0, 1),
+    security_counter=Number(4),
+    digest=Bytes(8),
 )
-RecordFormat = Struct(
-    "magic" / Const(b"BCST"),
-    "layout" / Const(1, Int16ul),
-    "record_size" / Const(RECORD_BYTES, Int16ul),
-    "seq" / Int32ul,
-    "floor" / Int32ul,
-    "active" / Int8ul,
-    "last_failure" / Int8ul,
-    "padding" / Const(0, Int16ul),
-    "slots" / Array(2, SlotFormat),
-    "reserved" / Const(bytes(8)),
-    "crc" / Int32ul,
+RecordFormat = Record(
+    "<",
+    magic=Const(b"BCST", 4),
+    layout=Const(1, 2),
+    record_size=Const(RECORD_BYTES, 2),
+    seq=Number(4),
+    floor=Number(4),
+    active=Number(1),
+    last_failure=Number(1),
+    padding=Const(0, 2),
+    slots=Array(2, SlotFormat),
+    reserved=Const(bytes(8), 8),
+    crc=Number(4),
 )
 _MAGIC, _SEQ = b"BCST", slice(8, 12)
 assert RecordFormat.sizeof() == RECORD_BYTES
@@ -151,7 +153,7 @@ class StateRecord:
                 for slot in fields.slots
             )
             return cls(fields.seq, fields.floor, fields.active, Failure(fields.last_failure), (first, second))
-        except (ConstructError, ValueError):
+        except (FormatError, ValueError):
             return None
 
 
