@@ -1,18 +1,12 @@
 """The carousel: which packets go next, and when. Sans-IO: time comes in, packets go out.
 
-A cycle sends every image packet once, in bursts of about 1 ms of the rate. Packets keep their place in the
-transmit order (carousel/flute/interleave.py) but for a shuffle of chunks within short windows, drawn anew each cycle
-from (seed, cycle): losses with a period can't meet the same packets for ever, and yet a box that tunes in anywhere
-needs hardly more than one image's worth. Digest packets ride along: all of them about once a cycle in turns of
-source and repair, the few that every box needs soon sixteen times an image's worth. Several releases share the
-rate equally. Announcements go by time.
+Each release turns on a wheel of its own (headend/cast/wheel.py); several share the rate as much as they are wanted
+(headend/cast/shares.py). Announcements go by time.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from carousel.batch import Batch
 from carousel.flute.releasefile import Release
@@ -20,17 +14,13 @@ from headend.cast.flute import FluteFormat
 from headend.cast.format import Format
 from headend.cast.pacing import LeadPacer, Pacer
 from headend.cast.settings import BroadcastSettings
+from headend.cast.shares import Demand, Turns, shares
+from headend.cast.wheel import Wheel
 
 __all__ = ["BroadcastSettings", "Broadcaster", "Position"]
 
-CHUNK_PACKETS = 44
-"""What is shuffled: some bursts in a row, so that a box sees from gaps within what the network lost."""
-WINDOW_CHUNKS = 32
-"""A chunk moves by at most this many places from cycle to cycle."""
-URGENT_PASSES = 16
-"""How often the urgent digest packets go out while one image's worth of packets does."""
-DIGEST_PASSES = 0.25
-"""Passes over all digest packets a cycle: enough for the rare box that needs them whole, 0.6 % of the rate."""
+RESHARE_S = 1.0
+"""How often shares follow what changes with time."""
 
 
 @dataclass(frozen=True)
@@ -41,84 +31,16 @@ class Position:
     share: float
 
 
-class _Wheel:
-    """The endless order of one release's bursts."""
-
-    def __init__(self, release: Release, burst_packets: int, seed: int) -> None:
-        self.release = release
-        self.cycle = 0
-        self.sent_in_cycle = 0
-        self.sent_bytes = 0
-        self._burst_packets = burst_packets
-        self._seed = seed
-        self._urgent = release.urgent_packets()
-        self._bursts = self._run()
-
-    def next_burst(self) -> tuple[int, int]:
-        """Return (first row, count) of the next burst."""
-        return next(self._bursts)
-
-    def _run(self) -> Iterator[tuple[int, int]]:
-        """Yield (first packet, count) for ever, digest packets among the image's."""
-        image_packets = self.release.image_packets
-        digests = self._digest_bursts()
-        digests_per_packet = DIGEST_PASSES * self.release.digest_packets / image_packets
-        source_symbols = self.release.layout.objects[0].source_symbols
-        urgent_per_packet = URGENT_PASSES * len(self._urgent) / source_symbols
-        digest_credit, urgent_credit, next_urgent = 0.0, float(len(self._urgent)), 0
-        while True:
-            for first, count in self._shuffled_bursts():
-                while urgent_credit >= 1:
-                    yield int(self._urgent[next_urgent]), 1
-                    next_urgent = (next_urgent + 1) % len(self._urgent)
-                    urgent_credit -= 1
-                if digest_credit >= self._burst_packets:
-                    digest_burst = next(digests)
-                    digest_credit -= digest_burst[1]
-                    yield digest_burst
-                self._count(count)
-                yield first, count
-                digest_credit += count * digests_per_packet
-                urgent_credit += count * urgent_per_packet
-
-    def _count(self, packets: int) -> None:
-        """Count image packets as sent; with the last one, the cycle is done."""
-        self.sent_in_cycle += packets
-        if self.sent_in_cycle == self.release.image_packets:
-            self.cycle += 1
-            self.sent_in_cycle = 0
-
-    def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
-        """Yield the image's bursts of one cycle, in chunks shuffled within windows of either phase.
-
-        No repair symbol comes before the last source symbol: who missed nothing need not decode.
-        """
-        rng = np.random.default_rng([self._seed, self.cycle])
-        size = self._burst_packets
-        chunk = size * max(1, CHUNK_PACKETS // size)
-        source = self.release.layout.objects[0].source_symbols
-        for begin, end in ((0, source), (source, self.release.image_packets)):
-            for window in range(begin, end, chunk * WINDOW_CHUNKS):
-                chunks = np.arange(window, min(window + chunk * WINDOW_CHUNKS, end), chunk)
-                for chunk_begin in rng.permutation(chunks).tolist():
-                    chunk_end = min(chunk_begin + chunk, end)
-                    for first in range(chunk_begin, chunk_end, size):
-                        yield first, min(size, chunk_end - first)
-
-    def _digest_bursts(self) -> Iterator[tuple[int, int]]:
-        """Yield bursts of the digest packets, round and round."""
-        first_digest, size = self.release.image_packets, self._burst_packets
-        end = self.release.layout.rows
-        while True:
-            for first in range(first_digest, end, size):
-                yield first, min(size, end - first)
-
-
 class Broadcaster:
     """One carousel of one or more releases. Drive it: `due`, wait, `next_batch`, send."""
 
     def __init__(
-        self, releases: list[Release], settings: BroadcastSettings, now: float, wire_format: Format | None = None
+        self,
+        releases: list[Release],
+        settings: BroadcastSettings,
+        now: float,
+        wire_format: Format | None = None,
+        demands: Sequence[Demand] = (),
     ) -> None:
         """Begin a carousel at `now`; by FLUTE unless another format is given."""
         self._settings = settings
@@ -127,23 +49,42 @@ class Broadcaster:
         if settings.lead_s:
             self._pacer = LeadPacer(settings.rate_bps, settings.lead_s, now)
         self._outbox: deque[Batch] = deque()
-        self._wheels: list[_Wheel] = []
+        self._wheels: list[Wheel] = []
+        self._turns: Turns[Wheel] = Turns()
+        self._demands: Sequence[Demand] = ()
+        self._reshare_at_s = now
         self._cycles_done = 0
-        self.replace(releases, now)
+        self.replace(releases, now, demands)
 
-    def replace(self, releases: list[Release], now: float) -> None:
-        """Swap to other releases at once, announcing them first; a release that stays keeps its place."""
+    def replace(self, releases: list[Release], now: float, demands: Sequence[Demand] = ()) -> None:
+        """Swap to other releases at once, announcing them first; a release that stays keeps its place.
+
+        `demands` has one for each release, or none at all: then they are wanted alike. `OperatorError` where deadlines
+        can't be kept; nothing is changed then.
+        """
         if not releases:
             raise ValueError("a carousel without a release")
+        demands = demands or [Demand()] * len(releases)
+        self._shares(releases, demands, now)
         self._format.replace(releases, now)
         kept = {id(wheel.release): wheel for wheel in self._wheels}
         self._wheels = [
-            kept.get(id(release)) or _Wheel(release, self._format.burst_rows(release), self._settings.seed)
+            kept.get(id(release)) or Wheel(release, self._format.burst_rows(release), self._settings.seed)
             for release in releases
         ]
-        for wheel in self._wheels:
-            wheel.sent_bytes = 0
+        self._demands = demands
+        self._reshare(now)
         self._cycles_done = min(wheel.cycle for wheel in self._wheels)
+
+    def _shares(self, releases: Sequence[Release], demands: Sequence[Demand], now: float) -> list[float]:
+        lengths_bytes = [release.layout.objects[0].source_symbols * release.packet_size for release in releases]
+        return shares(demands, lengths_bytes, self._settings.rate_bps, now)
+
+    def _reshare(self, now: float) -> None:
+        """Let shares follow what is wanted at `now`."""
+        parts = self._shares([wheel.release for wheel in self._wheels], self._demands, now)
+        self._turns.set_shares(dict(zip(self._wheels, parts, strict=True)))
+        self._reshare_at_s = now + RESHARE_S
 
     def due(self, now: float) -> float:
         """Return when `next_batch` may be called next."""
@@ -153,20 +94,23 @@ class Broadcaster:
         """Return the packets to send now; they count against the rate as sent."""
         self._outbox.extend(self._format.announcements(now))
         if not self._outbox:
-            self._outbox.extend(self._next_burst())
+            self._outbox.extend(self._next_burst(now))
         batch = self._outbox.popleft()
         self._pacer.sent(batch.stride * batch.count, now)
         if not self._outbox:
             self._cycles_done = min(wheel.cycle for wheel in self._wheels)
         return batch
 
-    def _next_burst(self) -> list[Batch]:
-        """Return the next burst of the release whose turn it is: the one that has had least."""
-        wheel = self._wheels[0]
-        if len(self._wheels) > 1:
-            wheel = min(self._wheels, key=lambda each: each.sent_bytes)
+    def _next_burst(self, now: float) -> list[Batch]:
+        """Return the next burst of the release whose turn it is: the one that has had least of its share."""
+        if len(self._wheels) == 1:
+            wheel = self._wheels[0]
+            return self._format.render(wheel.release, *wheel.next_burst())
+        if now >= self._reshare_at_s:
+            self._reshare(now)
+        wheel = self._turns.next()
         batches = self._format.render(wheel.release, *wheel.next_burst())
-        wheel.sent_bytes += sum(batch.stride * batch.count for batch in batches)
+        self._turns.sent(wheel, sum(batch.stride * batch.count for batch in batches))
         return batches
 
     @property

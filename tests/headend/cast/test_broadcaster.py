@@ -2,11 +2,15 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from carousel.errors import OperatorError
 from carousel.flute.alc import Extension, ExtFdt, parse_packet
 from carousel.flute.toi import FDT_TOI
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
+from headend.cast.shares import Demand, shares
 
 RATE_BPS = 50e6
 
@@ -79,8 +83,8 @@ def test_no_flag_ever_closes_anything(make_release):
 
 def test_an_fdt_under_one_instance_never_changes_and_is_renewed(make_release):
     release = make_release(100_000, symbol_size=512)
-    settings = BroadcastSettings(2e5, announce_interval_s=10.0, unix_offset_s=1_750_000_000)
-    sent = packets_until(Broadcaster([release], settings, 0.0), lambda _, now: now > 700)
+    said = BroadcastSettings(2e5, announce_interval_s=10.0, unix_offset_s=1_750_000_000)
+    sent = packets_until(Broadcaster([release], said, 0.0), lambda _, now: now > 700)
     bodies: dict[int, set[bytes]] = {}
     for now, raw in sent:
         if raw[12:16] != bytes(4):
@@ -95,13 +99,61 @@ def test_an_fdt_under_one_instance_never_changes_and_is_renewed(make_release):
     assert all(len(seen) == 1 for seen in bodies.values())
 
 
-def test_releases_share_the_rate_equally(make_release):
-    small, large = make_release(100_000, symbol_size=512), make_release(900_000, symbol_size=1024)
-    sent = packets_until(Broadcaster([small, large], BroadcastSettings(RATE_BPS), 0.0), lambda _, now: now > 1.0)
-    share = Counter()
+def bytes_by_release(sent):
+    found = Counter()
     for _, raw in sent:
-        share[int.from_bytes(raw[12:16], "big") & ~7] += len(raw)
-    assert share[small.toi_base] == pytest.approx(share[large.toi_base], rel=0.02)
+        found[int.from_bytes(raw[12:16], "big") & ~7] += len(raw)
+    return found
+
+
+@pytest.mark.parametrize(
+    "demands",
+    [(), (Demand(4.0), Demand(1.0), Demand(0.5)), (Demand(1.0), Demand(1.0), Demand(0.01, deadline_s=0.5))],
+    ids=["alike", "weights", "a deadline"],
+)
+def test_bytes_on_the_wire_follow_the_shares(make_release, demands):
+    sizes = (100_000, 900_000, 1_600_000)
+    releases = [make_release(size, symbol_size=1024, repair_ratio=0.5) for size in sizes]
+    broadcaster = Broadcaster(releases, BroadcastSettings(RATE_BPS), 0.0, demands=demands)
+    found = bytes_by_release(packets_until(broadcaster, lambda _, now: now > 3.0))
+    lengths = [release.layout.objects[0].source_symbols * release.packet_size for release in releases]
+    wanted = shares(demands or [Demand()] * 3, lengths, RATE_BPS, 0.0)
+    for release, part in zip(releases, wanted, strict=True):
+        assert found[release.toi_base] / sum(found.values()) == pytest.approx(part, rel=0.02)
+
+
+def test_deadlines_that_cannot_be_kept_change_nothing(make_release):
+    kept, more = make_release(100_000, symbol_size=512), make_release(4_000_000, name="more")
+    broadcaster = Broadcaster([kept], BroadcastSettings(RATE_BPS), 0.0)
+    with pytest.raises(OperatorError, match="allow later ones"):
+        broadcaster.replace([kept, more], 0.0, [Demand(), Demand(deadline_s=0.1)])
+    found = bytes_by_release(packets_until(broadcaster, lambda _, now: now > 0.5))
+    assert more.toi_base not in found
+
+
+@settings(max_examples=15, deadline=None)
+@given(changes=st.lists(st.tuples(st.floats(0.005, 0.1), st.sets(st.integers(0, 3), min_size=1)), max_size=12))
+def test_coming_and_going_leaves_no_gap_and_starves_nobody(make_release, changes):
+    """Whoever stays on the air with a deadline gets one image's worth within it, whatever else comes and goes."""
+    releases = [make_release(60_000, symbol_size=512, name=f"r{number}") for number in range(4)]
+    stays, deadline_s = make_release(200_000, symbol_size=512, name="stays"), 0.25
+    asked = Demand(0.01, deadline_s)
+    broadcaster, now, sent = Broadcaster([stays], BroadcastSettings(RATE_BPS), 0.0, demands=[asked]), 0.0, []
+    for pause_s, others in (*changes, (0.5, {0, 1, 2, 3})):
+        beside = [releases[number] for number in sorted(others)]
+        broadcaster.replace([*beside, stays], now, [*[Demand(9.0)] * len(beside), asked])
+        until_s = now + pause_s
+        sent += packets_until(broadcaster, lambda _, at, until_s=until_s: at > until_s, now)
+        now = until_s
+    times = [at for at, _ in sent]
+    assert max((b - a for a, b in pairwise(times)), default=0) < 0.01
+    length_bytes = stays.layout.objects[0].source_symbols * stays.packet_size
+    heard = [(at, len(raw)) for at, raw in sent if int.from_bytes(raw[12:16], "big") & ~7 == stays.toi_base]
+    for begin, (at, _) in enumerate(heard):
+        if at + deadline_s * 1.1 > now:
+            break
+        got = sum(size for when, size in heard[begin:] if at <= when <= at + deadline_s * 1.1)
+        assert got >= length_bytes
 
 
 def test_overhead_beside_the_image_is_small(make_release):
