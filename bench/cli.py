@@ -11,6 +11,7 @@ COMMANDS = (
     LazyCommand("capture", "bench.capture.cli:capture", "Write what a group carries into a pcap file.", "bench"),
     LazyCommand("replay", "bench.capture.cli:replay", "Send a capture to a group again.", "bench"),
     LazyCommand("peers", "bench.peers.cli:peers", "Measure bootcast beside other tools, on one link, in one run."),
+    LazyCommand("codec", "bench.speed.codec:codec", "Measure what a block costs: native, NumPy and PyPI's raptorq."),
     LazyCommand("fleet", "bench.fleet.cli:fleet", "Simulate a fleet that boots, and write a report.", "bench"),
     LazyCommand("plan", "bench.fleet.plan:plan", "Find the rate that boots a fleet in time.", "bench"),
     LazyCommand("live", "bench.fleet.live:live", "Run real receivers on a pool, each behind a link.", "bench"),
