@@ -7,7 +7,7 @@
 
 #define MAX_SYMBOL_BYTES 65528u
 #define SYMBOL_ALIGNMENT 8u
-#define MAX_FEW 64u          /* missing symbols up to which the short way is the faster one */
+#define MAX_FEW 64u          /* the short way has unit vectors for as many missing symbols */
 #define SPARE_SYMBOLS 4u     /* repair symbols used beyond those missing, at first */
 
 int bc_coder_new(uint32_t k, bc_coder **coder) {
@@ -190,7 +190,8 @@ static int check(const struct bc_decoding *d, size_t repair_bytes) {
 
 static int decode_some(struct bc_decoding d, uint32_t repair_count) {
     d.repair_count = repair_count;
-    return d.missing_count <= MAX_FEW ? bc_decode_few(&d) : bc_decode_planned(&d);
+    const uint32_t worth = 10 + d.coder->plan.params.k / 8; /* measured: beyond, a plan of its own is faster */
+    return d.missing_count <= MAX_FEW && d.missing_count <= worth ? bc_decode_few(&d) : bc_decode_planned(&d);
 }
 
 int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,

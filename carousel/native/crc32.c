@@ -18,7 +18,8 @@ uint32_t bc_crc_plain(uint32_t crc, const uint8_t *data, size_t size) {
     crc = ~crc;
     for (; size >= 8; data += 8, size -= 8) {
         const uint32_t *t = bc_crc_tables;
-        const uint32_t first = crc ^ (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24);
+        const uint32_t next = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
+        const uint32_t first = crc ^ next;
         crc = t[7 * 256 + (first & 0xff)] ^ t[6 * 256 + (first >> 8 & 0xff)] ^ t[5 * 256 + (first >> 16 & 0xff)] ^
               t[4 * 256 + (first >> 24)] ^ t[3 * 256 + data[4]] ^ t[2 * 256 + data[5]] ^ t[256 + data[6]] ^ t[data[7]];
     }

@@ -25,10 +25,6 @@ struct few {
     uint8_t **missing;
 };
 
-static uint8_t times(uint8_t a, uint8_t b) {
-    return a && b ? bc_oct_exp[bc_oct_log[a] + bc_oct_log[b]] : 0;
-}
-
 static void sum_of_residuals(struct few *few, int with_repair_symbols) {
     const struct bc_plan *plan = &few->d->coder->plan;
     few->end = few->program;
@@ -92,40 +88,44 @@ static int find_coefficients(struct few *few, struct bc_arena *arena) {
     return run(few, WIDTH, 0, finish_coefficients);
 }
 
-/* Gauss and Jordan over GF(256) on [A | 1]: the right half becomes the solution. */
+/* One column of Gauss and Jordan over GF(256). */
+static int eliminate_column(uint8_t *lines, uint32_t count, size_t width, uint32_t column) {
+    const struct bc_kernels *kernels = bc_kernels();
+    uint8_t *pivot = lines + column * width;
+    uint32_t found = column;
+    while (found < count && !lines[found * width + column])
+        found++;
+    if (found == count)
+        return BC_DEPENDENT;
+    if (found != column)
+        kernels->add_times(pivot, lines + found * width, 1, width); /* its own octet was 0: now it is the other's */
+    const uint8_t inverse = bc_oct_exp[255 - bc_oct_log[pivot[column]]];
+    if (inverse != 1)
+        kernels->add_times(pivot, pivot, inverse ^ 1, width); /* x + (c + 1) x = c x */
+    for (uint32_t line = 0; line < count; line++) {
+        uint8_t *to = lines + line * width;
+        if (line != column && to[column])
+            kernels->add_times(to, pivot, to[column], width);
+    }
+    return BC_OK;
+}
+
+/* On [A | 1]: the right half becomes the solution. */
 static int solve(struct few *few, struct bc_arena *arena) {
-    const uint32_t m = few->m, r = few->r, width = m + r;
+    const uint32_t m = few->m, r = few->r;
+    const size_t width = (m + r + BC_LANE - 1) / BC_LANE * BC_LANE;
     uint8_t *lines = bc_arena_array(arena, r, width);
     if (!lines)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < r; i++) {
-        memcpy(lines + (size_t)i * width, few->a[i], m);
-        lines[(size_t)i * width + m + i] = 1;
+        memcpy(lines + i * width, few->a[i], m);
+        lines[i * width + m + i] = 1;
     }
-    for (uint32_t column = 0; column < m; column++) {
-        uint8_t *pivot = lines + (size_t)column * width;
-        uint32_t found = column;
-        while (found < r && !lines[(size_t)found * width + column])
-            found++;
-        if (found == r)
+    for (uint32_t column = 0; column < m; column++)
+        if (eliminate_column(lines, r, width, column) != BC_OK)
             return BC_DEPENDENT;
-        uint8_t *other = lines + (size_t)found * width;
-        const uint8_t scale = bc_oct_exp[255 - bc_oct_log[other[column]]];
-        for (uint32_t i = 0; i < width; i++) {
-            const uint8_t octet = pivot[i];
-            pivot[i] = times(scale, other[i]);
-            if (other != pivot)
-                other[i] = octet;
-        }
-        for (uint32_t line = 0; line < r; line++) {
-            uint8_t *to = lines + (size_t)line * width;
-            const uint8_t factor = to[column];
-            for (uint32_t i = 0; factor && line != column && i < width; i++)
-                to[i] ^= times(factor, pivot[i]);
-        }
-    }
     for (uint32_t i = 0; i < m; i++)
-        memcpy(few->solution + (size_t)i * r, lines + (size_t)i * width + m, r);
+        memcpy(few->solution + (size_t)i * r, lines + i * width + m, r);
     return BC_OK;
 }
 

@@ -21,7 +21,7 @@ struct bc_inactive {
 
     uint32_t free_count;     /* inactive columns that follow from the HDPC rows; at most H */
     uint16_t free_columns[BC_MAX_H];
-    uint32_t gf_inputs;      /* H bucket sums, the last y of the recurrence, the solved columns without their free part */
+    uint32_t gf_inputs;      /* H bucket sums, the last y of the recurrence, solved columns without free part */
     uint8_t *gf;             /* free_count x gf_inputs octets */
     uint8_t *pair;           /* for each column below K' + S its bucket: the pair of HDPC rows that it is in */
     uint32_t buckets;        /* H * (H - 1) / 2 pairs, and one for the last y */

@@ -32,12 +32,16 @@ struct bc_gf_job {
 /* out[i] = sum of coefficients[i][j] * in[j] over GF(256) */
 typedef void bc_gf_kernel(const struct bc_gf_job *job);
 
+/* to += coefficient * from, size octets, a multiple of 32 */
+typedef void bc_add_kernel(uint8_t *to, const uint8_t *from, uint8_t coefficient, size_t size);
+
 struct bc_kernels {
     const char *name;
     bc_rows_kernel *rows[BC_MAX_LANES + 1];
     bc_out_kernel *out[BC_MAX_LANES + 1];
     bc_hdpc_kernel *hdpc[BC_MAX_LANES + 1];
     bc_gf_kernel *gf;
+    bc_add_kernel *add_times;
     uint32_t registers_bytes;         /* what its vector registers hold beside their other work: the widest strip */
 };
 

@@ -52,6 +52,11 @@ static void gf(const struct bc_gf_job *job) {
             gf_column(job, first, 1, at);
 }
 
+static void add_times(uint8_t *to, const uint8_t *from, uint8_t coefficient, size_t size) {
+    for (size_t at = 0; at < size; at += BC_VECTOR)
+        *(bc_unaligned *)(to + at) ^= bc_times(bc_split_of(*(const bc_unaligned *)(from + at)), coefficient);
+}
+
 #define BC_ALL(kind) {NULL, kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6, kind##_7, kind##_8}
 
 const struct bc_kernels BC_NAME(bc_kernels) = {
@@ -60,5 +65,6 @@ const struct bc_kernels BC_NAME(bc_kernels) = {
     .out = BC_ALL(out),
     .hdpc = BC_ALL(hdpc),
     .gf = gf,
+    .add_times = add_times,
     .registers_bytes = BC_REGISTERS,
 };

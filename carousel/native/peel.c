@@ -1,5 +1,5 @@
 /* Rows with one active column give it away; where there are none, the column that most rows of degree 2 share becomes
- * inactive, and these rows go on. This rule costs a little more sums than the RFC's components (5.4.2.2), and is short. */
+ * inactive, and these rows go on. This rule costs a few more sums than the RFC's components (5.4.2.2), and is short. */
 #include "peel.h"
 
 #include <string.h>

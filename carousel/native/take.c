@@ -150,7 +150,8 @@ int bc_take(bc_target *targets, size_t target_count, const uint8_t *buffer, size
         (target_count && !targets) || (count && !pieces) || (buffer_bytes && !buffer) ||
         !pieces_fit(pieces, count, buffer_bytes, taken->room))
         return BC_INVALID;
-    struct take take = {.targets = targets, .target_count = (uint32_t)target_count, .crc = bc_crc_best(), .taken = taken};
+    struct take take = {.targets = targets, .target_count = (uint32_t)target_count, .taken = taken};
+    take.crc = bc_crc_best();
     for (uint32_t i = 0; i < target_count; i++) {
         if (targets[i].esi_bits < 16 || targets[i].esi_bits > 24)
             return BC_INVALID;
