@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from settop.link.listener import GroupListener
+from settop.link.listener import GroupListener, batches_of
 from settop.link.loss import TestLoss
 from settop.stitch.assembly import Assembly
 from settop.stitch.events import Event
@@ -74,13 +74,11 @@ class Reception:
     def _read_packets(self) -> bool:
         """Take in what waits, bounded; say whether there is much more, so that it is not worth waiting for it."""
         for _ in range(BATCHES_AT_ONCE):
-            now, came_bytes = self.clock(), 0
-            for batch in self.listener.batches():
-                came_bytes += batch.count * batch.stride
-                kept = self.dropper.thin(batch) if self.dropper else batch
-                if kept is None:
-                    continue
-                for event in self.receiver.receive(kept, now):
+            now, pieces = self.clock(), self.listener.read()
+            came_bytes = sum(piece.size for piece in pieces)
+            kept = self.dropper.thin(pieces) if self.dropper else pieces
+            for batch in batches_of(self.listener.buffer, kept):
+                for event in self.receiver.receive(batch, now):
                     self.on_event(event, now)
             if came_bytes:
                 self._heard_s = now

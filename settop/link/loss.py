@@ -1,8 +1,10 @@
 """Drop received packets at random: a lossy link inside the box, for demonstrations and measurements."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from carousel.batch import Batch
+from carousel.take import Piece
 
 __all__ = ["TestLoss"]
 
@@ -14,11 +16,13 @@ class TestLoss:
         self._loss = loss
         self._rng = np.random.default_rng(seed)
 
-    def thin(self, batch: Batch) -> Batch | None:
-        """Return what is left of a batch, or None."""
-        kept = np.flatnonzero(self._rng.random(batch.count) >= self._loss)
-        if len(kept) == batch.count:
-            return batch
-        if not len(kept):
-            return None
-        return Batch(batch.as_rows()[kept].data.cast("B"), batch.stride, len(kept))
+    def thin(self, pieces: Iterable[Piece]) -> list[Piece]:
+        """Return what is left of a wake-up's packets; they stay where they lie, and in their order."""
+        left: list[Piece] = []
+        for offset, stride, size in pieces:
+            count = -(-size // stride)
+            kept = self._rng.random(count) >= self._loss
+            edges = np.flatnonzero(np.diff(kept, prepend=False, append=False)).tolist()
+            for first, end in zip(edges[::2], edges[1::2], strict=True):
+                left.append(Piece(offset + first * stride, stride, min(end * stride, size) - first * stride))
+        return left
