@@ -76,7 +76,6 @@ STARTED_BY_NAME = {
     "bench/demo",
     "bench/peers/fluteharness",
     "settop/work/workermain",
-    "firmware_stub/tools/virtboard",
 }
 """Modules that nothing imports since they are started: `python -m`, or by another process."""
 LAZY_IMPORT = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+:[a-z_]+")
@@ -117,8 +116,9 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def modules_known(path: Path) -> set[str]:
-    """Return the modules of ours that a module imports."""
-    return set(imports(path)) & MODULES
+    """Return the modules of ours that a module imports; a script's siblings by their bare names."""
+    beside = name_of(path.parent / "_").removesuffix("_")
+    return (set(imports(path)) | {beside + name for name in imports(path)}) & MODULES
 
 
 def may_know(room: str, other: str) -> bool:

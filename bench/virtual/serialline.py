@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.virtual.stubboard import Board
 from settop.flasher.flasher import Event, Flasher, Job
 from settop.flasher.frames import INITIAL_BAUD
+from settop.flasher.line import ResetLine
 
 __all__ = ["Faults", "VirtualLine", "Wire"]
 
@@ -75,7 +76,8 @@ def _garbled(piece: bytes) -> bytes:
 class VirtualLine:
     """A board's loader and a flasher. `reset_at_s`: the board is reset then, its loader's memory gone.
 
-    `broken_baud`: a rate at which the line garbles. What exceeds the board's window is lost and counted.
+    `reset_line`: the board runs an image, and its reset hangs on this line. `broken_baud`: a rate at which the line
+    garbles. What exceeds the board's window is lost and counted.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class VirtualLine:
         reset_at_s: tuple[float, ...] = (),
         window_bytes: int = 65536,
         broken_baud: int | None = None,
+        reset_line: ResetLine | None = None,
     ) -> None:
         rng = random.Random(seed)
         self.board = board
@@ -103,13 +106,19 @@ class VirtualLine:
         self._session = seed * 1000 + 1
         self._broken_baud = broken_baud
         self._host_baud = INITIAL_BAUD
+        self._reset_line = reset_line
+        self._pulled: ResetLine | None = None
         board.set_window(window_bytes)
         self.start_board()
+        self.has_booted = reset_line is not None
+        if self.has_booted:
+            board.take_output()
 
     def start_board(self) -> None:
         """Power on, or reset."""
         self._session += 1
         self._ring.clear()
+        self.has_booted = False
         self.board.set_now(int(self.now_s * 1000))
         self.board.loader_start(self._session, 1)
 
@@ -174,3 +183,7 @@ class VirtualLine:
         if out:
             self.down.send(out, self.now_s, self._host_baud)
         self._host_baud = line.baud
+        if self._pulled is not line.pulled:
+            is_let_go, self._pulled = self._pulled is self._reset_line, line.pulled
+            if is_let_go and self._reset_line is not None:
+                self.start_board()

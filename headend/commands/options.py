@@ -28,7 +28,11 @@ def option(text: str, *names: str, group: str, **more: Any) -> Any:
 
 
 ReleasesArgument = Annotated[
-    list[Path], typer.Argument(help="Release files; several share the rate, larger ones more (as the root of their sizes).", metavar="RELEASE...")
+    list[Path],
+    typer.Argument(
+        help="Release files; several share the rate, larger ones more (as the root of their sizes).",
+        metavar="RELEASE...",
+    ),
 ]
 GROUP_TEXT = "Multicast group and port: 239.255.77.1:5077 or [ff15::4d]:5077."
 GroupOption = Annotated[str, option(GROUP_TEXT, group=NETWORK, metavar="GROUP:PORT", envvar="BOOTCAST_GROUP")]

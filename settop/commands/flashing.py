@@ -32,6 +32,9 @@ def add_board_commands(commands: Any, add_command: Callable[..., argparse.Argume
     console = add_command(commands, "console", run_console, "show what a board says, and send it what is typed")
     console.add_argument("--port", required=True, metavar="PORT", help=PORT_HELP)
     _add_baud(console, "--baud", INITIAL_BAUD, "the line's rate")
+    console.add_argument(
+        "--raise-lines", action="store_true", help="raise DTR and RTS: some adapters pass nothing on before"
+    )
 
 
 def _add_what(flash: argparse.ArgumentParser) -> None:
@@ -44,6 +47,7 @@ def _add_what(flash: argparse.ArgumentParser) -> None:
         metavar="KEY.pub",
         help="refuse releases that this public key has not signed, whatever the board trusts",
     )
+    what.add_argument("--console", dest="then_console", action="store_true", help="stay, as `settop console`")
     what.add_argument("--no-boot", action="store_true", help="stay in the loader afterwards")
     what.add_argument("--read-state", action="store_true", help="show what the board holds; write nothing")
 
@@ -62,7 +66,11 @@ def _add_line(flash: argparse.ArgumentParser) -> None:
         help="how long to wait for the board (default 10s)",
     )
     line.add_argument(
-        "--reset", choices=("dtr", "rts"), help="pull this line first, where the board's reset hangs on it"
+        "--reset",
+        choices=("auto", "rts", "dtr", "none"),
+        default="auto",
+        help="how to reset a board that runs already: pull RTS, DTR, one after the other (auto, the default), or"
+        " neither (none: both are raised, as terminal programs do)",
     )
     line.add_argument("--trace", action="store_true", help="show every byte, with the time since the one before")
 
@@ -87,4 +95,4 @@ def run_console(arguments: argparse.Namespace) -> int:
     """Talk to a board."""
     from settop.flasher.cli import console
 
-    return console(arguments.port, arguments.baud)
+    return console(arguments.port, arguments.baud, arguments.raise_lines)

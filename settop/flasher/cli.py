@@ -2,31 +2,34 @@
 
 import hashlib
 import json
-import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carousel.console.files import load_public_key, open_release
 from carousel.errors import OperatorError, UsageError
-from settop.flasher.console import FrameFilter, KeyboardReader
+from settop.flasher.driver import claimed, drive, run_console, tracer
 from settop.flasher.errors import FlashError
-from settop.flasher.flasher import Flasher, Image, Job
+from settop.flasher.flasher import Image, Job
 from settop.flasher.frames import INITIAL_BAUD, Place
-from settop.flasher.port import Port, SerialPort, list_ports
+from settop.flasher.line import ResetLine
+from settop.flasher.port import SerialPort, list_ports
 from settop.flasher.report import BoardReporter
 from settop.flasher.stubfile import parse_stub
 from settop.store.factory import image_of_release
 
-__all__ = ["FlashRequest", "console", "drive", "flash", "print_ports", "run_console"]
+__all__ = ["RESETS", "FlashRequest", "console", "flash", "print_ports"]
 
-LONGEST_READ_S = 0.25
 PLACES = {"a": Place.SLOT_A, "b": Place.SLOT_B, "eeprom": Place.EEPROM}
-LEAVE_CONSOLE = 0x1D  # Ctrl-]
+RESETS = {
+    "auto": (ResetLine.RTS, ResetLine.DTR),
+    "rts": (ResetLine.RTS,),
+    "dtr": (ResetLine.DTR,),
+    "none": (),
+}
+"""What --reset names: the lines that are pulled, in turn."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class FlashRequest:
     baud: int = 921600
     initial_baud: int = INITIAL_BAUD
     connect: float = 10.0
-    reset: str | None = None
+    reset: str = "auto"
     no_boot: bool = False
+    then_console: bool = False
     read_state: bool = False
     trace: bool = False
     as_json: bool = False
@@ -59,13 +63,13 @@ def flash(request: FlashRequest) -> int:
         stub = parse_stub(request.stub.read_bytes(), str(request.stub)) if request.stub is not None else None
         boots = not (request.no_boot or (request.read_state and image is None))
         job = Job(image, stub, request.baud, request.connect, boots, request.read_state)
-        with (
-            SerialPort.open(request.port, request.initial_baud) as line,
-            closing(_reporter(request.port, request.as_json)) as reporter,
-        ):
-            if request.reset:
-                line.pulse_reset(request.reset, 0.1, time.sleep)
-            drive(job, line, request.initial_baud, reporter, _tracer() if request.trace else None)
+        with SerialPort.open(request.port, request.initial_baud, raise_lines=request.reset == "none") as line:
+            job = replace(job, resets=_reset_lines(request.reset, line))
+            with claimed(line), closing(_reporter(request.port, request.as_json)) as reporter:
+                drive(job, line, request.initial_baud, reporter, tracer() if request.trace else None)
+            if request.then_console:
+                print(f"{request.port}: Ctrl-] leaves", file=sys.stderr)
+                run_console(line, request.initial_baud)
     return 0
 
 
@@ -85,61 +89,21 @@ def _reporter(port: str, as_json: bool) -> BoardReporter:
     return BoardReporter(port, as_json, sys.stdout.isatty())
 
 
-def drive(
-    job: Job, port: Port, initial_baud: int, reporter: BoardReporter, trace: Callable[[str, bytes], None] | None
-) -> None:
-    """Run a flasher over a port until it is done."""
-    flasher = Flasher(job, initial_baud, time.monotonic())
-    baud = initial_baud
-    while True:
-        out = flasher.line.take_output()
-        if out:
-            port.write(out)
-            if trace:
-                trace("→", out)
-        if flasher.line.baud != baud:
-            baud = flasher.line.baud
-            port.set_baud(baud)
-        while flasher.events:
-            reporter.tell(flasher.events.popleft())
-        if flasher.is_done:
-            return
-        heard = port.read(min(LONGEST_READ_S, flasher.deadline_s - time.monotonic()))
-        if heard and trace:
-            trace("←", heard)
-        flasher.advance(heard, time.monotonic())
-
-
-def console(port: str, baud: int) -> int:
-    """Show what a board says, and send it what is typed; Ctrl-] leaves."""
-    with SerialPort.open(port, baud) as line:
+def console(port: str, baud: int, raise_lines: bool) -> int:
+    """Show what a board says, and send it what is typed, until Ctrl-]; give way while `settop flash` works."""
+    with SerialPort.open(port, baud, raise_lines) as line:
         print(f"{port}: Ctrl-] leaves", file=sys.stderr)
-        run_console(line)
+        run_console(line, baud)
     return 0
 
 
-def run_console(line: Port) -> None:
-    """Copy both ways until Ctrl-], the end of the input, or of the line."""
-    leave, frames = threading.Event(), FrameFilter()
-
-    def type_to_board() -> None:
-        with KeyboardReader() as keyboard:
-            while not leave.is_set():
-                keys = keyboard.read(0.1)
-                if keys is None or LEAVE_CONSOLE in keys:
-                    leave.set()
-                elif keys:
-                    line.write(keys)
-
-    typing = threading.Thread(target=type_to_board, daemon=True)
-    typing.start()
-    try:
-        while not leave.is_set():
-            heard = line.read(0.1)
-            os.write(1, frames.feed(heard) if heard else frames.give_up())
-    finally:
-        leave.set()
-        typing.join(1.0)
+def _reset_lines(name: str, port: SerialPort) -> tuple[ResetLine, ...]:
+    """Return which control lines may be pulled, in turn."""
+    if not RESETS[name] or port.has_control_lines:
+        return RESETS[name]
+    if name != "auto":
+        raise OperatorError(f"{port.url} has no {name.upper()} line; leave --reset out, and reset the board by hand")
+    return ()
 
 
 def _load_image(path: Path, slot: str | None, trust: Path | None) -> Image:
@@ -163,18 +127,3 @@ def print_ports(as_json: bool) -> int:
     for port, description in ports if not as_json else []:
         print(f"{port}  {description}")
     return 0
-
-
-def _tracer() -> Callable[[str, bytes], None]:
-    last_s = time.monotonic()
-
-    def trace(arrow: str, data: bytes) -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        for first in range(0, len(data), 32):
-            piece = data[first : first + 32]
-            text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
-            print(f"{now_s - last_s:+9.4f} {arrow} {piece.hex(' '):95}  {text}", file=sys.stderr)
-            last_s = now_s
-
-    return trace

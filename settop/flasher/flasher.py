@@ -9,7 +9,7 @@ sent again. Nothing is sent to a board that could not use it: wrong device, too 
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from construct import Container
@@ -19,12 +19,13 @@ from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
 from settop.flasher.frames import PROTOCOL, Frame, Message, Place, Refusal
-from settop.flasher.line import BoardReset, Line, Refused, Silence, Steps
-from settop.flasher.transfer import Span, hash_s, send_body, spans_to_send
+from settop.flasher.hail import hail
+from settop.flasher.line import BoardReset, Line, Refused, ResetLine, Silence, Steps
+from settop.flasher.transfer import Span, hash_s, held_until, send_body, spans_to_send
 
 __all__ = ["Event", "Flasher", "Image", "Job", "StubImage", "hardware_of"]
 
-HELLO_EVERY_S = 0.1
+PROGRESS_EVERY_S = 0.25
 BANNER_QUIET_S = 1.0
 BANNER_LONGEST_S = 10.0
 MAX_RESTARTS = 20
@@ -59,6 +60,7 @@ class Job:
     connect_s: float = 10.0
     boot: bool = True
     inspect: bool = False
+    resets: tuple[ResetLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Flasher:
         self._board = Container()
         self._restarts = 0
         self._may_skip = True
+        self._may_pull = True
+        self._progress_s = now_s
         self._moved_s = now_s
         self._has_stalled = False
         self._steps: Steps = self._run()
@@ -166,41 +170,12 @@ class Flasher:
     # --- connect --------------------------------------------------------------------------------------------
 
     def _connect(self, patience_s: float) -> Steps:
-        """Say HELLO until the board announces itself."""
-        give_up_s = self.line.now_s + patience_s
-        heard_before = self.line.frames_heard, self.line.noise_bytes, len(self.line.text)
-        while self.line.now_s < give_up_s:
-            try:
-                self._board, _ = yield from self.line.ask(
-                    Message.HELLO, Message.ANNOUNCE, tries=1, extra_s=HELLO_EVERY_S, protocol=PROTOCOL
-                )
-            except (Silence, BoardReset):
-                continue
-            if self._board.protocol != PROTOCOL:
-                raise FlashError(
-                    "protocol", f"the board speaks loader protocol {self._board.protocol}, this tool {PROTOCOL}"
-                )
-            is_first = self.line.session is None
-            self.line.session = self._board.session
-            if is_first:
-                self._tell("connected", hardware=str(hardware_of(self._board)), stub=self._board.stub_version)
-            return
-        raise self._no_connection(heard_before)
-
-    def _no_connection(self, before: tuple[int, int, int]) -> FlashError:
-        frames, noise, text = before
-        self.line.flush_text()
-        if len(self.line.text) > text:
-            return FlashError(
-                "not_in_loader", "the board talks, but not its loader: it has booted already; reset it and try again"
-            )
-        if self.line.noise_bytes > noise or self.line.frames_heard > frames:
-            return FlashError(
-                "noise", "only noise comes from the board: check baud rate, ground and cable, or who else uses the port"
-            )
-        return FlashError(
-            "no_answer", "no answer: is the board powered, the cable crossed (TX to RX), the port right? then reset it"
-        )
+        """Find the loader; say so when it is the first time, or another one."""
+        is_first = self.line.session is None
+        resets = self._job.resets if self._may_pull else ()
+        self._board = yield from hail(self.line, patience_s, resets, self._tell)
+        if is_first:
+            self._tell("connected", hardware=str(hardware_of(self._board)), stub=self._board.stub_version)
 
     def _check_device(self) -> None:
         """Refuse before anything is sent what this board could not use."""
@@ -247,7 +222,7 @@ class Flasher:
             return
         self.line.baud = self._initial_baud
         self._tell("note", text=f"{wanted} baud does not work on this line; staying at {self._initial_baud}")
-        self._job = _with_baud(self._job, self._initial_baud)
+        self._job = replace(self._job, baud=self._initial_baud)
         yield from self._connect(self._job.connect_s)
 
     # --- what to do there -------------------------------------------------------------------------------------
@@ -272,8 +247,7 @@ class Flasher:
             return
         self._tell("begun", place=place, size_bytes=len(image.content))
         done = yield from self._send_and_finish(image.content)
-        if done is not None:
-            self._tell("flashed", place=place, version=str(image.header.version), **done)
+        self._tell("flashed", place=place, version=str(image.header.version), **done)
 
     def _flash_stub(self) -> Steps:
         stub = self._job.stub
@@ -286,13 +260,13 @@ class Flasher:
             Message.BEGIN_STUB, Message.BEGUN, self._begin_s(0), size=len(stub.content), sha256=digest
         )
         self._tell("begun", place=Place.STUB, size_bytes=len(stub.content))
+        self._may_pull = False  # from here to the new stub's first words the board may be writing it
         done = yield from self._send_and_finish(stub.content)
-        if done is None:
-            return
         self.line.session, self.line.baud = None, self._initial_baud
         yield from self._connect(self._job.connect_s)
         if bytes(self._board.stub_digest) != digest[:8]:
             raise FlashError("stub_not_replaced", "the board came back with its old stub: is its flash protected?")
+        self._may_pull = True
         yield from self._raise_baud()
         self._tell("flashed", place=Place.STUB, version=str(stub.version), **done)
 
@@ -300,18 +274,24 @@ class Flasher:
         erase_ms: int = self._board.erase_ms
         return 3 * erase_ms / 1e3 + hash_s(self._board, size_bytes)
 
-    def _send_and_finish(self, content: bytes) -> Generator[float, Frame | None, dict[str, Any] | None]:
-        """Send, have it read back; return what to tell, or None if it is to be done once more in full."""
+    def _send_and_finish(self, content: bytes) -> Generator[float, Frame | None, dict[str, Any]]:
+        """Send, have it read back; return what to tell."""
         began_s = self.line.now_s
         spans = [Span(0, len(content), False)]
         if self._may_skip:
             spans = yield from spans_to_send(self.line, self._board, content)
-        held = sum(span.end - span.begin for span in spans if span.is_held)
-        self._moved_s, total = self.line.now_s, len(content)
+        total, held = len(content), held_until(spans, len(content))
+        if held:
+            self._tell("already_there", held_bytes=held, left_bytes=total - held)
+        begin_s = self._moved_s = self._progress_s = self.line.now_s
 
         def progress(acked: int) -> None:
             self._moved_s, self._has_stalled = self.line.now_s, False
-            self._tell("progress", done_bytes=acked, total_bytes=total, rate_bytes_per_s=self._rate(began_s, acked))
+            if self.line.now_s < self._progress_s and acked < total:
+                return
+            self._progress_s = self.line.now_s + PROGRESS_EVERY_S
+            rate = self._rate(begin_s, acked - held_until(spans, acked))
+            self._tell("progress", done_bytes=acked, total_bytes=total, rate_bytes_per_s=round(rate, 1))
 
         yield from self._watched(send_body(self.line, self._board, content, spans, progress))
         sent_s = self.line.now_s - began_s
@@ -326,16 +306,16 @@ class Flasher:
         if bytes(says.sha256) != hashlib.sha256(content).digest():
             raise Refused(Refusal.DIGEST_MISMATCH)
         return {
-            "size_bytes": len(content),
+            "size_bytes": total,
             "written_bytes": says.written_bytes,
             "held_bytes": held,
             "elapsed_s": round(sent_s, 3),
-            "bytes_per_s": round(len(content) / max(sent_s, 1e-6)),
+            "bytes_per_s": round((total - held) / max(sent_s, 1e-6)),
             "sha256": bytes(says.sha256).hex(),
         }
 
     def _rate(self, began_s: float, done_bytes: int) -> float:
-        return done_bytes / max(self.line.now_s - began_s, 1e-6)
+        return done_bytes / max(self.line.now_s - began_s, 1e-3)
 
     def _watched(self, steps: Steps) -> Steps:
         """Pass a transfer through, and warn once when it stands still."""
@@ -370,7 +350,3 @@ class Flasher:
             if len(self.line.text) > shown:
                 shown, quiet_since_s = len(self.line.text), self.line.now_s
         self._tell("banner", text=self.line.text.decode(errors="replace").strip())
-
-
-def _with_baud(job: Job, baud: int) -> Job:
-    return Job(job.image, job.stub, baud, job.connect_s, job.boot, job.inspect)

@@ -6,6 +6,7 @@ that moment has come. `Flasher.advance` runs them; time and bytes are its argume
 
 from collections import deque
 from collections.abc import Generator
+from enum import Enum
 from typing import Any
 
 from construct import Container
@@ -14,12 +15,19 @@ from settop.flasher.errors import FlashError, in_words, refusal_of
 from settop.flasher.frames import MAX_FRAME_BYTES, Frame, Message, build_frame, parse_frame, parse_payload
 from settop.flasher.slip import SlipDecoder, slip_encode
 
-__all__ = ["BoardReset", "Line", "Refused", "Silence", "Steps"]
+__all__ = ["BoardReset", "Line", "Refused", "ResetLine", "Silence", "Steps"]
 
 Steps = Generator[float, Frame | None, Any]
 FIRST_LATENCY_S = 0.1
 MIN_LATENCY_S = 0.02
 TRIES = 8
+
+
+class ResetLine(Enum):
+    """A modem control line that a board's reset may hang on: pulled, it holds the board in reset or makes it reset."""
+
+    RTS = "rts"
+    DTR = "dtr"
 
 
 class Silence(Exception):  # noqa: N818 - what the line does, not a fault by itself
@@ -39,10 +47,14 @@ class Refused(FlashError):  # noqa: N818
 
 
 class Line:
-    """One end of a serial line. `baud` is what the port shall be set to; `latency_s` what an answer takes."""
+    """One end of a serial line.
+
+    `baud` is what the port shall be set to, `pulled` the line it shall pull; `latency_s` is what an answer takes.
+    """
 
     def __init__(self, baud: int) -> None:
         self.baud = baud
+        self.pulled: ResetLine | None = None
         self.now_s = 0.0
         self.latency_s = FIRST_LATENCY_S
         self.session: int | None = None
@@ -130,11 +142,11 @@ class Line:
                 if parsed is not None and frame.type is Message.REFUSED:
                     raise Refused(parsed[0].refusal)
                 if parsed is not None and frame.type is answer:
-                    self._learn_latency(self.now_s - asked_s - extra_s, size)
+                    self.learn_latency(self.now_s - asked_s - extra_s, size)
                     return parsed
         raise Silence
 
-    def _learn_latency(self, took_s: float, size_bytes: int) -> None:
+    def learn_latency(self, took_s: float, size_bytes: int) -> None:
         """Keep the slowest answer lately: a USB adapter's 16 ms, a network's more."""
         own_s = max(MIN_LATENCY_S / 4, took_s - self.wire_s(size_bytes))
         self.latency_s = max(own_s, 0.9 * self.latency_s if self._measured else own_s)

@@ -1,14 +1,19 @@
 """The serial port: pyserial, with its errors in sentences. Any of its URLs works: socket://, rfc2217://, a pty."""
 
 import importlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any, Protocol
 
 from carousel.errors import OperatorError
+from settop.flasher.claim import LineClaim
+from settop.flasher.line import ResetLine
 
 __all__ = ["Port", "SerialPort", "list_ports"]
+
+MOST_BYTES = 4096
 
 
 class Port(Protocol):
@@ -23,6 +28,9 @@ class Port(Protocol):
     def set_baud(self, baud: int) -> None:
         """Change the rate, once all is sent."""
 
+    def pull(self, line: ResetLine | None) -> None:
+        """Pull a control line; None: let both go."""
+
 
 def _pyserial() -> ModuleType:
     """Import pyserial: an extra, which boxes that only listen to the carousel do without."""
@@ -36,23 +44,31 @@ def _pyserial() -> ModuleType:
 class SerialPort:
     """A port by pyserial."""
 
-    def __init__(self, port: Any, failure: type[OSError]) -> None:
+    def __init__(self, url: str, port: Any) -> None:
+        self.url = url
         self._port = port
-        self._failure = failure
+        self.claim = _claim_on(port)
+        """Who has the line, where it is a device of this machine."""
 
     @classmethod
     @contextmanager
-    def open(cls, url: str, baud: int) -> Iterator["SerialPort"]:
-        """Open a port or a pyserial URL for the length of a with statement."""
+    def open(cls, url: str, baud: int, raise_lines: bool = False) -> Iterator["SerialPort"]:
+        """Open a port or a pyserial URL for the length of a with statement.
+
+        DTR and RTS are let go, since a board's reset may hang on either, unless `raise_lines`: some adapters pass
+        nothing on before a terminal program has raised them.
+        """
         serial = _pyserial()
         try:
-            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=None, exclusive=None)
-        except serial.SerialException as error:
+            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=None, do_not_open=True)
+            port.dtr = port.rts = raise_lines
+            port.open()
+        except OSError as error:
             raise OperatorError(f"{url} can't be opened: {_reason(error)}; `settop flash --list` shows ports") from None
         except ValueError:
             raise OperatorError(f"{url} is no port: /dev/ttyUSB0, socket://host:port or rfc2217://host:port") from None
         try:
-            yield cls(port, serial.SerialException)
+            yield cls(url, port)
         finally:
             port.close()
 
@@ -63,15 +79,14 @@ class SerialPort:
             first: bytes = self._port.read(1)
             if not first:
                 return b""
-            self._port.timeout = 0
-            rest: bytes = self._port.read(max(4096, self._waiting()))
-            return first + rest
+            return first + self._read_rest()
 
-    def _waiting(self) -> int:
-        try:
-            return int(self._port.in_waiting)
-        except (AttributeError, OSError):
-            return 0
+    def _read_rest(self) -> bytes:
+        """Return what has come already: RFC 2217 knows how much that is, the others give it without a wait."""
+        is_counted = self.url.startswith("rfc2217:")
+        self._port.timeout = None if is_counted else 0
+        rest: bytes = self._port.read(self._port.in_waiting if is_counted else MOST_BYTES)
+        return rest
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -84,14 +99,22 @@ class SerialPort:
             self._port.flush()
             self._port.baudrate = baud
 
-    def pulse_reset(self, which: str, hold_s: float, sleep: Any) -> None:
-        """Pull DTR or RTS, where a board's reset hangs on it; lines that a port lacks are borne."""
+    @property
+    def has_control_lines(self) -> bool:
+        """Say whether DTR and RTS can be pulled here: a socket and a pseudo-terminal have none."""
+        if self.url.startswith("socket:"):
+            return False
         try:
-            setattr(self._port, which, True)
-            sleep(hold_s)
-            setattr(self._port, which, False)
-        except OSError:
-            raise OperatorError(f"this port has no {which.upper()} line; reset the board by hand") from None
+            self._port.rts = self._port.rts
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def pull(self, line: ResetLine | None) -> None:
+        """Pull a control line; None: let both go."""
+        with self._explained():
+            self._port.rts = line is ResetLine.RTS
+            self._port.dtr = line is ResetLine.DTR
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -101,9 +124,25 @@ class SerialPort:
             raise OperatorError(f"the line broke: {_reason(error)}; is the adapter still plugged in?") from None
 
 
-def _reason(error: OSError) -> str:
-    text = error.strerror or str(error)
-    return text.split(": ", 1)[-1].strip("'\"")
+def _claim_on(port: Any) -> LineClaim | None:
+    with suppress(AttributeError, OSError, ValueError):
+        descriptor: int = port.fileno()
+        if os.isatty(descriptor):
+            return LineClaim(descriptor)
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    """Say why in the system's words; pyserial wraps them, and its own repeat the port's name in quotes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause.args:
+            case (int(number), *_) if number > 0:
+                return os.strerror(number).lower()
+            case (int(), str(text), *_):  # the resolver's numbers are its own
+                return text.lower()
+        cause = cause.__cause__ or cause.__context__
+    return str(error).lower()
 
 
 def list_ports() -> list[tuple[str, str]]:

@@ -23,6 +23,8 @@ WORDS = {
     "connecting": "waiting for the board's loader; reset the board if it runs already",
     "connected": "connected: hardware {hardware}, stub {stub}",
     "baud": "{baud} baud",
+    "resetting": "no answer: pulling {line} to reset the board",
+    "already_there": "{held} already there, {left} to send",
     "begun": "writing {size_bytes:,} bytes to {place}",
     "resuming": "{reason}: connecting again, and going on from what the flash holds",
     "stalled": "nothing has moved for {silent_s} s: check the cable; waiting on",
@@ -129,6 +131,10 @@ def _in_words(event: str, fields: dict[str, Any]) -> str:
         fields = fields | {"speed": format_size_bytes(fields["bytes_per_s"])}
         fields["skipped"] = f"{held:,} bytes were there already; " if held else ""
         fields["sha256"] = fields["sha256"][:16] + "…"
+    elif event == "already_there":
+        fields = {side: format_size_bytes(fields[f"{side}_bytes"]) for side in ("held", "left")}
+    elif event == "resetting":
+        fields = {"line": fields["line"].upper()}
     return WORDS[event].format(**fields)
 
 

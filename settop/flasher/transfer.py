@@ -15,7 +15,7 @@ from carousel.crc import crc32
 from settop.flasher.frames import MAX_SUMS, Frame, Message, parse_payload
 from settop.flasher.line import TRIES, Line, Refused, Silence
 
-__all__ = ["Span", "hash_s", "send_body", "spans_to_send"]
+__all__ = ["Span", "hash_s", "held_until", "send_body", "spans_to_send"]
 
 MIN_SPAN_BYTES = 4096
 FINE_SPANS = 128
@@ -31,6 +31,11 @@ class Span:
     begin: int
     end: int
     is_held: bool
+
+
+def held_until(spans: list[Span], end: int) -> int:
+    """Return how many bytes before `end` the flash holds already."""
+    return sum(max(0, min(span.end, end) - span.begin) for span in spans if span.is_held)
 
 
 def hash_s(board: Container, size_bytes: int) -> float:

@@ -10,6 +10,7 @@ from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
 from settop.flasher.flasher import Image, Job, StubImage
 from settop.flasher.frames import STUB_HEAD_OFFSET, Place, StubHead
+from settop.flasher.line import ResetLine
 from settop.store.staterecord import SlotState, StateRecord
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.firmware_stub.stubhost import Board, Geometry, header_of, image_of
@@ -29,7 +30,7 @@ def flashed(line):
 
 
 def names(line):
-    return [event.name for event in line.events if event.name not in ("progress", "connecting")]
+    return [event.name for event in line.events if event.name not in ("progress", "connecting", "already_there")]
 
 
 def run(board, job, **fields):
@@ -103,7 +104,7 @@ def test_a_transfer_cut_off_in_mid_sector_goes_on_there():
     board = Board(Geometry(1 << 16, 3))
     whole = image(size=100_000)
     line = VirtualLine(board, Job(whole))
-    while not any(event.name == "progress" and event.fields["done_bytes"] > 85_000 for event in line.events):
+    while line.now_s < 1.5:  # 85,000 bytes and more
         line.step()
     line = run(board, Job(whole))
     assert flashed(line)[0]["written_bytes"] < 20_000
@@ -128,6 +129,52 @@ def test_a_board_that_is_reset_is_taken_up_again(at_s):
     line = run(board, Job(image(size=36_000)), reset_at_s=[0.3 + at_s])
     assert flashed(line)
     assert boots(board) == "1.0.0"
+
+
+@pytest.mark.parametrize("hangs_on", ResetLine)
+def test_a_board_that_runs_an_image_is_reset(hangs_on):
+    """RTS first, then DTR; the board answers after the one that its reset hangs on."""
+    job = Job(image(size=3_000), resets=tuple(ResetLine))
+    line = run(Board(GEOMETRY), job, reset_line=hangs_on)
+    pulled = [event.fields["line"] for event in line.events if event.name == "resetting"]
+    assert pulled == ["rts", "dtr"][: 1 + (hangs_on is ResetLine.DTR)]
+    assert flashed(line)
+
+
+def test_a_board_in_its_loader_is_not_reset():
+    line = run(Board(GEOMETRY), Job(image(size=3_000), resets=tuple(ResetLine)))
+    assert "resetting" not in names(line)
+
+
+def test_a_board_that_no_line_resets_is_told_apart():
+    job = Job(image(size=3_000), connect_s=3.0, resets=(ResetLine.DTR,))
+    assert refused(Board(GEOMETRY), job, reset_line=ResetLine.RTS) == "no_answer"
+
+
+def test_progress_is_told_by_time_not_by_bytes():
+    """An event a quarter of a second, and one for the end, however fast the line is."""
+    board = Board(Geometry(1 << 16, 20))
+    line = run(board, Job(image(size=1_000_000), baud=3_000_000))
+    told = [event for event in line.events if event.name == "progress"]
+    elapsed_s = flashed(line)[0]["elapsed_s"]
+    assert elapsed_s * 4 - 2 <= len(told) <= elapsed_s * 4 + 3
+    assert told[-1].fields["done_bytes"] == 1_000_000
+
+
+def test_what_is_there_already_is_told_and_does_not_count_as_speed():
+    board = Board(Geometry(1 << 16, 20))
+    whole = image(size=1_000_000)
+    line = VirtualLine(board, Job(whole))
+    while line.now_s < 8:
+        line.step()
+    line = run(board, Job(whole))
+    there = next(event.fields for event in line.events if event.name == "already_there")
+    assert there["held_bytes"] + there["left_bytes"] == 1_000_000
+    assert 500_000 < there["held_bytes"] < 800_000
+    rates = [event.fields["rate_bytes_per_s"] for event in line.events if event.name == "progress"]
+    assert 0 < max(rates) <= 92_160
+    assert flashed(line)[0]["bytes_per_s"] <= 92_160
+    assert flashed(line)[0]["held_bytes"] == there["held_bytes"]
 
 
 def test_a_rate_that_the_line_can_not_do_is_left_again():
@@ -161,13 +208,18 @@ def test_a_stub_is_replaced_and_the_board_comes_back():
     }
     built = StubHead.build(head)
     content = body[:STUB_HEAD_OFFSET] + built + body[STUB_HEAD_OFFSET + len(built) :]
-    line = VirtualLine(board, Job(stub=StubImage(content, HARDWARE, 2)))
+    line = VirtualLine(board, Job(stub=StubImage(content, HARDWARE, 2), resets=tuple(ResetLine)))
     while board.stub_replacements() == 0:
         line.step()
         assert line.now_s < 60
+    line.has_booted = True  # for some seconds it writes, and answers nothing
+    begun_s = line.now_s
+    while line.now_s < begun_s + 5:
+        line.step()
     line.start_board()
     assert line.run()
     assert board.region("stub")[: len(content)] == content
+    assert "resetting" not in names(line), "nothing pulls a reset line while the stub may be written"
     assert flashed(line)[0]["place"] is Place.STUB
     assert "held" in names(run(board, Job(stub=StubImage(content, HARDWARE, 2))))
 

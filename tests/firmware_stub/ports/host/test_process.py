@@ -9,7 +9,7 @@ import pytest
 
 from bench.virtual.serialline import Faults
 from carousel.errors import OperatorError
-from settop.flasher.cli import drive
+from settop.flasher.driver import drive
 from settop.flasher.errors import FlashError
 from settop.flasher.flasher import Image, Job
 from settop.flasher.port import SerialPort
