@@ -106,7 +106,8 @@ def _turn_of_codec(codec: fec.Codec, case: Case, blocks: list[Bytes]) -> Turn:
         esis = np.arange(case.k, 2 * case.k)
 
         def turn() -> object:
-            return codec.encode(next(rotation), SYMBOL_BYTES, esis, out)
+            codec.encode(next(rotation), SYMBOL_BYTES, esis, out)
+            return out
     else:
         missing, came = _losses(case)
         repair = _repair_of(blocks[0], came)
