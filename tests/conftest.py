@@ -78,6 +78,7 @@ def release_file(tmp_path: Path) -> Callable[[Release, str], Path]:
 
 LACKING = {
     "tshark": lambda: missing("tshark"),
+    "dvb": lambda: missing("tshark", "dvbinfo", "ffprobe", "gst-launch-1.0"),
     "stub": lambda: missing("cc", "make"),
     "emulator": lambda: missing("make", "arm-none-eabi-gcc", "qemu-system-arm"),
     "namespaces": lambda: missing("ip", "nft", "tc", "curl") or ("root" if os.geteuid() else ""),
