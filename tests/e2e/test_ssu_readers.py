@@ -84,7 +84,8 @@ def test_dvbinfo_reads_the_tables_and_loses_nothing(recording, tmp_path):
     # It expects PCR packets to count, which have no payload; ISO/IEC 13818-1 2.4.3.3 says that they don't.
     assert set(re.findall(r"discontinuity \(pid (\d+)", shown)) <= {str(0xFF)}
     rate = re.search(r"Total bitrate ([0-9.]+) kbits/s", shown)
-    assert float(rate[1]) == pytest.approx(RATE_BPS / 1000, rel=0.02)
+    # It divides all packets by the time between the first and the last PCR; GStreamer's figure, below, is exact.
+    assert float(rate[1]) == pytest.approx(RATE_BPS / 1000, rel=0.05)
     # It looks for NITs on the SDT's PID only: there it reads ours.
     packets = packets_in(recording.read_bytes()).copy()
     pids = pids_of(packets)
