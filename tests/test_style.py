@@ -25,7 +25,8 @@ ARROWS: dict[str, set[str]] = {
     "carousel/flute": {"carousel/release"},
     "carousel/ssu": {"carousel/release"},
     "carousel/console": {"carousel/flute", "carousel/release"},
-    "headend/pack": {"carousel/fec", "carousel/flute", "carousel/release", "carousel/ssu"},
+    "carousel/uki": set(),
+    "headend/pack": {"carousel/uki", "carousel/fec", "carousel/flute", "carousel/release", "carousel/ssu"},
     "headend/cast": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu"},
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute"},
@@ -37,6 +38,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/stitch": {"carousel/*", "settop/events", "settop/wire"},
     "settop/work": {"carousel/release", "settop/stitch"},
     "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "settop/stitch"},
+    "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
     "settop/report": {"carousel/console", "settop/events"},
     "settop/reception": {"settop/link", "settop/stitch", "settop/work"},
@@ -59,7 +61,8 @@ MAY_TOUCH = {
     "sockets": {"headend/link", "settop/link"},
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
-    | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"},
+    | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"}
+    | {"settop/boot"},
     "randomness": set[str](),
 }
 """Which rooms of a product may touch what is not pure; `bench` and the stub's tools are no product."""

@@ -1,7 +1,10 @@
 """`headend pack`."""
 
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +19,12 @@ from headend.pack.keys import load_private_key
 from headend.pack.packing import DEFAULT_SYMBOL_BYTES, PackRequest
 from headend.pack.packing import pack as pack_release
 from headend.pack.ssuplan import SsuProfile, advice
+from headend.pack.uki import make_uki
 
 __all__ = ["pack"]
 
 IDENTITY = "Identity"
+UKI = "Unified kernel image"
 HARDWARE_TEXT = (
     "The boards it is for: your organisation's OUI (6 hex digits; a lab takes any, such as 00A1B2), a model number of "
     "yours, and the hardware version, by default any. A box takes what matches its own `settop init --hardware`."
@@ -54,6 +59,12 @@ RepairOption = Annotated[
 ]
 TsiOption = Annotated[str, option("The session's TSI.", group=CAROUSEL, metavar="TSI")]
 SsuOption = Annotated[bool, option("Cut it so that it goes out as DVB-SSU, too.", "--ssu", group=SSU)]
+UkiOption = Annotated[bool, option("IMAGE is a kernel: make a unified kernel image (UKI) of it.", "--uki", group=UKI)]
+InitrdOption = Annotated[list[Path] | None, option("Its initrd; several are joined.", group=UKI, metavar="FILE")]
+CmdlineOption = Annotated[str, option("The kernel's command line.", group=UKI, metavar="WORDS")]
+StubOption = Annotated[
+    Path | None, option("systemd's EFI stub, where it is not in Debian's place.", group=UKI, metavar="FILE")
+]
 ProfileOption = Annotated[SsuProfile, option("few-modules is for loaders that have room for eight.", group=SSU)]
 
 
@@ -70,6 +81,10 @@ def pack(
     tsi: TsiOption = DEFAULT_TSI_TEXT,
     ssu: SsuOption = False,
     profile: ProfileOption = SsuProfile.STANDARD,
+    uki: UkiOption = False,
+    initrd: InitrdOption = None,
+    cmdline: CmdlineOption = "",
+    stub: StubOption = None,
 ) -> None:
     """Turn a boot image into a release file: signed, with repair symbols, every packet rendered."""
     if ssu and symbol_size is not None:
@@ -88,10 +103,15 @@ def pack(
     if len(request.name.encode()) > 32:
         raise OperatorError(f"--name {name!r} is longer than 32 bytes of UTF-8; take a shorter one")
     private = load_private_key(key)
+    if not uki and (initrd or cmdline or stub):
+        raise OperatorError("--initrd, --cmdline and --stub are parts of a unified kernel image; add --uki")
     began_s = time.monotonic()
-    with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
-        task = progress.add_task("packing", total=image.stat().st_size)
-        header = pack_release(image, output, private, request, lambda done: progress.update(task, completed=done))
+    with (
+        _as_image(image, make_uki(image, initrd or [], cmdline, stub) if uki else None) as source,
+        Progress(disable=not sys.stdout.isatty(), transient=True) as progress,
+    ):
+        task = progress.add_task("packing", total=source.stat().st_size)
+        header = pack_release(source, output, private, request, lambda done: progress.update(task, completed=done))
     print(
         f"{output}: {header.name} {header.version} for {header.hardware}, {format_size_bytes(header.image_size)} in "
         f"{header.source_blocks} block(s), {header.repair_per_block} repair symbols each, "
@@ -99,3 +119,15 @@ def pack(
     )
     for note in advice(header, repair) if ssu else ():
         print(f"note: {note}")
+
+
+@contextmanager
+def _as_image(image: Path, content: bytes | None) -> Iterator[Path]:
+    """Give the path of the image: the file named, or one that holds the content that was made of it."""
+    if content is None:
+        yield image
+        return
+    with tempfile.NamedTemporaryFile(prefix="uki-") as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)

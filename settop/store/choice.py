@@ -95,10 +95,10 @@ def on_trial(record: StateRecord, index: int) -> StateRecord:
     return record.with_slot(index, replace(record.slots[index], state=SlotState.TRIAL, tries_left=TRIES))
 
 
-def tried(record: StateRecord, index: int) -> StateRecord:
-    """One try is used up; to be recorded before the image starts."""
+def tried(record: StateRecord, index: int, tries: int = 1) -> StateRecord:
+    """A try is used up (or more: a loader that counts by itself); to be recorded before the image starts."""
     slot = record.slots[index]
-    return record.with_slot(index, replace(slot, tries_left=slot.tries_left - 1))
+    return record.with_slot(index, replace(slot, tries_left=slot.tries_left - tries))
 
 
 def confirmed(record: StateRecord, index: int) -> StateRecord:

@@ -44,13 +44,13 @@ class InstallError(BootcastError):
 
 @dataclass(frozen=True)
 class BootDecision:
-    """What boots, why, and what was passed over on the way: (source, failure)."""
+    """What boots, why, and what was passed over on the way: (source, failure, or why it can't be started here)."""
 
     source: Source
     header: SignedHeader
     image_name: str
     reason: str
-    passed_over: tuple[tuple[Source, Failure], ...]
+    passed_over: tuple[tuple[Source, Failure | str], ...]
 
 
 class Store:
@@ -219,51 +219,82 @@ class Store:
 
         Raises `OperatorError` if nothing verifies, the EEPROM image included.
         """
-        self._retire_spent_trials()
-        passed_over: list[tuple[Source, Failure]] = []
-        for candidate in choice.boot_candidates(self.record()):
+        passed_over: list[tuple[Source, Failure | str]] = []
+        for candidate in self.candidates():
             failure = self._try(candidate)
             if failure is Failure.NONE:
-                header = self.header(candidate.source)
-                assert header is not None
-                image = f"{candidate.source.value}.image"
-                return BootDecision(candidate.source, header, image, candidate.reason, tuple(passed_over))
+                return self.decision(candidate, tuple(passed_over))
             passed_over.append((candidate.source, failure))
         reasons = "; ".join(f"{source.value}: {describe(failure)}" for source, failure in passed_over)
         raise OperatorError(f"nothing here can be booted, not even the EEPROM image ({reasons}); run `settop init`")
 
+    def decision(self, candidate: Candidate, passed_over: tuple[tuple[Source, Failure | str], ...]) -> BootDecision:
+        """Return the decision for a candidate that was checked."""
+        header = self.header(candidate.source)
+        assert header is not None
+        image = f"{candidate.source.value}.image"
+        return BootDecision(candidate.source, header, image, candidate.reason, passed_over)
+
     def _try(self, candidate: Candidate) -> Failure:
         """Count a trial, verify the image, record a failure."""
-        record, slot = self.record(), candidate.source.slot
+        return self.check(candidate) if self.count_try(candidate) else Failure.UNRECORDABLE
+
+    def candidates(self) -> list[Candidate]:
+        """Return what to try, in order, when trials without tries left have failed."""
+        return choice.boot_candidates(self.retire_spent_trials())
+
+    def count_try(self, candidate: Candidate) -> bool:
+        """Record that a trial is about to start; False if the store can't be written, so that it must not."""
         if candidate.on_trial:
             try:
-                record = self._append(choice.tried(record, slot))
+                self._append(choice.tried(self.record(), candidate.source.slot))
             except OSError:
-                return Failure.UNRECORDABLE
+                return False
+        return True
+
+    def check(self, candidate: Candidate) -> Failure:
+        """Verify an image as at every boot; record a failure."""
+        record = self.record()
         is_eeprom = candidate.source is Source.EEPROM
         failure = self._inspect(candidate.source, floor=0 if is_eeprom else record.floor)
         if failure is not Failure.NONE and not is_eeprom:
             with suppress(OSError):  # found again at the next boot
-                self._append(choice.failed(record, slot, failure))
+                self._append(choice.failed(record, candidate.source.slot, failure))
         return failure
 
-    def _retire_spent_trials(self) -> None:
+    def set_tries(self, index: int, tries_left: int) -> None:
+        """A loader that counts by itself has counted further than the record."""
+        slot = self.record().slots[index]
+        if slot.state is SlotState.TRIAL and tries_left < slot.tries_left:
+            self._append(choice.tried(self.record(), index, slot.tries_left - tries_left))
+
+    def retire_spent_trials(self) -> StateRecord:
+        """Record that a trial without tries left has failed; return the record."""
         record = self.record()
         for index, slot in enumerate(record.slots):
             if slot.state is SlotState.TRIAL and slot.tries_left == 0:
                 with suppress(OSError):  # it is no candidate, recorded or not
                     record = self._append(choice.failed(record, index, Failure.TRIES_USED_UP))
+        return record
+
+    def on_trial(self) -> Source | None:
+        """Return the slot on trial, if one is."""
+        slots = self.record().slots
+        return next((Source.of_slot(index) for index in (0, 1) if slots[index].state is SlotState.TRIAL), None)
+
+    def check_confirmable(self) -> None:
+        """Raise `OperatorError` if the image on trial has never been started."""
+        source = self.on_trial()
+        if source is not None and self.record().slots[source.slot].tries_left == TRIES:
+            raise OperatorError(f"{source.value} has not been booted yet; run `settop boot` first")
 
     def confirm(self) -> Source | None:
         """Confirm the image on trial that has been booted; None if what boots is confirmed already."""
-        record = self.record()
-        for index, slot in enumerate(record.slots):
-            if slot.state is SlotState.TRIAL:
-                if slot.tries_left == TRIES:
-                    name = Source.of_slot(index).value
-                    raise OperatorError(f"{name} has not been booted yet; run `settop boot` first")
-                self._append(choice.confirmed(record, index))
-                return Source.of_slot(index)
+        record, source = self.record(), self.on_trial()
+        if source is not None:
+            self.check_confirmable()
+            self._append(choice.confirmed(record, source.slot))
+            return source
         if record.active in (0, 1):
             return None
         raise OperatorError("no slot is on trial, so there is nothing to confirm; run `settop receive` first")
@@ -278,8 +309,10 @@ class Store:
         return None
 
 
-def describe(failure: Failure) -> str:
+def describe(failure: Failure | str) -> str:
     """Say a failure in words."""
+    if isinstance(failure, str):
+        return failure
     return {
         Failure.NONE: "nothing",
         Failure.TRIES_USED_UP: "its tries are used up without a confirmation",
