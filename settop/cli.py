@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
 from carousel.console.defaults import apply_defaults, read_config
+from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
 from settop.commands.options import add_hearing, add_json, add_store, value
 
@@ -111,7 +112,7 @@ def run_boot(arguments: argparse.Namespace) -> int:
     """Choose and boot."""
     from settop.commands.booting import boot
 
-    return boot(arguments.store, arguments.command, arguments.as_json)
+    return boot(*_backend_options(arguments), arguments.as_json)
 
 
 def run_run(arguments: argparse.Namespace) -> int:
@@ -119,21 +120,35 @@ def run_run(arguments: argparse.Namespace) -> int:
     from settop.commands.receiving import options_of, run
 
     options = options_of(arguments)
-    return run(arguments.store, options, arguments.command, arguments.keep_listening, arguments.as_json)
+    return run(*_backend_options(arguments), options, arguments.keep_listening, arguments.as_json)
 
 
 def run_confirm(arguments: argparse.Namespace) -> int:
     """Confirm the image on trial."""
     from settop.commands.box import confirm
 
-    return confirm(arguments.store, arguments.as_json)
+    return confirm(*_backend_options(arguments), arguments.as_json)
+
+
+def run_mark_bad(arguments: argparse.Namespace) -> int:
+    """Say that a slot's image is no good."""
+    from settop.commands.box import mark_bad
+
+    return mark_bad(*_backend_options(arguments), arguments.slot, arguments.as_json)
 
 
 def run_status(arguments: argparse.Namespace) -> int:
     """Show what the box holds."""
     from settop.commands.status import status
 
-    return status(arguments.store, arguments.as_json)
+    return status(*_backend_options(arguments), arguments.as_json)
+
+
+def _backend_options(arguments: argparse.Namespace) -> tuple[Any, str | None]:
+    from settop.boot.table import BackendOptions
+
+    options = BackendOptions(arguments.store, arguments.firmware, arguments.command)
+    return options, arguments.backend
 
 
 def _add_init(commands: Commands) -> None:
@@ -162,8 +177,24 @@ def _parse_hardware(text: str) -> Any:
     return Hardware.parse(text)
 
 
-def _add_command_option(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("Install")
+def _parse_slot(text: str) -> Any:
+    from settop.store.choice import Source
+
+    if text not in ("slot-a", "slot-b"):
+        raise OperatorError(f"{text!r} is no slot; there are slot-a and slot-b")
+    return Source(text)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("Boot loader")
+    group.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="who starts the image: auto, kexec, uboot, tryboot, systemd-boot, grub or command (docs/boards.md)",
+    )
+    group.add_argument(
+        "--firmware", type=Path, metavar="FOLDER", help="where the partition that the loader reads is mounted"
+    )
     group.add_argument(
         "--command",
         metavar="WORDS",
@@ -190,7 +221,7 @@ def make_parser() -> Parser:
     run = add_command(commands, "run", run_run, text, RUN_EXAMPLE + "\n" + EXIT_CODES)
     add_store(run)
     add_json(run)
-    _add_command_option(run)
+    _add_backend(run)
     run.add_argument(
         "--keep-listening", action="store_true", help="after an EEPROM boot, listen on until an image is installed"
     )
@@ -201,10 +232,12 @@ def make_parser() -> Parser:
         commands, "confirm", run_confirm, "confirm the image on trial: it works, and is what boots from now on"
     )
     status = add_command(commands, "status", run_status, "show what the box holds")
-    for each in (boot, confirm, status):
+    bad = add_command(commands, "mark-bad", run_mark_bad, "say that a slot's image is no good: it never boots again")
+    bad.add_argument("--slot", type=value(_parse_slot), metavar="NAME", help="slot-a or slot-b; else the one on trial")
+    for each in (boot, confirm, bad, status):
         add_store(each)
         add_json(each)
-    _add_command_option(boot)
+        _add_backend(each)
     add_board_commands(commands, add_command)
     return parser
 

@@ -1,5 +1,6 @@
 """How a box tells what it does: JSON lines, a progress bar, or plain lines. One event, one name, some fields."""
 
+import importlib.util
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,7 +52,9 @@ def in_words(event: str, fields: Fields) -> str | None:
         "note": "{text}",
         "boot": "booting {version} from {source}: {reason}",
         "passed_over": "passed over {source}: {reason}",
+        "runs_already": "{version} from {source} runs already: {reason}",
         "confirmed": "confirmed {source}",
+        "marked_bad": "marked {source} bad: it does not boot any more",
     }.get(event)
     if words is None:
         return None
@@ -126,4 +129,5 @@ def make_reporter(as_json: bool, label: str) -> Reporter:
     """Choose by what is at the other end."""
     if as_json:
         return JsonReporter()
-    return TerminalReporter(label) if sys.stdout.isatty() else PlainReporter(label)
+    has_toolkit = importlib.util.find_spec("rich") is not None  # a board's console is a terminal without it
+    return TerminalReporter(label) if sys.stdout.isatty() and has_toolkit else PlainReporter(label)

@@ -10,7 +10,7 @@
 
 #define TRIES 3u
 #define LAST_SLOT_STATE 5u
-#define LAST_FAILURE 8u
+#define LAST_FAILURE 9u
 #define NO_SLOT 255u
 #define RECORD_SECTORS 2u
 #define ANY_VERSION 65535u
@@ -42,6 +42,7 @@ enum failure {
     FAILURE_IMAGE_DAMAGED = 6,
     FAILURE_UNRECORDABLE = 7,
     FAILURE_HALTED = 8,
+    FAILURE_MARKED_BAD = 9,
 };
 
 enum message {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from carousel.errors import OperatorError
-from carousel.release.header import ReleaseHeader
+from carousel.release.header import SignedHeader
 from settop.store.choice import Source
 from settop.store.disk import Disk
 
@@ -22,7 +22,7 @@ class SlotImage:
 
     disk: Disk
     name: str
-    header: ReleaseHeader
+    header: SignedHeader
 
     def chunks(self) -> Iterator[bytes]:
         """Yield its bytes."""
@@ -70,7 +70,7 @@ class Backend(Protocol):
     def place(self, source: Source, image: SlotImage) -> None:
         """Bring an image to where the loader finds it: written, synced, read back. Nothing if it is there."""
 
-    def arm(self, source: Source, tries: int) -> None:
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """Have it start at the next boot, or at the next `tries` boots where the loader counts."""
 
     def start(self, source: Source, image: SlotImage) -> int:

@@ -39,7 +39,7 @@ class Command:
     def place(self, source: Source, image: SlotImage) -> None:
         """Nothing: the command reads the store."""
 
-    def arm(self, source: Source, tries: int) -> None:
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """Nothing: the record counts."""
 
     def start(self, source: Source, image: SlotImage) -> int:
@@ -54,7 +54,8 @@ class Command:
             words = [word.format(**fields) for word in shlex.split(template)]
         except (KeyError, ValueError, IndexError):
             raise OperatorError(
-                f"--command {template!r} is no command with {{image}}, {{version}} and {{slot}}; check its quotes"
+                f"--command {template!r} is no command with {{image}}, {{version}} and {{slot}}; "
+                f"check quotes and braces"
             ) from None
         return self._machine.run(words)
 

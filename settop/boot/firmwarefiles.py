@@ -135,7 +135,7 @@ class EnvironmentBackend:
         self.forget(source)
         place_image(self._disk, placed_name(source), image)
 
-    def arm(self, source: Source, tries: int) -> None:
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """The loader starts it at the next `tries` boots, then its default again."""
         self._change(armed=source, tries_left=tries)
 

@@ -14,15 +14,16 @@ from settop.store.disk import Disk
 from settop.store.slots import BootDecision, Store, describe
 from settop.store.staterecord import NO_SLOT, Failure, SlotState, StateRecord
 
-__all__ = ["Started", "boot", "confirm", "disagreements", "forget_failed", "reconcile"]
+__all__ = ["Prepared", "confirm", "disagreements", "forget_failed", "mark_bad", "prepare", "reconcile"]
 
 
 @dataclass(frozen=True)
-class Started:
-    """What came of a boot that returned: the decision, and the command's exit code or None if it runs already."""
+class Prepared:
+    """What boots next: verified, placed, counted and armed; `runs_already` if it is what runs."""
 
     decision: BootDecision
-    status: int | None
+    image: SlotImage
+    runs_already: bool
     notes: tuple[str, ...] = ()
 
 
@@ -90,11 +91,11 @@ def _take_over_tries(store: Store, state: LoaderState) -> None:
         store.set_tries(state.armed.slot, state.tries_left)
 
 
-def boot(store: Store, disk: Disk, backend: Backend) -> Started:
-    """Start what the record says, verified, placed, counted and armed; does not return where that restarts.
+def prepare(store: Store, disk: Disk, backend: Backend) -> Prepared:
+    """Verify, place, count and arm what the record says, so that `backend.start` starts it.
 
-    It returns where the image runs already, or was started by a command. Raises `OperatorError` if nothing can be
-    started, the EEPROM image included.
+    What can't be placed or armed is passed over, and keeps its tries. Raises `OperatorError` if nothing is left, not
+    even the EEPROM image.
     """
     notes = reconcile(store, disk, backend)
     passed_over: list[tuple[Source, Failure | str]] = []
@@ -107,30 +108,30 @@ def boot(store: Store, disk: Disk, backend: Backend) -> Started:
         decision = store.decision(candidate, tuple(passed_over))
         image = SlotImage(disk, decision.image_name, decision.header)
         if backend.booted() is source and backend.holds(source, image):
-            return Started(decision, None, tuple(notes))
+            return Prepared(decision, image, True, tuple(notes))
         try:
             backend.place(source, image)
             tries_left = store.record().slots[source.slot].tries_left if candidate.on_trial else 1
             if not store.count_try(candidate):
                 passed_over.append((source, Failure.UNRECORDABLE))
                 continue
-            _arm(store, backend, candidate, tries_left)
+            _arm(store, backend, candidate, image, tries_left)
         except OperatorError as error:
             passed_over.append((source, str(error)))
             continue
-        return Started(decision, backend.start(source, image), tuple(notes))
+        return Prepared(decision, image, False, tuple(notes))
     reasons = "; ".join(f"{source.value}: {describe(failure)}" for source, failure in passed_over)
     raise OperatorError(f"nothing here can be booted, not even the EEPROM image ({reasons})")
 
 
-def _arm(store: Store, backend: Backend, candidate: Candidate, tries_left: int) -> None:
+def _arm(store: Store, backend: Backend, candidate: Candidate, image: SlotImage, tries_left: int) -> None:
     """A confirmed slot is the loader's default already, or becomes it; all else is armed."""
     wanted = wanted_default(store.record())
-    if candidate.source is wanted:
+    if backend.keeps_default and candidate.source is wanted:
         if backend.state().default is not wanted:
             backend.commit(wanted)
     else:
-        backend.arm(candidate.source, tries_left if backend.counts else 1)
+        backend.arm(candidate.source, image, tries_left if backend.counts else 1)
 
 
 def confirm(store: Store, disk: Disk, backend: Backend) -> Source | None:
@@ -150,6 +151,14 @@ def confirm(store: Store, disk: Disk, backend: Backend) -> Source | None:
     store.check_confirmable()
     backend.commit(source)
     return store.confirm()
+
+
+def mark_bad(store: Store, disk: Disk, backend: Backend | None, source: Source) -> None:
+    """Never boot this slot's image again, and take no such image any more: the record first, then the loader."""
+    store.mark_bad(source)
+    if backend is not None:
+        reconcile(store, disk, backend)
+        forget_failed(store, backend)
 
 
 def forget_failed(store: Store, backend: Backend) -> None:

@@ -1,7 +1,7 @@
 """kexec: the receiver starts the image itself, without a loader and without a restart.
 
-The receiver runs at every power-on, verifies the image and starts it: nothing is armed, nothing committed, and the
-tries are counted in the record. For QEMU, x86 and boards that bear it; it is reported to hang on a Pi 4 and 5.
+The receiver runs at every power-on, verifies the image and starts it: nothing is committed, and the tries are
+counted in the record. For QEMU, x86 and boards that bear it; it is reported to hang on a Pi 4 and 5.
 """
 
 from typing import ClassVar, NoReturn
@@ -62,11 +62,8 @@ class Kexec:
         """It is read from the store; only see that it can be taken apart: a UKI, for this machine."""
         self._parts(image)
 
-    def arm(self, source: Source, tries: int) -> None:
-        """Nothing: the receiver decides anew at each power-on."""
-
-    def start(self, source: Source, image: SlotImage) -> NoReturn:
-        """Load the kernel, initrd and command line of the UKI, and jump."""
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
+        """Load the kernel, initrd and command line of the UKI."""
         uki = self._parts(image)
         kernel, initrd = f"{self._scratch}/linux", f"{self._scratch}/initrd"
         self._machine.run(["mkdir", "-p", self._scratch])
@@ -79,6 +76,9 @@ class Kexec:
             words.insert(4, f"--initrd={initrd}")
         if self._machine.run(words) != 0:
             raise OperatorError("kexec does not load the image's kernel; what it says stands above")
+
+    def start(self, source: Source, image: SlotImage) -> NoReturn:
+        """Jump into what is loaded."""
         self._machine.jump()
 
     def commit(self, source: Source | None) -> None:

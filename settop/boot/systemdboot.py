@@ -67,7 +67,7 @@ class SystemdBoot:
         self.forget(source)
         place_image(self._disk, placed_name(source), image)
 
-    def arm(self, source: Source, tries: int) -> None:
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """The next boot, once."""
         self._set("LoaderEntryOneShot", f"{source.value}.conf")
 

@@ -99,7 +99,7 @@ class TryBoot:
         for name, content in _files(source, image).items():
             place_bytes(disk, name, content)
 
-    def arm(self, source: Source, tries: int) -> None:
+    def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """Say where a restart with the firmware's flag goes; the flag itself goes with the restart."""
         self._write(self._default(), self._place_of(source)[0])
 

@@ -1,13 +1,17 @@
-"""Make a box's folder; confirm the image that it runs."""
+"""Make a box's folder; confirm the image that it runs, or mark it bad."""
 
 from pathlib import Path
 
+from carousel.errors import OperatorError
 from carousel.release.identity import Hardware
+from settop.boot import flow
+from settop.boot.table import BackendOptions
+from settop.commands.booting import backend_of
 from settop.commands.reporting import reporting
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
 
-__all__ = ["confirm", "init"]
+__all__ = ["confirm", "init", "mark_bad"]
 
 
 def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> int:
@@ -19,11 +23,25 @@ def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> in
     return 0
 
 
-def confirm(store: Path, as_json: bool) -> int:
+def confirm(options: BackendOptions, backend_name: str | None, as_json: bool) -> int:
     """Confirm the image on trial: it works, and is what boots from now on."""
-    box = BoxFolder(store)
-    with box.locked(), reporting(as_json, store) as reporter:
-        source = box.store.confirm()
+    box = BoxFolder(options.folder)
+    with box.locked(), reporting(as_json, options.folder) as reporter:
+        backend = backend_of(backend_name, options)
+        source = flow.confirm(box.store, box.disk, backend) if backend else box.store.confirm()
         active = Source.of_slot(box.store.record().active)
         reporter.tell("confirmed", source=(source or active).value)
+    return 0
+
+
+def mark_bad(options: BackendOptions, backend_name: str | None, slot: Source | None, as_json: bool) -> int:
+    """Never boot a slot's image again: the slot that is named, else the one on trial, else the one that runs."""
+    box = BoxFolder(options.folder)
+    with box.locked(), reporting(as_json, options.folder) as reporter:
+        backend = backend_of(backend_name, options)
+        source = slot or box.store.on_trial() or (backend.booted() if backend else None)
+        if source is None:
+            raise OperatorError("no slot is on trial; say which one is bad: --slot slot-a or --slot slot-b")
+        flow.mark_bad(box.store, box.disk, backend, source)
+        reporter.tell("marked_bad", source=source.value)
     return 0

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError
-from settop.commands.booting import boot_box
+from settop.boot.table import BackendOptions
+from settop.commands.booting import backend_of, boot_box
 from settop.commands.reporting import reporting
 from settop.reception import Outcome
 from settop.report import Reporter
@@ -46,17 +47,20 @@ def receive(store: Path, options: ReceiveOptions, as_json: bool) -> int:
     return {Outcome.NOTHING: EXIT_NOTHING_HEARD, Outcome.REFUSED: EXIT_ONLY_REFUSED}.get(outcome, 0)
 
 
-def run(store: Path, options: ReceiveOptions, command: str | None, keep_listening: bool, as_json: bool) -> int:
+def run(
+    boot: BackendOptions, backend_name: str | None, options: ReceiveOptions, keep_listening: bool, as_json: bool
+) -> int:
     """Receive with a deadline, then boot, whatever came of it."""
-    box = BoxFolder(store)
-    with reporting(as_json, store) as reporter:
+    box = BoxFolder(boot.folder)
+    backend = backend_of(backend_name, boot)
+    with reporting(as_json, boot.folder) as reporter:
         try:
             with box.locked():
                 receive_and_install(box, options, reporter, time.monotonic)
         except (BootcastError, OSError) as error:
             # A box boots: whatever keeps it from receiving is said, and must not keep it from booting.
             reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
-        decision, status = boot_box(box, command, reporter)
+        decision, status = boot_box(box, backend, reporter)
         if keep_listening and decision.source is Source.EEPROM:
             _listen_on(box, options, reporter)
     return status

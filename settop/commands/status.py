@@ -1,9 +1,12 @@
 """Show what a box holds."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from settop.boot.backend import Backend
+from settop.boot.flow import disagreements
+from settop.boot.table import BackendOptions
+from settop.commands.booting import backend_of
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
 from settop.store.slots import describe
@@ -12,14 +15,25 @@ from settop.store.staterecord import SlotState, StateRecord
 __all__ = ["lines_of", "status"]
 
 
-def status(store: Path, as_json: bool) -> int:
-    """Show what the box holds."""
+def status(options: BackendOptions, backend_name: str | None, as_json: bool) -> int:
+    """Show what the box holds; with a backend, what the loader thinks and whether it agrees."""
+    store = options.folder
     box = BoxFolder(store)
     record = box.store.record()
     sources = [_entry(box, record, source) for source in (Source.SLOT_A, Source.SLOT_B, Source.EEPROM)]
     whole = {"hardware": str(box.hardware), "floor": record.floor, "seq": record.seq, "sources": sources}
+    backend = backend_of(backend_name, options)
+    if backend is not None:
+        whole |= {"loader": _loader(record, backend)}
     print(json.dumps(whole) if as_json else "\n".join(lines_of(str(store), whole)))
     return 0
+
+
+def _loader(record: StateRecord, backend: Backend) -> dict[str, Any]:
+    running = backend.booted()
+    problems = disagreements(record, backend)
+    entry = {"backend": backend.name, "says": backend.state().raw, "running": running.value if running else None}
+    return entry | {"agrees": not problems, "disagreements": problems}
 
 
 def _entry(box: BoxFolder, record: StateRecord, source: Source) -> dict[str, Any]:
@@ -53,4 +67,9 @@ def lines_of(store: str, whole: dict[str, Any]) -> list[str]:
         if "version" in entry:
             lines.append(f"        {entry['name']} {entry['version']}, {entry['image_size']:,} bytes")
             lines.append(f"        SHA-256 {entry['sha256']}")
+    if loader := whole.get("loader"):
+        lines.append(f"loader  {loader['says']}")
+        lines.append(f"        running: {loader['running'] or 'the receiver, or not known'}")
+        lines += [f"        but {problem}; `settop boot` mends it" for problem in loader["disagreements"]]
+        lines += ["        it agrees with the record"] if loader["agrees"] else []
     return lines

@@ -132,7 +132,7 @@ class Store:
         failed = frozenset(
             slot.digest
             for slot in record.slots
-            if slot.state is SlotState.FAILED and slot.failure is Failure.TRIES_USED_UP
+            if slot.state is SlotState.FAILED and slot.failure in (Failure.TRIES_USED_UP, Failure.MARKED_BAD)
         )
         return BoxProfile(self._hardware, self._trust, record.floor, tuple(held), failed)
 
@@ -282,6 +282,16 @@ class Store:
         slots = self.record().slots
         return next((Source.of_slot(index) for index in (0, 1) if slots[index].state is SlotState.TRIAL), None)
 
+    def mark_bad(self, source: Source) -> None:
+        """Record that a slot's image is no good; `OperatorError` where there is none that could boot."""
+        record = self.record()
+        if source is Source.EEPROM:
+            raise OperatorError("the EEPROM image is what is left when all else fails; it can't be marked bad")
+        if record.slots[source.slot].state not in (SlotState.STAGED, SlotState.TRIAL, SlotState.CONFIRMED):
+            state = record.slots[source.slot].state.name.lower()
+            raise OperatorError(f"{source.value} is {state}; there is no image in it that could boot")
+        self._append(choice.failed(record, source.slot, Failure.MARKED_BAD))
+
     def check_confirmable(self) -> None:
         """Raise `OperatorError` if the image on trial has never been started."""
         source = self.on_trial()
@@ -321,6 +331,7 @@ def describe(failure: Failure | str) -> str:
         Failure.HARDWARE: "it is made for other hardware",
         Failure.SECURITY_COUNTER: "its security counter is below the floor",
         Failure.UNRECORDABLE: "the store can't be written, so its tries can't be counted",
+        Failure.MARKED_BAD: "it was marked bad",
         Failure.IMAGE_DAMAGED: "its image does not match its SHA-256",
         Failure.HALTED: "its roll-out was halted while it was on trial",
     }[failure]

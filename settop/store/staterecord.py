@@ -66,6 +66,8 @@ class Failure(IntEnum):
     """A try could not be written down (a read-only store), and an uncounted try might never end."""
     HALTED = 8
     """Its roll-out was halted while it was on trial; a resumed one installs it again."""
+    MARKED_BAD = 9
+    """A person, or the image itself, says that it is no good."""
 
 
 SlotFormat = Record(
