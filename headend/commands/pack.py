@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.progress import Progress
 
 from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
+from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
 from headend.commands.options import CAROUSEL, DEFAULT_TSI_TEXT, OUTPUT, SSU, option, parse_tsi
 from headend.pack.keys import load_private_key
@@ -106,12 +108,8 @@ def pack(
     if not uki and (initrd or cmdline or stub):
         raise OperatorError("--initrd, --cmdline and --stub are parts of a unified kernel image; add --uki")
     began_s = time.monotonic()
-    with (
-        _as_image(image, make_uki(image, initrd or [], cmdline, stub) if uki else None) as source,
-        Progress(disable=not sys.stdout.isatty(), transient=True) as progress,
-    ):
-        task = progress.add_task("packing", total=source.stat().st_size)
-        header = pack_release(source, output, private, request, lambda done: progress.update(task, completed=done))
+    with _as_image(image, make_uki(image, initrd or [], cmdline, stub) if uki else None) as source:
+        header = _pack_with_progress(source, output, private, request)
     print(
         f"{output}: {header.name} {header.version} for {header.hardware}, {format_size_bytes(header.image_size)} in "
         f"{header.source_blocks} block(s), {header.repair_per_block} repair symbols each, "
@@ -119,6 +117,12 @@ def pack(
     )
     for note in advice(header, repair) if ssu else ():
         print(f"note: {note}")
+
+
+def _pack_with_progress(image: Path, output: Path, private: Ed25519PrivateKey, request: PackRequest) -> SignedHeader:
+    with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
+        task = progress.add_task("packing", total=image.stat().st_size)
+        return pack_release(image, output, private, request, lambda done: progress.update(task, completed=done))
 
 
 @contextmanager
