@@ -11,13 +11,10 @@ from bench.fleet.model.sampled import SampledShard, run_sampled_shard, sampled_s
 from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.scenario.values import ReleaseSpec, Scenario
 from bench.fleet.storm.crowd import Load, Story
-from bench.fleet.storm.login import run_login
-from bench.fleet.storm.p2p import run_p2p
-from bench.fleet.storm.unicast import run_unicast
+from bench.fleet.storm.strategies import StormRun, logins_of, run_storm, storms_of
 from carousel.errors import OperatorError
-from carousel.release.blocks import IntArray
 
-__all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard", "run_storm", "storms_of"]
+__all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard"]
 
 FIDELITIES = ("packet", "sampled")
 MOST_PACKET_BOXES = 20_000
@@ -34,33 +31,9 @@ class FleetRun:
     is_partial: bool = False
 
 
-@dataclass(frozen=True)
-class Storm:
-    """One run of a strategy on servers or peers, or of the login after one: a shard by itself."""
-
-    scenario: Scenario
-    seed: int
-    kind: str
-    retry: int
-    is_healing: bool = False
-    up: tuple[int, ...] = ()
-    after: str = ""
-
-
 def run_shard(shard: PacketShard | SampledShard) -> Tally:
     """Run one shard of a carousel."""
     return run_packet_shard(shard) if isinstance(shard, PacketShard) else run_sampled_shard(shard)
-
-
-def run_storm(storm: Storm) -> Story:
-    """Run one storm."""
-    retry = storm.scenario.retries[storm.retry]
-    if storm.kind == "unicast":
-        return run_unicast(storm.scenario, storm.seed, retry)
-    if storm.kind == "p2p":
-        return run_p2p(storm.scenario, storm.seed, retry, storm.is_healing)
-    up: IntArray = np.array(storm.up, dtype=np.int64)
-    return run_login(storm.scenario, storm.seed, retry, storm.is_healing, up, storm.after)
 
 
 def run_fleet(
@@ -79,8 +52,7 @@ def run_fleet(
         for shard in _shards(variant, fidelity, seed)
     ]
     storms = storms_of(scenario, seeds)
-    logins = len(seeds) * len(scenario.retries) * len(scenario.healing) if scenario.login else 0
-    total, ended = len(jobs) + len(storms) + logins, 0
+    total, ended = len(jobs) + len(storms) + len(seeds) * len(logins_of(scenario)), 0
 
     def count() -> None:
         nonlocal ended
@@ -131,18 +103,6 @@ def _shards(scenario: Scenario, fidelity: str, seed: int) -> "list[PacketShard] 
     return packet_shards(scenario, seed)
 
 
-def storms_of(scenario: Scenario, seeds: list[int]) -> list[Storm]:
-    """Return the storms on servers and peers that a scenario asks for."""
-    storms = []
-    for seed in seeds:
-        for retry in range(len(scenario.retries)):
-            if "unicast" in scenario.strategies:
-                storms.append(Storm(scenario, seed, "unicast", retry))
-            if "p2p" in scenario.strategies:
-                storms += [Storm(scenario, seed, "p2p", retry, healing) for healing in scenario.healing]
-    return storms
-
-
 def _carousel_stories(
     scenario: Scenario,
     jobs: list[tuple[str, int, PacketShard | SampledShard]],
@@ -172,14 +132,10 @@ def _carousel_stories(
 def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
     """Let everybody log in after booting by the first strategy."""
     first = result.scenario.strategies[0]
-    storms = []
+    storms: list[StormRun] = []
     for story in [each for each in result.stories if each.label.split(",")[0] == first]:
         up = tuple(story.tally.events["up"].tolist())
-        storms += [
-            Storm(result.scenario, story.seed, "login", retry, healing, up, first)
-            for retry in range(len(result.scenario.retries))
-            for healing in result.scenario.healing
-        ]
+        storms += [replace(each, seed=story.seed, up=up, after=first) for each in logins_of(result.scenario)]
     told: list[Story | None] = [None] * len(storms)
 
     def keep(index: int, story: Story) -> None:

@@ -1,5 +1,6 @@
 """A link in words, `rate=50M,queue=200ms,loss=1%,burst=4`, and what it means. One table says what each key may be."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,6 +42,23 @@ class LinkSpec:
     def is_dead(self) -> bool:
         """Say whether nothing ever passes."""
         return self.loss >= 1.0
+
+    @property
+    def mean_loss(self) -> float:
+        """The share of packets that is lost in the long run, corrupted ones among them."""
+        lost = self.loss
+        if self.ge is not None:
+            p, r, h, k = self.ge
+            lost = (r * (1 - k) + p * (1 - h)) / (p + r)
+        elif self.four_state is not None:
+            p13, p31, p32, p23, p14 = self.four_state
+            # Steady state: 2 <-> 3 by p32 and p23, 3 -> 1 by p31, 4 -> 1 at once.
+            of_good = p13 / p31 if p31 else math.inf
+            within = of_good * p32 / p23 if p23 else 0.0
+            lost = (of_good + p14) / (1 + of_good + within + p14) if math.isfinite(of_good) else 1.0
+        elif self.loss_trace is not None:
+            lost = sum(gone for _, gone in self.loss_trace) / sum(map(sum, self.loss_trace))
+        return 1 - (1 - lost) * (1 - self.corrupt)
 
 
 def _share(text: str) -> float:

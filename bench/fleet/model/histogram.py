@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from carousel.release.blocks import IntArray
 
-__all__ = ["EDGES_S", "Histogram", "bins_of"]
+__all__ = ["BINS", "EDGES_S", "Histogram", "bins_of"]
 
 BINS = 16_384
 EDGES_S: NDArray[np.float64] = np.geomspace(1e-3, 1e7, BINS + 1)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from bench.fleet.scenario.values import Group, Spread, SpreadKind
+from bench.fleet.scenario.values import Group, Region, Spread, SpreadKind
 
-__all__ = ["Cohorts", "cohorts_of", "draw_starts"]
+__all__ = ["Cohorts", "cohorts_of", "draw_starts", "share_up_by"]
 
 FloatArray = NDArray[np.float64]
 SIGMAS = 3.0
@@ -27,6 +27,17 @@ def _cumulative(spread: Spread, shares: FloatArray) -> FloatArray:
     if spread.kind is SpreadKind.NORMAL:
         return np.asarray(special.ndtr((2 * shares - 1) * SIGMAS))
     return shares
+
+
+def share_up_by(region: Region, times_s: FloatArray) -> FloatArray:
+    """Return the share of a region's boxes that have powered up by these times of the scenario."""
+    since_s = times_s - region.power_at_s
+    if region.spread.kind is SpreadKind.AT_ONCE:
+        return (since_s >= 0).astype(np.float64)
+    shares = np.clip(since_s / _span_s(region.spread), 0.0, 1.0)
+    ends = _cumulative(region.spread, np.array([0.0, 1.0]))
+    found: FloatArray = (_cumulative(region.spread, shares) - ends[0]) / (ends[1] - ends[0])
+    return found
 
 
 def draw_starts(group: Group, boxes: int, rng: np.random.Generator) -> FloatArray:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS, Tally
@@ -19,7 +20,7 @@ from carousel.console.quantities import format_count, format_duration_s, format_
 
 __all__ = ["PERCENTILES", "by_label", "efficiency_of", "report_of", "show", "summary_rows", "write_json"]
 
-SCHEMA = 1
+SCHEMA = 2
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999, "p99.9999": 0.999999}
 
 
@@ -73,6 +74,9 @@ def _story(story: Story) -> dict[str, Any]:
         "time": times_of(story.tally.all_boot()),
         "regions": {name: times_of(each) for name, each in story.tally.boot.items()},
         "efficiency": {"mean": _rounded(mean), "worst": _rounded(worst)},
+        "step_s": _rounded(story.step_s),
+        "step_error": _rounded(story.step_error),
+        "notes": list(story.notes),
         "wire_bytes_per_box": _rounded(story.wire_bytes_per_box),
         "receiver_packets": story.tally.packets,
         "phases": {name: counts.tolist() for name, counts in story.phases.items()},
@@ -80,12 +84,16 @@ def _story(story: Story) -> dict[str, Any]:
             {
                 "name": each.name,
                 "unit": each.unit,
-                "capacity": _rounded(each.capacity),
+                "capacity": _plain_capacity(each.capacity),
                 "values": [float(f"{value:.6g}") for value in each.values.tolist()],
             }
             for each in story.loads
         ],
     }
+
+
+def _plain_capacity(capacity: float | NDArray[np.float64]) -> float | list[float | None] | None:
+    return _rounded(capacity) if isinstance(capacity, float) else [_rounded(each) for each in capacity.tolist()]
 
 
 def report_of(run: FleetRun, wall_s: float, workers: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from bench.fleet.scenario.values import (
     BoxClass,
     Carousel,
+    Discipline,
     Login,
     Peers,
     Region,
@@ -36,7 +37,7 @@ from carousel.errors import OperatorError
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
 SHIPPED = files("bench").joinpath("scenarios")
-STRATEGIES = ("carousel", "carousel-plain", "unicast", "p2p")
+STRATEGIES = ("carousel", "carousel-plain", "unicast", "datacentres", "elastic", "p2p")
 MOST_HORIZON_S = 30 * 86400.0
 
 Reader = Callable[[Any], Any]
@@ -172,6 +173,13 @@ RETRY: dict[str, tuple[str, Reader]] = {
 }
 SERVER: dict[str, tuple[str, Reader]] = {
     "protocol": ("protocol", _protocol),
+    "streams": ("streams", _count),
+    "resume": ("resume", _flag),
+    "elastic_share": ("elastic_share", _positive),
+    "elastic_after": ("elastic_after_s", _time),
+    "fails_share": ("fails_share", _share),
+    "fails_at": ("fails_at_s", _time),
+    "fails_for": ("fails_for_s", _time),
     "rate_per_million": ("rate_bps_per_million", _rate),
     "connections_per_million": ("connections_per_million", _positive),
     "requests_per_s_per_million": ("requests_per_s_per_million", _positive),
@@ -180,6 +188,7 @@ SERVER: dict[str, tuple[str, Reader]] = {
 }
 PEERS: dict[str, tuple[str, Reader]] = {
     "supernode_share": ("supernode_share", _share),
+    "eligible_share": ("eligible_share", _share),
     "slots": ("slots", _count),
     "rate": ("rate_bps", _rate),
     "restart_share": ("restart_share", _share),
@@ -189,6 +198,7 @@ PEERS: dict[str, tuple[str, Reader]] = {
 }
 LOGIN: dict[str, tuple[str, Reader]] = {
     "supernode_share": ("supernode_share", _share),
+    "eligible_share": ("eligible_share", _share),
     "slots": ("slots", _count),
     "restart_share": ("restart_share", _share),
     "promote_after": ("promote_after_s", _span),
@@ -198,9 +208,11 @@ LOGIN: dict[str, tuple[str, Reader]] = {
     "logins_per_s_per_million": ("logins_per_s_per_million", _positive),
     "queue_per_million": ("queue_per_million", _positive),
     "timeout": ("timeout_s", _span),
+    "disciplines": ("disciplines", _list_of(_one_of(Discipline))),
 }
 TABLES = {
-    "carousel", "release", "trunk", "class", "region", "spread", "retry", "unicast", "p2p", "login",
+    "carousel", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic", "p2p",
+    "login",
 }  # fmt: skip
 
 
@@ -278,6 +290,8 @@ def _strategies(content: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     kinds: tuple[tuple[str, str, dict[str, tuple[str, Reader]], Callable[..., Any]], ...] = (
         ("unicast", "server", SERVER, Server),
+        ("datacentres", "datacentres", SERVER, Server),
+        ("elastic", "elastic", SERVER, Server),
         ("p2p", "peers", PEERS, Peers),
         ("login", "login", LOGIN, Login),
     )
@@ -343,7 +357,8 @@ def _check_sums(scenario: Scenario) -> None:
     if scenario.horizon_s > MOST_HORIZON_S:
         raise OperatorError("a horizon of more than 30 days")
     _check_deadline(scenario)
-    for strategy, field in (("unicast", "server"), ("p2p", "peers")):
+    needed = (("unicast", "server"), ("datacentres", "datacentres"), ("elastic", "elastic"), ("p2p", "peers"))
+    for strategy, field in needed:
         if strategy in scenario.strategies and getattr(scenario, field) is None:
             raise OperatorError(f"strategy {strategy!r} needs a table [{strategy}]")
 

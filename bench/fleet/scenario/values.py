@@ -8,6 +8,7 @@ from bench.link.spec import LinkSpec
 __all__ = [
     "BoxClass",
     "Carousel",
+    "Discipline",
     "Group",
     "Login",
     "Peers",
@@ -110,11 +111,36 @@ class Retry:
     most_s: float = 300.0
 
 
+class Discipline(Enum):
+    """What a login server does when more ask than it can answer."""
+
+    QUEUE = "queue"
+    """Answers in turn, stale requests too."""
+    LIFO = "newest first"
+    DEADLINE = "drops stale requests"
+    TOKENS = "takes what it can answer in time"
+    RETRY_AFTER = "tells when to come back"
+    GATE = "broadcast gate"
+    """The carousel says who may log in now: nobody else even asks."""
+
+
 @dataclass(frozen=True)
 class Server:
-    """A unicast boot server (TFTP or HTTP). Capacities are for each million boxes, so that fleets scale."""
+    """Unicast boot servers (TFTP or HTTP), balanced. Capacities are for each million boxes, so that fleets scale.
+
+    An HTTP client takes `streams` connections; with `resume` it goes on where it was (Range), else what is not done at
+    `transfer_timeout_s` starts over. `elastic_share` more capacity is there after `elastic_after_s`; `fails_share`
+    is missing from `fails_at_s` for `fails_for_s`.
+    """
 
     protocol: str = "http"
+    streams: int = 4
+    resume: bool = True
+    elastic_share: float = 0.0
+    elastic_after_s: float = 0.0
+    fails_share: float = 1.0
+    fails_at_s: float = 0.0
+    fails_for_s: float = 0.0
     rate_bps_per_million: float = 2e9
     connections_per_million: float = 10_000.0
     requests_per_s_per_million: float = 20_000.0
@@ -124,9 +150,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Peers:
-    """Peer-to-peer distribution. `supernode_share` of all boxes serve others; they restart with everybody."""
+    """Peer-to-peer distribution. `supernode_share` of all boxes serve others; they restart with everybody.
+
+    `eligible_share` of all boxes can be reached from outside, and so become super nodes.
+    """
 
     supernode_share: float = 0.01
+    eligible_share: float = 0.2
     slots: int = 8
     rate_bps: float = 20e6
     restart_share: float = 0.95
@@ -144,6 +174,7 @@ class Login:
     """
 
     supernode_share: float = 0.005
+    eligible_share: float = 0.5
     slots: int = 400
     restart_share: float = 0.95
     promote_after_s: float = 300.0
@@ -153,6 +184,7 @@ class Login:
     logins_per_s_per_million: float = 2_000.0
     queue_per_million: float = 20_000.0
     timeout_s: float = 5.0
+    disciplines: tuple[Discipline, ...] = (Discipline.QUEUE,)
 
 
 @dataclass(frozen=True)
@@ -173,6 +205,8 @@ class Scenario:
     retries: tuple[Retry, ...] = (Retry(RetryKind.IMMEDIATE), Retry(RetryKind.BACKOFF), Retry(RetryKind.RANDOM, 30.0))
     healing: tuple[bool, ...] = (True, False)
     server: Server | None = None
+    datacentres: Server | None = None
+    elastic: Server | None = None
     peers: Peers | None = None
     login: Login | None = None
     description: str = ""

@@ -1,62 +1,81 @@
-"""What all storms share: cohorts that arrive over time, boxes drawn from a crowd, waiting rooms between tries.
+"""What all storms share: the clock, who powers up when, boxes drawn from a crowd, and waiting rooms between tries.
 
-A crowd is an array (tries, cohorts) of counts: how many boxes of each cohort have been turned away how often.
+A crowd is an array (tries, groups) of counts: how many boxes of each group have been turned away how often.
 """
 
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.histogram import EDGES_S, Histogram
+from bench.fleet.model.starts import share_up_by
 from bench.fleet.model.tally import STEPS, Tally
-from bench.fleet.scenario.values import Retry, RetryKind
+from bench.fleet.scenario.values import Group, Retry, RetryKind
+from carousel.console.quantities import format_duration_s
+from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
 
-__all__ = ["Arrivals", "Clock", "Fates", "Load", "Story", "WaitingRoom", "draw_some"]
+__all__ = ["Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some"]
 
 FloatArray = NDArray[np.float64]
-MOST_SUBSTEPS = 24
+STEPS_A_TIME = 4
+"""A step is this part of the shortest time that matters; halved until no figure changes (engine.py)."""
+MOST_STEPS = 250_000
 BACKOFF_STAGES = 12
 
 
 @dataclass(frozen=True)
 class Clock:
-    """`STEPS` steps of the horizon, each of `substeps`."""
+    """`count` steps of `step_s`; `STEPS` bins of the horizon, in which phases and loads are shown."""
 
     horizon_s: float
-    substeps: int
+    count: int
 
     @classmethod
-    def of(cls, horizon_s: float, shortest_s: float) -> "Clock":
-        """Choose steps as short as a sixth of the shortest time that matters, within reason."""
-        return cls(horizon_s, int(np.clip(np.ceil(horizon_s / STEPS / (shortest_s / 6)), 1, MOST_SUBSTEPS)))
+    def of(cls, horizon_s: float, shortest_s: float, finer: int = 1) -> "Clock":
+        """Choose steps by the shortest time that matters, whatever the horizon; `OperatorError` for too many."""
+        step_s = min(horizon_s / STEPS, shortest_s / STEPS_A_TIME) / finer
+        count = STEPS * int(np.ceil(horizon_s / STEPS / step_s - 1e-9))
+        if count > MOST_STEPS:
+            raise OperatorError(
+                f"a horizon of {format_duration_s(horizon_s)} takes {count:,} steps of {format_duration_s(step_s)}, as "
+                f"a time-out of {format_duration_s(shortest_s)} asks for; {MOST_STEPS:,} are the most: look at a "
+                "shorter horizon"
+            )
+        return cls(horizon_s, count)
 
     @property
     def step_s(self) -> float:
-        """Seconds of a substep."""
-        return self.horizon_s / STEPS / self.substeps
+        """Seconds of a step."""
+        return self.horizon_s / self.count
+
+    def bin_of(self, index: int) -> int:
+        """Return the bin of a step."""
+        return index * STEPS // self.count
 
     @property
-    def count(self) -> int:
-        """All substeps."""
-        return STEPS * self.substeps
+    def bin_s(self) -> float:
+        """Seconds of a bin."""
+        return self.horizon_s / STEPS
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a server or the broadcast carries, by step, beside what it can carry (NaN: no limit of its own)."""
+    """What a server or the broadcast carries, by bin, beside what it can carry then."""
 
     name: str
     unit: str
     values: FloatArray
-    capacity: float
+    capacity: float | FloatArray
 
 
 @dataclass
 class Story:
-    """One strategy's run: its tally, how many boxes are in each phase by step, and the loads."""
+    """One strategy's run: its tally, how many boxes are in each phase by bin, and the loads.
+
+    `step_error` is how much a reported figure changed when the steps were halved last; `notes` name what is
+    approximated, with its measured error.
+    """
 
     label: str
     seed: int
@@ -65,56 +84,51 @@ class Story:
     loads: list[Load]
     wire_bytes_per_box: float | None = None
     counts_from: str = "power-on"
+    step_s: float | None = None
+    step_error: float | None = None
+    notes: tuple[str, ...] = field(default=())
 
 
 def draw_some(crowd: IntArray, count: int, rng: np.random.Generator) -> IntArray:
     """Draw so many boxes from a crowd without looking; all, if there are not more."""
+    if crowd.size == 1:
+        return np.minimum(crowd, max(0, count))
     total = int(crowd.sum())
     if count >= total:
         return crowd.copy()
     if count <= 0:
         return np.zeros_like(crowd)
     flat = crowd.ravel()
-    seen = np.flatnonzero(flat)
-    drawn = np.zeros_like(flat)
-    left, rest = count, total
-    for cell in seen.tolist():  # numpy's own draw stops at a billion
+    if total < 1_000_000_000:  # numpy's own draw stops there
+        drawn = rng.multivariate_hypergeometric(flat, count, method="marginals")
+        return drawn.reshape(crowd.shape)
+    drawn, left, rest = np.zeros_like(flat), count, total
+    for cell in np.flatnonzero(flat).tolist():
         here = int(flat[cell])
         rest -= here
-        got = int(rng.hypergeometric(here, rest, left)) if total < 1_000_000_000 else _draw_large(here, rest, left, rng)
-        drawn[cell], left = got, left - got
-        if not left:
-            break
+        low, high = max(0, left - rest), min(here, left)
+        # With so many, drawing with and without putting back are one.
+        drawn[cell] = int(np.clip(rng.binomial(left, here / (here + rest)), low, high))
+        left -= int(drawn[cell])
     return drawn.reshape(crowd.shape)
 
 
-def _draw_large(here: int, rest: int, wanted: int, rng: np.random.Generator) -> int:
-    """Draw from a crowd of over a billion: with so many, drawing with and without putting back are one."""
-    low, high = max(0, wanted - rest), min(here, wanted)
-    return int(np.clip(rng.binomial(wanted, here / (here + rest)), low, high))
-
-
-class Arrivals:
-    """Boxes that power up: each cohort evenly over `width_s` around its time."""
-
-    def __init__(self, starts_s: FloatArray, widths_s: FloatArray, counts: IntArray) -> None:
-        self._begins_s = starts_s - widths_s / 2
-        self._ends_s = starts_s + widths_s / 2
-        self.left = counts.copy()
-
-    def until(self, now_s: float, step_s: float, rng: np.random.Generator) -> IntArray:
-        """Return who powers up in the step that ends at `now_s`, by cohort."""
-        remaining_s = self._ends_s - (now_s - step_s)
-        chance = np.where(remaining_s <= step_s, 1.0, step_s / np.maximum(remaining_s, step_s))
-        come = np.where(now_s > self._begins_s, rng.binomial(self.left, np.clip(chance, 0.0, 1.0)), 0)
-        self.left -= come
-        return come
+def arrivals_of(groups: tuple[Group, ...], clock: Clock, rng: np.random.Generator) -> IntArray:
+    """Draw how many boxes of each group power up in each step: (steps, groups). Later ones are left out."""
+    edges_s: FloatArray = np.arange(clock.count + 1, dtype=np.float64) * clock.step_s
+    found = np.zeros((clock.count, len(groups)), dtype=np.int64)
+    for index, group in enumerate(groups):
+        shares = np.diff(share_up_by(group.region, edges_s), prepend=0.0)[1:]
+        shares[0] += share_up_by(group.region, edges_s[:1])[0]
+        later = max(0.0, 1.0 - float(shares.sum()))
+        found[:, index] = rng.multinomial(group.boxes, np.append(shares, later))[:-1]
+    return found
 
 
 class WaitingRoom:
     """Boxes between two tries. Waits are random about their mean, as a back-off with jitter has them."""
 
-    def __init__(self, retry: Retry, least_s: float, cohorts: int, step_s: float) -> None:
+    def __init__(self, retry: Retry, least_s: float, groups: int, step_s: float) -> None:
         tries = np.arange(BACKOFF_STAGES if retry.kind is RetryKind.BACKOFF else 1)
         if retry.kind is RetryKind.IMMEDIATE:
             waits_s = np.full(1, least_s)
@@ -122,8 +136,11 @@ class WaitingRoom:
             waits_s = np.full(1, least_s + retry.wait_s)
         else:
             waits_s = least_s + np.minimum(retry.wait_s * 2.0**tries, retry.most_s)
-        self._leave = -np.expm1(-step_s / waits_s)[:, None]
-        self.crowd = np.zeros((len(tries), cohorts), dtype=np.int64)
+        # Who is turned away within a step asks again half a step later than at its end, and leaves at one: the
+        # mean wait of a geometric number of steps is 1/chance, less the half.
+        self._leave = (step_s / (waits_s + step_s / 2))[:, None]
+        self.crowd = np.zeros((len(tries), groups), dtype=np.int64)
+        self.total = 0
 
     @property
     def stages(self) -> int:
@@ -138,80 +155,26 @@ class WaitingRoom:
 
     def turn_away(self, crowd: IntArray) -> None:
         """Let these boxes wait, each one stage longer than the last time."""
-        self.crowd[1:] += crowd[:-1]
+        count = int(crowd.sum())
+        if not count:
+            return
+        if len(crowd) > 1:
+            self.crowd[1:] += crowd[:-1]
         self.crowd[-1] += crowd[-1]
+        self.total += count
 
     def leave(self, rng: np.random.Generator) -> IntArray:
         """Return who tries again now."""
+        if not self.total:
+            return np.zeros_like(self.crowd)
         leaving = rng.binomial(self.crowd, self._leave)
         self.crowd -= leaving
+        self.total -= int(leaving.sum())
         return leaving
 
-
-class Fates:
-    """Keeps a tally for cohorts: who powers up, has the image, falls back, runs.
-
-    Which box of a cohort is done, nobody knows; the one that powered up first is taken to be, so that times are right
-    to a step in a queue, and to the width of a cohort in a storm.
-    """
-
-    def __init__(self, tally: Tally, regions: list[str], deadline_s: float) -> None:
-        self.tally = tally
-        self._regions, self._deadline_s = regions, deadline_s
-        self._present: list[deque[list[float]]] = [deque() for _ in regions]  # [power-on in s, boxes], oldest first
-        self._late = [0] * len(regions)  # how many of these entries are past their deadline
-        for region in regions:
-            tally.boot.setdefault(region, Histogram())
-
-    def power_up(self, now_s: float, counts: IntArray) -> None:
-        """Take in boxes, by cohort."""
-        self.tally.count("power", np.array([now_s]), np.array([int(counts.sum())]))
-        for cohort in np.flatnonzero(counts).tolist():
-            self._present[cohort].append([now_s, int(counts[cohort])])
-
-    def fall_back(self, now_s: float) -> None:
-        """Let boxes whose deadline has passed boot their EEPROM; they go on trying."""
-        fallen = 0
-        for cohort, present in enumerate(self._present):
-            while self._late[cohort] < len(present):
-                at_s, boxes = present[self._late[cohort]]
-                if at_s + self._deadline_s > now_s:
-                    break
-                self._late[cohort] += 1
-                fallen += int(boxes)
-        self.tally.events["fallback"][self._step(now_s)] += fallen
-
-    def _step(self, now_s: float) -> int:
-        return min(STEPS, int(now_s / self.tally.horizon_s * STEPS))
-
-    def verify(self, now_s: float, counts: IntArray, start_up_s: FloatArray) -> None:
-        """Count boxes that have their image now, by cohort; they run `start_up_s` later."""
-        for cohort in np.flatnonzero(counts).tolist():
-            up_s = now_s + float(start_up_s[cohort])
-            histogram, left = self.tally.boot[self._regions[cohort]], int(counts[cohort])
-            self.tally.events["verified"][self._step(now_s)] += left
-            self.tally.events["up"][self._step(up_s)] += left
-            while left:
-                entry = self._present[cohort][0]
-                some = min(left, int(entry[1]))
-                left -= some
-                entry[1] -= some
-                if self._late[cohort]:
-                    self.tally.events["return"][self._step(now_s)] += some
-                if not entry[1]:
-                    self._present[cohort].popleft()
-                    self._late[cohort] = max(0, self._late[cohort] - 1)
-                if up_s > self.tally.horizon_s:
-                    histogram.unfinished += some
-                else:
-                    taken_s = max(up_s - entry[0], EDGES_S[0])
-                    histogram.counts[int(np.searchsorted(EDGES_S, taken_s, side="right")) - 1] += some
-
-    def close(self, left: IntArray) -> None:
-        """Count who never got there, those among them (`left`, by cohort) that never powered up."""
-        for cohort, present in enumerate(self._present):
-            never = int(sum(boxes for _, boxes in present))
-            self.tally.boot[self._regions[cohort]].unfinished += never + int(left[cohort])
-            for name in ("verified", "up"):
-                self.tally.events[name][-1] += never + int(left[cohort])
-            self.tally.events["power"][-1] += int(left[cohort])
+    def leave_some(self, count: int, rng: np.random.Generator) -> IntArray:
+        """Return so many who were told to come now, whatever their policy."""
+        leaving = draw_some(self.crowd, count, rng)
+        self.crowd -= leaving
+        self.total -= int(leaving.sum())
+        return leaving

@@ -1,17 +1,20 @@
 """Boxes that get the image from each other, from super nodes that restart with everybody.
 
 A box asks super nodes it remembers, most of which are down after a common restart; each asking that meets a dead or
-full one costs a time-out. With self-healing, boxes that run are promoted when super nodes are short; without, only
-those come back that were ones, after they have booted themselves.
+full one costs a time-out. Nodes that restarted come back once they have booted themselves. With self-healing, boxes
+that run take the place of nodes that lack, as far as they can be reached from outside (`eligible_share`): there are
+never more super nodes than there were before.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.tally import STEPS, Tally, phases_of_events
-from bench.fleet.scenario.values import Peers, Retry, RetryKind, Scenario
-from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
-from bench.fleet.storm.unicast import fleet_of, line_rate_bps
+from bench.fleet.model.tally import STEPS, phases_of_events
+from bench.fleet.scenario.values import Peers, Retry, RetryKind, Scenario, Server
+from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some
+from bench.fleet.storm.engine import run_converged
+from bench.fleet.storm.fates import Fates
+from bench.fleet.storm.unicast import line_rate_bps, start_up_s
 from carousel.release.blocks import IntArray
 
 __all__ = ["run_p2p"]
@@ -23,63 +26,71 @@ P2P_STREAM = 22
 def run_p2p(scenario: Scenario, seed: int, retry: Retry, is_healing: bool) -> Story:
     """Let all boxes look for peers, and see who gets an image when."""
     assert scenario.peers is not None
-    storm = _Storm(scenario, scenario.peers, retry, is_healing, seed)
-    for index in range(storm.clock.count):
-        storm.step(index)
-    return storm.story()
+    peers, took = scenario.peers, _durations_s(scenario, scenario.peers)
+    least_s = peers.request_timeout_s / 4
+    shortest_s = min([peers.request_timeout_s, *(max(each, least_s) for each in took[np.isfinite(took)].tolist())])
+    return run_converged(
+        lambda clock: _Storm(scenario, peers, retry, is_healing, seed, clock, took), scenario.horizon_s, shortest_s
+    )
+
+
+def _durations_s(scenario: Scenario, peers: Peers) -> FloatArray:
+    """Return how long a transfer takes for each group; infinity where nothing comes back."""
+    found = []
+    for group in scenario.groups():
+        rate_bps = min(peers.rate_bps / peers.slots, line_rate_bps(group.box_class, Server()))
+        bits = scenario.release(group.box_class.release).image_bytes * 8
+        found.append(bits / rate_bps if rate_bps else np.inf)
+    return np.array(found)
 
 
 class _Storm:
-    def __init__(self, scenario: Scenario, peers: Peers, retry: Retry, is_healing: bool, seed: int) -> None:
-        self.clock = Clock.of(scenario.horizon_s, peers.request_timeout_s)
-        self._scenario, self._peers, self._retry, self._is_healing = scenario, peers, retry, is_healing
-        self._seed = seed
+    def __init__(
+        self, scenario: Scenario, peers: Peers, retry: Retry, is_healing: bool, seed: int, clock: Clock,
+        took: FloatArray,
+    ) -> None:  # fmt: skip
+        self._clock, self._scenario, self._peers, self._retry = clock, scenario, peers, retry
+        self._is_healing, self._seed, self._took = is_healing, seed, took
         self._rng = np.random.default_rng([seed, P2P_STREAM, list(RetryKind).index(retry.kind), int(is_healing)])
-        self._fleet = fleet = fleet_of(scenario, seed)
-        self._arrivals = Arrivals(fleet.starts_s, fleet.widths_s, fleet.counts)
-        self._room = WaitingRoom(retry, peers.request_timeout_s, len(fleet.counts), self.clock.step_s)
-        self._fates = Fates(Tally(scenario.horizon_s), fleet.regions, scenario.deadline_s)
+        self._groups = groups = scenario.groups()
+        came = arrivals_of(groups, clock, self._rng)
+        self._fates = Fates(clock, groups, came, [each.region.name for each in groups])
+        self._room = WaitingRoom(retry, peers.request_timeout_s, len(groups), clock.step_s)
+        self._reachable = np.isfinite(took)
+        self._to_come = int(came[:, self._reachable].sum())
         self._known = peers.supernode_share * scenario.boxes
         self._alive = self._known * (1 - peers.restart_share)
-        self._took = self._durations_s()
-        self._done_at: dict[int, IntArray] = {}
+        self._steps = np.ceil(np.where(self._reachable, took, 0) / clock.step_s).astype(np.int64)
+        self._ends = np.zeros((clock.count + 1, len(groups)), dtype=np.int64)
         self._busy = 0
-        self._promotions = np.zeros(self.clock.count + 1)
+        self._backs, self._chances = np.zeros(clock.count + 1), np.zeros(clock.count + 1)
+        self._eligible = 0.0
         self._sent_bits, self._asked, self._nodes = (np.zeros(STEPS) for _ in range(3))
 
-    def _durations_s(self) -> FloatArray:
-        """Return how long a transfer takes for each cohort; infinity where nothing comes back."""
-        slot_bps = self._peers.rate_bps / self._peers.slots
-        found = []
-        for index in self._fleet.group.tolist():
-            box_class = self._fleet.groups[index].box_class
-            rate_bps = min(slot_bps, line_rate_bps(box_class, "http"))
-            bits = self._scenario.release(box_class.release).image_bytes * 8
-            found.append(bits / rate_bps if rate_bps else np.inf)
-        return np.array(found)
+    @property
+    def is_over(self) -> bool:
+        """Whether everybody who can have it has it."""
+        return not (self._to_come or self._room.total or self._busy)
 
     def step(self, index: int) -> None:
-        """Go one substep on."""
-        now_s, step_s = (index + 1) * self.clock.step_s, self.clock.step_s
-        step = index // self.clock.substeps
-        come = self._arrivals.until(now_s, step_s, self._rng)
-        self._fates.power_up(now_s - step_s / 2, come)
-        asking = self._room.leave(self._rng)
-        asking += self._room.newcomers(np.where(np.isfinite(self._took), come, 0))
-        self._asked[step] += asking.sum()
-        let_in = self._ask(asking)
-        self._begin(let_in.sum(axis=0), index)
-        self._finish(index, now_s)
-        self._alive += self._promotions[index]
-        self._sent_bits[step] += self._busy * self._peers.rate_bps / self._peers.slots * step_s
-        self._nodes[step] = self._alive
-        self._fates.fall_back(now_s)
+        """Go one step on."""
+        clock, at = self._clock, self._clock.bin_of(index)
+        come = np.where(self._reachable, self._fates.came[index], 0)
+        self._to_come -= int(come.sum())
+        self._finish(index)
+        self._tend_nodes(index)
+        asking = self._room.leave(self._rng) + self._room.newcomers(come)
+        self._asked[at] += asking.sum()
+        if asking.any():
+            self._begin(self._ask(asking).sum(axis=0), index)
+        self._sent_bits[at] += self._busy * self._peers.rate_bps / self._peers.slots * clock.step_s
+        self._nodes[at] = self._alive
 
     def _ask(self, asking: IntArray) -> IntArray:
         """Return whose asking meets a super node that lives, answers in time and has a free slot."""
         total = int(asking.sum())
         free = int(max(0.0, self._alive * self._peers.slots - self._busy))
-        answers = self._alive * self._peers.probes_per_s * self.clock.step_s
+        answers = self._alive * self._peers.probes_per_s * self._clock.step_s
         is_alive = min(1.0, self._alive / max(1.0, self._known))
         answered = min(1.0, answers / max(1.0, total * is_alive))
         reached = self._rng.binomial(asking, is_alive * answered)
@@ -88,41 +99,52 @@ class _Storm:
         return let_in
 
     def _begin(self, counts: IntArray, index: int) -> None:
+        """Let transfers begin, and note when they end."""
         self._busy += int(counts.sum())
-        steps = np.ceil(np.where(np.isfinite(self._took), self._took, 0) / self.clock.step_s).astype(np.int64)
-        for cohort in np.flatnonzero(counts).tolist():
-            end = index + int(steps[cohort])
-            self._done_at.setdefault(end, np.zeros_like(counts))[cohort] += counts[cohort]
+        for group in np.flatnonzero(counts).tolist():
+            end = min(self._clock.count, index + max(1, int(self._steps[group])))
+            self._ends[end, group] += counts[group]
+            if end < self._clock.count:
+                one = np.zeros_like(counts)
+                one[group] = counts[group]
+                at_s = (index + 0.5) * self._clock.step_s + self._took[group]
+                self._fates.finish(one, index, float(self._took[group]), at_s)
 
-    def _finish(self, index: int, now_s: float) -> None:
-        """Let transfers end; who runs may become a super node."""
-        counts = self._done_at.pop(index, None)
-        if counts is None:
+    def _finish(self, index: int) -> None:
+        """Let transfers end; nodes that restarted come back, and who runs long enough may become one."""
+        counts = self._ends[index]
+        done = int(counts.sum())
+        if not done:
             return
-        self._busy -= int(counts.sum())
-        self._fates.verify(now_s, counts, self._fleet.start_up_s)
-        peers, done = self._peers, float(counts.sum())
-        back_s = float(self._fleet.start_up_s.mean())
-        self._promote(index, back_s, done * peers.supernode_share * peers.restart_share)
-        if self._is_healing and self._alive * peers.slots < self._room.crowd.sum():
-            self._promote(index, back_s + peers.promote_after_s, done * 0.5)
+        self._busy -= done
+        peers, back_s = self._peers, float(counts @ start_up_s(self._groups) / done)
+        self._later(self._backs, index, back_s, done * peers.supernode_share * peers.restart_share)
+        self._later(self._chances, index, back_s + peers.promote_after_s, done * peers.eligible_share)
 
-    def _promote(self, index: int, after_s: float, nodes: float) -> None:
-        at = index + 1 + int(after_s / self.clock.step_s)
-        if at < len(self._promotions):
-            self._promotions[at] += nodes
+    def _later(self, ledger: FloatArray, index: int, after_s: float, nodes: float) -> None:
+        at = index + 1 + int(after_s / self._clock.step_s)
+        if at < len(ledger):
+            ledger[at] += nodes
+
+    def _tend_nodes(self, index: int) -> None:
+        """Bring nodes back, up to as many as there were; healing fills what lacks with boxes that run."""
+        self._alive = min(self._known, self._alive + self._backs[index])
+        self._eligible += self._chances[index]
+        if self._is_healing:
+            promoted = min(self._known - self._alive, self._eligible)
+            self._alive += promoted
+            self._eligible -= promoted
 
     def story(self) -> Story:
         """Return what happened."""
-        self._fates.close(self._arrivals.left)
-        step_s = self.clock.step_s * self.clock.substeps
-        phases = phases_of_events(self._fates.tally.events)
-        capacity = float(self._known * self._peers.rate_bps)
+        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._groups))
+        bin_s, peers = self._clock.bin_s, self._peers
+        alive = np.maximum(1e-9, self._nodes)
         loads = [
-            Load("sent by super nodes", "b/s", self._sent_bits / step_s, capacity),
+            Load("sent by super nodes", "b/s", self._sent_bits / bin_s, alive * peers.rate_bps),
             Load("super nodes", "", self._nodes, float(self._known)),
-            Load("requests", "1/s", self._asked / step_s, float(self._known * self._peers.probes_per_s)),
+            Load("requests", "1/s", self._asked / bin_s, alive * peers.probes_per_s),
         ]
         label = f"p2p, {self._retry.kind.value} retry, healing {'on' if self._is_healing else 'off'}"
         sent = float(self._sent_bits.sum()) / 8 / self._scenario.boxes
-        return Story(label, self._seed, self._fates.tally, phases, loads, sent)
+        return Story(label, self._seed, tally, phases_of_events(tally.events), loads, sent)

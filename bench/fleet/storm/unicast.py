@@ -1,12 +1,13 @@
-"""A unicast boot server, and everybody asking it at once.
+"""Unicast boot servers, and everybody asking them at once.
 
     off -> asking -> transferring -> has the image
-             ^  |         | timed out: all it got is lost
+             ^  |         | timed out, where a transfer can't be resumed: all it got is lost
              |  v         v
             waiting <-----+      (turned away: too many requests, or no connection free)
 
-Transfers share the server's rate fairly, none faster than its own line. A cohort that was let in together is done
-together: when the share of one connection, summed up since, is one image.
+The server stands for as many as one likes, perfectly balanced: a rival as strong as in life. Transfers share its rate
+fairly, none faster than its own line, nor than TCP gets over that line's loss and round trip. A client that resumes
+(HTTP Range) keeps what it has and its place. Capacity may be added at a time (elastic), or fail for a while.
 """
 
 from collections import deque
@@ -15,77 +16,70 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.starts import cohorts_of
-from bench.fleet.model.tally import STEPS, Tally, phases_of_events
-from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server, SpreadKind
-from bench.fleet.storm.crowd import Arrivals, Clock, Fates, Load, Story, WaitingRoom, draw_some
+from bench.fleet.model.tally import STEPS, phases_of_events
+from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server
+from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some
+from bench.fleet.storm.engine import run_converged
+from bench.fleet.storm.fates import Fates
 from carousel.release.blocks import IntArray
 
-__all__ = ["Fleet", "fleet_of", "line_rate_bps", "run_unicast"]
+__all__ = ["capacity_share", "fair_shares", "line_rate_bps", "run_unicast", "start_up_s", "tcp_rate_bps"]
 
 FloatArray = NDArray[np.float64]
-MOST_COHORTS = 48
 TFTP_BLOCK_BYTES = 1428
 TFTP_RESEND_S = 1.0
 """A TFTP client asks again after this long (RFC 1350 leaves it open; common clients take a second)."""
+TCP_SEGMENT_BYTES = 1448
 NO_LINE_BPS = 1e9
-COHORT_STREAM, STORM_STREAM = 20, 21
+LEAST_ROUND_TRIP_S = 2e-3
+STORM_STREAM = 21
 
 
-@dataclass(frozen=True)
-class Fleet:
-    """All cohorts of a fleet: arrays (cohorts,)."""
+def tcp_rate_bps(loss: float, burst: float, round_trip_s: float) -> float:
+    """Return what one TCP connection gets (RFC 5348, 3.1: Padhye and others 1998), where losses come `burst` at once.
 
-    groups: tuple[Group, ...]
-    group: IntArray
-    starts_s: FloatArray
-    widths_s: FloatArray
-    counts: IntArray
-
-    @property
-    def regions(self) -> list[str]:
-        """Each cohort's region."""
-        return [self.groups[index].region.name for index in self.group.tolist()]
-
-    def of_class(self, value: str) -> FloatArray:
-        """Return a time of each cohort's class."""
-        return np.array([getattr(self.groups[index].box_class, value) for index in self.group.tolist()])
-
-    @property
-    def start_up_s(self) -> FloatArray:
-        """From the image to the started system."""
-        return self.of_class("install_s") + self.of_class("boot_s")
-
-
-def fleet_of(scenario: Scenario, seed: int) -> Fleet:
-    """Draw the cohorts of a fleet."""
-    groups = scenario.groups()
-    most = max(1, MOST_COHORTS // len(groups))
-    index, starts, widths, counts = [], [], [], []
-    for number, group in enumerate(groups):
-        cohorts = cohorts_of(group, most, np.random.default_rng([seed, COHORT_STREAM, group.index]))
-        at_once = group.region.spread.kind is SpreadKind.AT_ONCE or len(cohorts.starts_s) < 2
-        width = 0.0 if at_once else float(np.min(np.diff(cohorts.starts_s)))
-        index += [number] * len(cohorts.counts)
-        starts += cohorts.starts_s.tolist()
-        widths += [width] * len(cohorts.counts)
-        counts += cohorts.counts.tolist()
-    return Fleet(groups, np.array(index), np.array(starts), np.array(widths), np.array(counts, dtype=np.int64))
-
-
-def line_rate_bps(box_class: BoxClass, protocol: str) -> float:
-    """Return what one transfer can take of a class's line; 0 where nothing comes back to the server.
-
-    TFTP waits for each block's acknowledgement; HTTP fills the line, but for what is lost.
+    What counts is loss events: the losses of one round trip are one.
     """
-    if box_class.up.is_dead or box_class.down.is_dead:
-        return 0.0
+    if loss <= 0:
+        return np.inf
+    events, rtt_s = loss / max(1.0, burst), max(LEAST_ROUND_TRIP_S, round_trip_s)
+    resend_s = max(1.0, 4 * rtt_s)  # RFC 6298: a second at the least
+    per_segment_s = rtt_s * (2 * events / 3) ** 0.5
+    per_segment_s += resend_s * min(1.0, 3 * (3 * events / 8) ** 0.5) * events * (1 + 32 * events**2)
+    return float(TCP_SEGMENT_BYTES * 8 / per_segment_s)
+
+
+def line_rate_bps(box_class: BoxClass, server: Server) -> float:
+    """Return what one client gets over its class's line; 0 where nothing comes back to the server.
+
+    TFTP waits for each block's acknowledgement. HTTP fills the line with `streams` connections, each as fast as TCP is
+    at the line's loss and round trip.
+    """
     down, up = box_class.down, box_class.up
+    if up.is_dead or down.is_dead:
+        return 0.0
     line_bps = down.rate_bps or NO_LINE_BPS
-    if protocol == "tftp":
-        round_trip_s = max(1e-3, down.delay_s + up.delay_s) + (down.loss + up.loss) * TFTP_RESEND_S
-        line_bps = min(line_bps, TFTP_BLOCK_BYTES * 8 / round_trip_s)
-    return line_bps * (1 - down.loss)
+    round_trip_s = down.delay_s + up.delay_s
+    if server.protocol == "tftp":
+        each_s = max(1e-3, round_trip_s) + (down.mean_loss + up.mean_loss) * TFTP_RESEND_S
+        return min(line_bps, TFTP_BLOCK_BYTES * 8 / each_s) * (1 - down.mean_loss)
+    one_bps = tcp_rate_bps(down.mean_loss, down.burst or 1.0, round_trip_s)
+    return min(line_bps * (1 - down.mean_loss), server.streams * one_bps)
+
+
+def start_up_s(groups: tuple[Group, ...]) -> FloatArray:
+    """Return how long each group takes from the image to the started system."""
+    return np.array([each.box_class.install_s + each.box_class.boot_s for each in groups])
+
+
+def capacity_share(server: Server, now_s: float) -> float:
+    """Return how much of the server's capacity is there: what failed is missing, what was added is more than 1."""
+    share = 1.0
+    if server.fails_for_s and server.fails_at_s <= now_s < server.fails_at_s + server.fails_for_s:
+        share -= server.fails_share
+    if server.elastic_share and now_s >= server.elastic_after_s:
+        share += server.elastic_share
+    return share
 
 
 class _Transfers:
@@ -95,26 +89,31 @@ class _Transfers:
         self.line_bps, self._image_bits = line_bps, image_bits
         self.active = 0
         self._got_bits = 0.0
-        self._queue: deque[tuple[float, float, IntArray]] = deque()
+        self._queue: deque[tuple[float, float, int, IntArray]] = deque()
 
-    def admit(self, crowd: IntArray, now_s: float) -> None:
-        if crowd.any():
-            self._queue.append((self._got_bits + self._image_bits, now_s, crowd))
-            self.active += int(crowd.sum())
+    def admit(self, crowd: IntArray, now_s: float, index: int) -> None:
+        count = int(crowd.sum())
+        if count:
+            self._queue.append((self._got_bits + self._image_bits, now_s, index, crowd))
+            self.active += count
 
-    def advance(self, bits_each: float) -> list[IntArray]:
-        """Give each connection so many bits; return who is done."""
-        self._got_bits += bits_each
-        return self._pop(lambda entry: entry[0] <= self._got_bits)
+    def advance(self, share_bps: float, now_s: float, step_s: float) -> list[tuple[float, float, int, int]]:
+        """Give each connection its share for a step; return (finished at, admitted at, step, boxes) of who is done."""
+        before = self._got_bits
+        self._got_bits += share_bps * step_s
+        done = []
+        while self._queue and self._queue[0][0] <= self._got_bits:
+            target, since_s, index, crowd = self._queue.popleft()
+            count = int(crowd.sum())
+            self.active -= count
+            done.append((now_s - step_s + max(0.0, target - before) / share_bps, since_s, index, count))
+        return done
 
     def time_out(self, since_s: float) -> list[IntArray]:
         """Return who was let in before `since_s` and is not done."""
-        return self._pop(lambda entry: entry[1] < since_s)
-
-    def _pop(self, is_over) -> list[IntArray]:  # type: ignore[no-untyped-def]  # noqa: ANN001
         out = []
-        while self._queue and is_over(self._queue[0]):
-            out.append(self._queue.popleft()[2])
+        while self._queue and self._queue[0][1] < since_s:
+            out.append(self._queue.popleft()[3])
             self.active -= int(out[-1].sum())
         return out
 
@@ -131,83 +130,115 @@ def fair_shares(active: FloatArray, lines_bps: FloatArray, rate_bps: float) -> F
     return shares
 
 
-def run_unicast(scenario: Scenario, seed: int, retry: Retry) -> Story:
+def run_unicast(scenario: Scenario, seed: int, retry: Retry, server: Server, name: str = "unicast") -> Story:
     """Let all boxes ask the server, and see who gets an image when."""
-    assert scenario.server is not None
-    storm = _Storm(scenario, scenario.server, retry, seed)
-    for index in range(storm.clock.count):
-        storm.step(index)
-    return storm.story()
+    groups = scenario.groups()
+    rates = [line_rate_bps(each.box_class, server) for each in groups]
+    bits = [scenario.release(each.box_class.release).image_bytes * 8.0 for each in groups]
+    transfers_s = [size / rate for size, rate in zip(bits, rates, strict=True) if rate]
+    shortest_s = min([server.request_timeout_s, *(max(each, server.request_timeout_s / 4) for each in transfers_s)])
+    return run_converged(
+        lambda clock: _Storm(scenario, server, retry, seed, clock, rates, bits, name), scenario.horizon_s, shortest_s
+    )
+
+
+@dataclass
+class _Seen:
+    """What is shown: by bin."""
+
+    served_bits: FloatArray
+    requests: FloatArray
+    connections: FloatArray
+    share: FloatArray
 
 
 class _Storm:
-    def __init__(self, scenario: Scenario, server: Server, retry: Retry, seed: int) -> None:
-        self.clock = Clock.of(scenario.horizon_s, server.request_timeout_s)
-        self._scenario, self._server, self._retry, self._seed = scenario, server, retry, seed
+    def __init__(
+        self, scenario: Scenario, server: Server, retry: Retry, seed: int, clock: Clock, rates: list[float],
+        bits: list[float], name: str,
+    ) -> None:  # fmt: skip
+        self._clock, self._scenario, self._server, self._retry, self._seed = clock, scenario, server, retry, seed
+        self._name = name
         self._rng = np.random.default_rng([seed, STORM_STREAM, list(RetryKind).index(retry.kind)])
-        self._fleet = fleet = fleet_of(scenario, seed)
+        self._groups = groups = scenario.groups()
         self._scale = scenario.boxes / 1e6
-        self._arrivals = Arrivals(fleet.starts_s, fleet.widths_s, fleet.counts)
-        self._room = WaitingRoom(retry, server.request_timeout_s, len(fleet.counts), self.clock.step_s)
-        self._transfers = [
-            _Transfers(
-                line_rate_bps(group.box_class, server.protocol),
-                scenario.release(group.box_class.release).image_bytes * 8.0,
-            )
-            for group in fleet.groups
-        ]
-        self._reachable = np.array([self._transfers[index].line_bps > 0 for index in fleet.group.tolist()])
-        self._fates = Fates(Tally(scenario.horizon_s), fleet.regions, scenario.deadline_s)
-        self._served_bits, self._requests, self._connections = (np.zeros(STEPS) for _ in range(3))
+        came = arrivals_of(groups, clock, self._rng)
+        self._fates = Fates(clock, groups, came, [each.region.name for each in groups])
+        self._room = WaitingRoom(retry, server.request_timeout_s, len(groups), clock.step_s)
+        self._lines, self._bits = np.array(rates), np.array(bits)
+        self._freed_in_a_step = 0.0
+        self._transfers = [_Transfers(*pair) for pair in zip(rates, bits, strict=True)]
+        self._reachable = self._lines > 0
+        self._to_come = int(came[:, self._reachable].sum())
+        self._active = 0
+        self._seen = _Seen(*(np.zeros(STEPS) for _ in range(4)))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everybody who can have it has it."""
+        return not (self._to_come or self._room.total or self._active)
 
     def step(self, index: int) -> None:
-        """Go one substep on."""
-        now_s, step_s = (index + 1) * self.clock.step_s, self.clock.step_s
-        step = index // self.clock.substeps
-        come = self._arrivals.until(now_s, step_s, self._rng)
-        self._fates.power_up(now_s - step_s / 2, come)
-        asking = self._room.leave(self._rng) + self._room.newcomers(np.where(self._reachable, come, 0))
-        self._requests[step] += asking.sum()
-        self._let_in(asking, now_s)
-        self._transfer(now_s, step)
-        for transfers in self._transfers:
-            for crowd in transfers.time_out(now_s - self._server.transfer_timeout_s):
-                self._room.turn_away(crowd)
-        self._connections[step] = sum(each.active for each in self._transfers)
-        self._fates.fall_back(now_s)
+        """Go one step on."""
+        clock, at = self._clock, self._clock.bin_of(index)
+        now_s = (index + 1) * clock.step_s
+        come = np.where(self._reachable, self._fates.came[index], 0)
+        self._to_come -= int(come.sum())
+        asking = self._room.leave(self._rng) + self._room.newcomers(come)
+        share = capacity_share(self._server, now_s)
+        self._seen.requests[at] += asking.sum()
+        self._let_in(asking, now_s - clock.step_s, index, share)
+        self._transfer(now_s, at, share)
+        if not self._server.resume:
+            for transfers in self._transfers:
+                for crowd in transfers.time_out(now_s - self._server.transfer_timeout_s):
+                    self._room.turn_away(crowd)
+        self._active = sum(each.active for each in self._transfers)
+        most = self._server.connections_per_million * self._scale * share
+        self._seen.connections[at], self._seen.share[at] = min(self._active, most), share
 
-    def _let_in(self, asking: IntArray, now_s: float) -> None:
+    def _let_in(self, asking: IntArray, now_s: float, index: int, share: float) -> None:
         """Answer as many as the server can, and open connections to as many of these as it may."""
-        answered = draw_some(
-            asking, int(self._server.requests_per_s_per_million * self._scale * self.clock.step_s), self._rng
-        )
-        active = sum(each.active for each in self._transfers)
-        free = int(self._server.connections_per_million * self._scale) - active
+        if not asking.any():
+            return
+        server, scale = self._server, self._scale * share
+        answered = draw_some(asking, int(server.requests_per_s_per_million * scale * self._clock.step_s), self._rng)
+        free = int(server.connections_per_million * scale) - self._active
+        free += int(self._freed_in_a_step)
         let_in = draw_some(answered, max(0, free), self._rng)
         self._room.turn_away(asking - let_in)
         for number, transfers in enumerate(self._transfers):
-            transfers.admit(np.where(self._fleet.group == number, let_in, 0), now_s)
+            crowd = np.zeros_like(let_in)
+            crowd[:, number] = let_in[:, number]
+            transfers.admit(crowd, now_s, index)
 
-    def _transfer(self, now_s: float, step: int) -> None:
+    def _transfer(self, now_s: float, at: int, share: float) -> None:
         active = np.array([float(each.active) for each in self._transfers])
-        lines = np.array([each.line_bps for each in self._transfers])
-        shares = fair_shares(active, lines, self._server.rate_bps_per_million * self._scale)
-        self._served_bits[step] += float(active @ shares) * self.clock.step_s
-        for share, transfers in zip(shares.tolist(), self._transfers, strict=True):
-            for crowd in transfers.advance(share * self.clock.step_s):
-                self._fates.verify(now_s, crowd.sum(axis=0), self._fleet.start_up_s)
+        rate_bps = self._server.rate_bps_per_million * self._scale * share
+        shares = fair_shares(active, self._lines, rate_bps)
+        # A connection that is had more than once in a step counts as several: so long steps do not hold anybody up.
+        turns = float((active * shares / self._bits).sum()) * self._clock.step_s
+        self._freed_in_a_step = max(0.0, turns - active.sum())
+        self._seen.served_bits[at] += float(active @ shares) * self._clock.step_s
+        for number, transfers in enumerate(self._transfers):
+            if not transfers.active:
+                continue
+            for done_s, since_s, index, count in transfers.advance(shares[number], now_s, self._clock.step_s):
+                counts = np.zeros(len(self._transfers), dtype=np.int64)
+                counts[number] = count
+                # Of those let in in a step, all count from its begin: the middle one is done half a step later.
+                self._fates.finish(counts, index, done_s - since_s, done_s + self._clock.step_s / 2)
 
     def story(self) -> Story:
         """Return what happened."""
-        self._fates.close(self._arrivals.left)
-        step_s = self.clock.step_s * self.clock.substeps
-        server, scale = self._server, self._scale
-        phases = phases_of_events(self._fates.tally.events)
+        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._groups))
+        seen, server, bin_s = self._seen, self._server, self._clock.bin_s
+        there = np.where(seen.share > 0, seen.share, 1.0) * self._scale
         loads = [
-            Load("server throughput", "b/s", self._served_bits / step_s, server.rate_bps_per_million * scale),
-            Load("requests", "1/s", self._requests / step_s, server.requests_per_s_per_million * scale),
-            Load("connections", "", self._connections, server.connections_per_million * scale),
+            Load("server throughput", "b/s", seen.served_bits / bin_s, server.rate_bps_per_million * there),
+            Load("requests", "1/s", seen.requests / bin_s, server.requests_per_s_per_million * there),
+            Load("connections", "", seen.connections, server.connections_per_million * there),
         ]
-        label = f"unicast, {self._retry.kind.value} retry"
-        sent = float(self._served_bits.sum()) / 8 / self._scenario.boxes
-        return Story(label, self._seed, self._fates.tally, phases, loads, sent)
+        sent = float(seen.served_bits.sum()) / 8 / self._scenario.boxes
+        label = f"{self._name}, {self._retry.kind.value} retry"
+        return Story(label, self._seed, tally, phases_of_events(tally.events), loads, sent)

@@ -6,8 +6,8 @@ from typing import Any
 
 from bench.fleet.model.packet import packed_releases, packet_shards, run_packet_shard
 from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
-from bench.fleet.run import run_storm, storms_of
 from bench.fleet.scenario.reading import find_scenario
+from bench.fleet.storm.strategies import run_storm, storms_of
 
 Benchmark = Callable[..., Any]
 

@@ -1,0 +1,85 @@
+"""Runs a storm in steps as short as its physics asks for, and halves them until no figure changes."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from bench.fleet.storm.crowd import Clock, Story
+from carousel.errors import OperatorError
+
+__all__ = ["Storm", "run_converged"]
+
+CONVERGED = 0.01
+SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999)
+ENOUGH_BOXES = 20_000
+"""Figures that fewer boxes hold up scatter too much to judge a step by; of others, three deviations are forgiven."""
+
+
+class Storm(Protocol):
+    """What a strategy on servers or peers looks like: add one by a class like this, and a line in strategies.py."""
+
+    def step(self, index: int) -> None:
+        """Go one step on."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can happen any more."""
+
+    def story(self) -> Story:
+        """Return what happened."""
+
+
+def run_converged(make: Callable[[Clock], Storm], horizon_s: float, shortest_s: float) -> Story:
+    """Run with steps by the shortest time that matters, and with half of them, until no figure changes by a percent.
+
+    The story keeps the change that was seen last. `OperatorError` where that would take too many steps.
+    """
+    finer = 1
+    before = _run(make, Clock.of(horizon_s, shortest_s))
+    while True:
+        finer *= 2
+        clock = Clock.of(horizon_s, shortest_s, finer)
+        story = _run(make, clock)
+        story.step_s, story.step_error = clock.step_s, _change(before, story)
+        if story.step_error <= CONVERGED:
+            return story
+        before = story
+        try:
+            Clock.of(horizon_s, shortest_s, finer * 2)
+        except OperatorError as error:
+            raise OperatorError(
+                f"{story.label}: figures still change by {story.step_error:.1%} when steps are halved to "
+                f"{clock.step_s:.3g} s; {error}"
+            ) from None
+
+
+def _run(make: Callable[[Clock], Storm], clock: Clock) -> Story:
+    storm = make(clock)
+    for index in range(clock.count):
+        storm.step(index)
+        if storm.is_over:
+            break
+    return storm.story()
+
+
+def _change(one: Story, other: Story) -> float:
+    """Return by what share a reported figure differs, of those that enough boxes hold up."""
+    changes = [0.0]
+    times = [each.tally.all_boot() for each in (one, other)]
+    boxes = times[0].total
+
+    def judge(first: float, second: float, held_by: float) -> None:
+        if held_by >= ENOUGH_BOXES:
+            change = abs(first / second - 1)
+            changes.append(change if change > 3 / held_by**0.5 else min(change, CONVERGED))
+
+    for finished in ([each.finished for each in times], [boxes - each.finished for each in times]):
+        judge(finished[0], max(1, finished[1]), min(finished))
+    for share in SHARES:
+        found = [each.quantile(share) for each in times]
+        if None not in found:
+            judge(float(found[0] or 0), float(found[1] or 1), boxes * min(share, 1 - share))
+    if one.wire_bytes_per_box and other.wire_bytes_per_box:
+        judge(one.wire_bytes_per_box, other.wire_bytes_per_box, boxes)
+    return float(np.max(changes))

@@ -1,0 +1,68 @@
+"""Which storms a scenario asks for, by strategy. A new strategy: a class like `engine.Storm`, and a kind here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.fleet.scenario.values import Discipline, Scenario, Server
+from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.login import run_login
+from bench.fleet.storm.p2p import run_p2p
+from bench.fleet.storm.unicast import run_unicast
+from carousel.release.blocks import IntArray
+
+__all__ = ["StormRun", "logins_of", "run_storm", "servers_of", "storms_of"]
+
+
+@dataclass(frozen=True)
+class StormRun:
+    """One run of a strategy on servers or peers, or of the login after one: a shard by itself."""
+
+    scenario: Scenario
+    seed: int
+    kind: str
+    retry: int
+    is_healing: bool = False
+    discipline: Discipline = Discipline.QUEUE
+    up: tuple[int, ...] = ()
+    after: str = ""
+
+
+def servers_of(scenario: Scenario) -> dict[str, Server]:
+    """Return the servers of a scenario, by strategy."""
+    found = {"unicast": scenario.server, "datacentres": scenario.datacentres, "elastic": scenario.elastic}
+    return {name: server for name, server in found.items() if server is not None and name in scenario.strategies}
+
+
+def storms_of(scenario: Scenario, seeds: list[int]) -> list[StormRun]:
+    """Return the storms on servers and peers that a scenario asks for."""
+    storms = []
+    for seed in seeds:
+        for retry in range(len(scenario.retries)):
+            storms += [StormRun(scenario, seed, name, retry) for name in servers_of(scenario)]
+            if "p2p" in scenario.strategies:
+                storms += [StormRun(scenario, seed, "p2p", retry, healing) for healing in scenario.healing]
+    return storms
+
+
+def logins_of(scenario: Scenario) -> list[StormRun]:
+    """Return the logins that follow on one carousel, without who starts when."""
+    if scenario.login is None:
+        return []
+    return [
+        StormRun(scenario, 0, "login", retry, healing, discipline)
+        for retry in range(len(scenario.retries))
+        for healing in scenario.healing
+        for discipline in scenario.login.disciplines
+    ]
+
+
+def run_storm(storm: StormRun) -> Story:
+    """Run one storm."""
+    scenario, retry = storm.scenario, storm.scenario.retries[storm.retry]
+    if storm.kind == "login":
+        up: IntArray = np.array(storm.up, dtype=np.int64)
+        return run_login(scenario, storm.seed, retry, storm.is_healing, storm.discipline, up, storm.after)
+    if storm.kind == "p2p":
+        return run_p2p(scenario, storm.seed, retry, storm.is_healing)
+    return run_unicast(scenario, storm.seed, retry, servers_of(scenario)[storm.kind], storm.kind)
