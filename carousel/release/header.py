@@ -14,12 +14,16 @@ from carousel.release.identity import Hardware, ReleaseId, Version
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-__all__ = ["HEADER_BYTES", "HeaderFields", "HeaderFormat", "ReleaseHeader", "SignedHeader", "key_id"]
+__all__ = ["HEADER_BYTES", "HeaderFields", "HeaderFormat", "ReleaseHeader", "SignedHeader", "claimed_key_id", "key_id"]
 
 HEADER_BYTES = 256
 CRC_OFFSET = 188
 SIGNED_BYTES = 192
 NAME_BYTES = 32
+KEY_ID_OFFSET = 120
+KEY_ID_BYTES = 8
+BEGINS_WITH = b"BCIH" + struct.pack("<HHI", 1, HEADER_BYTES, 0)
+"""Magic, layout, header size and flags."""
 
 HeaderFormat = Record(
     "<",
@@ -41,7 +45,7 @@ HeaderFormat = Record(
     repair_per_block=Number(4),
     image_sha256=Bytes(32),
     top_sha256=Bytes(32),
-    key_id=Bytes(8),
+    key_id=Bytes(KEY_ID_BYTES),
     name=Bytes(NAME_BYTES),
     reserved=Const(bytes(28), 28),
     crc=Number(4),
@@ -53,6 +57,20 @@ assert HeaderFormat.sizeof() == HEADER_BYTES
 def key_id(public_key: "Ed25519PublicKey") -> bytes:
     """Return the 8 bytes by which a header names its signer: of the SHA-256 of the raw public key."""
     return hashlib.sha256(public_key.public_bytes_raw()).digest()[:8]
+
+
+def claimed_key_id(raw: bytes) -> bytes:
+    """Return the key ID that 256 bytes claim; `FormatError` where a look already tells that they are no header.
+
+    Cheap, and no proof: for who has many to look at, before `SignedHeader.parse`.
+    """
+    if len(raw) != HEADER_BYTES:
+        raise FormatError("header_size")
+    if not raw.startswith(BEGINS_WITH):
+        raise FormatError("header_fields")
+    if int.from_bytes(raw[CRC_OFFSET : CRC_OFFSET + 4], "little") != crc32(raw[:CRC_OFFSET]):
+        raise FormatError("header_crc")
+    return raw[KEY_ID_OFFSET : KEY_ID_OFFSET + KEY_ID_BYTES]
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,8 @@ from settop.stitch.events import Event, ImageFound, ImageRefused
 from settop.stitch.jobs import BlockJob, BlockResult
 from settop.stitch.policy import BoxProfile, judge
 from settop.stitch.symbols import SymbolStore
-from settop.wire.early import EarlySymbols
-from settop.wire.gate import Allowance, AnnouncementGate, HeardBases
 from settop.wire.intake import ObjectFilter, header_field
+from settop.wire.legacy import Allowance, AnnouncementGate, EarlySymbols, HeardBases
 
 __all__ = ["Receiver"]
 

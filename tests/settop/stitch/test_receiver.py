@@ -15,8 +15,7 @@ from carousel.flute.toi import toi_base
 from carousel.release.blocks import FecId
 from carousel.release.header import SignedHeader
 from settop.stitch.events import Suspicion
-from settop.wire.early import MAX_BYTES, EarlySymbols
-from settop.wire.gate import MAX_BASES, Allowance, HeardBases
+from settop.wire.legacy import MAX_BASES, MAX_BYTES, Allowance, EarlySymbols, HeardBases
 from tests.conftest import HARDWARE, OTHER_KEY, noise, unsigned
 
 SIZE = 300_000

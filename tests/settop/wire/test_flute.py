@@ -1,0 +1,396 @@
+"""Everything that a group can carry, through the wire: symbols land once, and nothing else costs or counts for more."""
+
+import dataclasses
+import inspect
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from carousel.crc import crc32
+from carousel.flute import alc
+from carousel.flute.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES, ExtFtiRaptorQ, crc_of_packet, render_packet
+from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.toi import BULLETIN_TOI
+from carousel.release import header
+from carousel.release.blocks import FecId
+from carousel.release.header import SignedHeader
+from carousel.release.trust import TrustRing
+from carousel.take import Landing, Piece
+from settop.stitch.seam import Announcement, Bulletin, Symbols
+from settop.wire import flute
+from settop.wire.early import MAX_BYTES
+from settop.wire.flute import FluteWire
+from settop.wire.gate import CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
+from settop.wire.tally import Reason
+from tests.conftest import KEY, OTHER_KEY, unsigned
+
+TSI = DEFAULT_TSI
+TRUST = TrustRing.of([KEY.public_key()])
+FTI = ExtFtiRaptorQ.build(
+    {"transfer_length": 1, "symbol_size": 512, "source_blocks": 1, "sub_blocks": 1, "alignment": 8}
+)
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release(200_000, symbol_size=512)
+
+
+def landings_of(release):
+    made = []
+    for geometry in release.layout.objects:
+        source = np.zeros((geometry.source_symbols, geometry.symbol_size), np.uint8)
+        repair = np.zeros((geometry.repair_symbols, geometry.symbol_size), np.uint8)
+        made.append(Landing(geometry, source, repair))
+    return made
+
+
+def give(wire, packets, now=0.0):
+    """Give packets of any size as one wake-up brings them."""
+    pieces, at = [], 0
+    for packet in packets:
+        pieces.append(Piece(at, len(packet), len(packet)))
+        at += len(packet)
+    return wire.receive(b"".join(packets), pieces, now)
+
+
+def packets_of(release, first=0, count=None):
+    count = release.layout.rows - first if count is None else count
+    return [bytes(row) for row in release.packets[first : first + count]]
+
+
+def opened(release, now=0.0):
+    wire, landings = FluteWire(release.tsi, TRUST), landings_of(release)
+    (announcement,) = give(wire, [header_packet(release)], now)
+    assert announcement == Announcement(release.header)
+    assert wire.open(release.header, release.layout, landings, now) == []
+    return wire, landings
+
+
+def rejected(wire):
+    return dict(wire.stats.rejected)
+
+
+def marks_of(landings):
+    names = ("held", "source_held", "repair_held", "wanted")
+    return [[getattr(each, name).tolist() for name in names] + [each.source.tobytes()] for each in landings]
+
+
+# --- symbols -------------------------------------------------------------------------------------------------
+
+
+def test_all_levels_land_and_each_symbol_is_told_once(release):
+    wire, landings = opened(release)
+    arrivals = give(wire, packets_of(release), 1.0)
+    assert all(isinstance(each, Symbols) and each.release == release.header.release_id for each in arrivals)
+    assert [each.level for each in arrivals] == list(range(release.layout.top + 1))
+    for symbols, landing in zip(arrivals, landings, strict=True):
+        assert len(set(symbols.rows.tolist())) == len(symbols.rows)
+        assert set(symbols.filled) == set(range(landing.geometry.blocks))
+    image = landings[0]
+    assert image.source_held.tolist() == image.block_sizes.tolist()
+    assert np.array_equal(image.source, release.source_symbols(0, image.geometry.source_symbols))
+    assert wire.stats.ignored == release.layout.rows - sum(len(each.rows) for each in arrivals)
+    assert give(wire, packets_of(release), 2.0) == []
+
+
+def with_an_extension(packet):
+    """The same symbol, as another head-end might send it: an FTI behind the CRC, and the B flag set."""
+    toi, payload_id = int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[24:28], "big")
+    raw = bytearray(render_packet(TSI, toi, packet[3], payload_id, packet[PLAIN_HEADER_BYTES:], ((64, FTI),)))
+    raw[1] |= 1
+    raw[20:24] = crc_of_packet(bytes(raw)).to_bytes(4, "big")
+    return bytes(raw)
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=60), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_slow_way_reads_field_for_field_what_the_fast_one_does(release, numbers, wild_id):
+    packets = [bytes(release.packets[number % release.layout.rows]) for number in numbers]
+    fec = release.layout.objects[0].fec
+    packets.append(render_packet(TSI, release.toi_base, fec, wild_id, bytes(512)))
+    fast, fast_landings = opened(release)
+    slow, slow_landings = opened(release)
+    brought_fast = give(fast, packets, 1.0)
+    brought_slow = give(slow, [with_an_extension(packet) for packet in packets], 1.0)
+    assert [dataclasses.astuple(each)[:2] for each in brought_fast] == [
+        dataclasses.astuple(each)[:2] for each in brought_slow
+    ]
+    for one, other in zip(brought_fast, brought_slow, strict=True):
+        assert one.rows.tolist() == other.rows.tolist()
+        assert sorted(one.filled) == sorted(other.filled)
+    assert marks_of(fast_landings) == marks_of(slow_landings)
+    assert fast.heard(release.header.release_id).received == slow.heard(release.header.release_id).received
+    odd = rejected(slow)
+    assert odd.pop("close_flag") == len(packets)
+    assert odd == rejected(fast)
+    assert (fast.stats.duplicates, fast.stats.ignored) == (slow.stats.duplicates, slow.stats.ignored)
+
+
+def test_early_symbols_land_when_their_release_is_opened(release):
+    wire, landings = FluteWire(release.tsi, TRUST), landings_of(release)
+    first, count = release.layout.objects[0].rows, 12
+    damaged = bytearray(packets_of(release, 0, 1)[0])
+    damaged[100] ^= 1
+    assert give(wire, [*packets_of(release, 0, 40), bytes(damaged), *packets_of(release, first, count)]) == []
+    assert rejected(wire) == {"crc": 1, "early": 52}
+    (announcement,) = give(wire, [header_packet(release)], 0.1)
+    brought = wire.open(announcement.header, release.layout, landings, 0.1)
+    assert sum(len(each.rows) for each in brought) == 52
+    assert brought[0].level == 0
+    assert wire.heard(release.header.release_id).received == 40
+    wire.close(release.header.release_id)
+    assert wire.open(release.header, release.layout, landings_of(release), 0.2) == []
+
+
+def test_a_release_that_nobody_opens_is_counted_and_kept_nowhere(release):
+    wire = FluteWire(release.tsi, TRUST)
+    give(wire, packets_of(release, 0, 30), 0.0)
+    assert len(give(wire, [header_packet(release)], 0.1)) == 1
+    give(wire, packets_of(release, 0, 30), 0.2)
+    assert rejected(wire) == {"early": 30, "refused_release": 30}
+    assert wire._early._bytes == 0
+    assert wire.heard(release.header.release_id).last_s == 0.2
+
+
+def test_a_closed_release_touches_its_landings_no_more_and_can_be_opened_again(release):
+    wire, landings = opened(release)
+    wire.close(release.header.release_id)
+    assert give(wire, packets_of(release, 0, 50), 1.0) == []
+    assert not landings[0].held.any()
+    assert give(wire, [header_packet(release)], 1.0) == []
+    wire.open(release.header, release.layout, landings, 1.0)
+    assert len(give(wire, packets_of(release, 0, 50), 1.0)[0].rows) == 50
+
+
+def test_a_forgotten_release_is_announced_anew(release):
+    wire, _ = opened(release)
+    assert give(wire, [header_packet(release)], 1.0) == []
+    wire.forget(release.header.release_id)
+    assert give(wire, [header_packet(release)], 1.5) == [Announcement(release.header)]
+    assert wire.heard(release.header.release_id).last_s == 1.5
+
+
+def test_landings_must_be_those_of_the_layout(release):
+    wire = FluteWire(release.tsi, TRUST)
+    with pytest.raises(ValueError, match="landings"):
+        wire.open(release.header, release.layout, landings_of(release)[:1], 0.0)
+
+
+# --- what was heard ------------------------------------------------------------------------------------------
+
+
+def test_loss_is_seen_from_gaps_wanted_or_not(release):
+    wire, _ = opened(release)
+    rng, geometry = np.random.default_rng(5), release.layout.objects[0]
+    for cycle in range(3):
+        for first in range(0, geometry.rows, 20):
+            kept = [packet for packet in packets_of(release, first, 20) if rng.random() >= 0.1]
+            give(wire, kept, cycle)
+    heard = wire.heard(release.header.release_id)
+    assert heard.loss == pytest.approx(0.1, abs=0.03)
+    assert heard.received == pytest.approx(0.9 * 3 * geometry.rows, rel=0.03)
+    assert heard.last_s == 2.0
+
+
+def test_without_loss_none_is_seen(release):
+    wire, _ = opened(release)
+    for first in range(0, release.layout.objects[0].rows - 50, 50):
+        give(wire, packets_of(release, first, 50), 0.0)
+    heard = wire.heard(release.header.release_id)
+    assert heard.lost == 0
+    assert heard.expected > 100
+
+
+# --- other packets -------------------------------------------------------------------------------------------
+
+
+def hostile(release):
+    base = release.toi_base
+    symbol = bytes(512)
+    return {
+        "tsi": render_packet(TSI + 1, base, 6, 0, symbol),
+        "out_of_range": render_packet(TSI, base, 6, 0x7F000000, symbol),
+        "crc": packets_of(release, 0, 1)[0][:-1] + b"\x00\x01",
+        "truncated": b"\x10",
+        "version": b"\x20" + bytes(40),
+        "header_length": b"\x10\xa0\x02\x06" + bytes(4) + TSI.to_bytes(4, "big") + b"\1" * 60,
+        "codepoint": render_packet(TSI, base, 0, 0, symbol, ((64, FTI),)),
+        "symbol_size": render_packet(TSI, base, 6, 0, bytes(300)),
+        "toi": render_packet(TSI, base + 6, 6, 0, symbol),
+        "header_toi": render_packet(TSI, base ^ 8 | 7, 0, 0, release.header.raw),
+        "header_repeated": header_packet(release),
+        "unknown_key": announcement_of(unsigned(release.header).sign(OTHER_KEY)),
+        "bad_signature": announcement_of(forged(release, 1)),
+        "fdt": fdt_packets([release], TSI, 1, 2**31)[0],
+        "no_crc": b"\x10\xa0\x04\x06" + bytes(4) + TSI.to_bytes(4, "big") + base.to_bytes(4, "big") + bytes(600),
+    }
+
+
+def announcement_of(signed):
+    toi = int.from_bytes(signed.release_id.digest[:4], "big") | 7
+    return render_packet(TSI, toi, FecId.NO_CODE, 0, signed.raw)
+
+
+def forged(release, number):
+    """A header by another key that claims the trusted key's id: only the signature check tells."""
+    raw = bytearray(unsigned(release.header, created_unix_s=number).sign(OTHER_KEY).raw)
+    raw[120:128] = release.header.key_id
+    raw[188:192] = crc32(bytes(raw[:188])).to_bytes(4, "little")
+    return SignedHeader.parse(bytes(raw))
+
+
+def test_every_kind_of_packet_has_its_name(release):
+    for name, packet in hostile(release).items():
+        wire, landings = opened(release)
+        assert give(wire, [packet], 1.0) == [], name
+        assert rejected(wire) == {name: 1}, name
+        assert not any(landing.held.any() for landing in landings)
+
+
+def test_every_reason_that_parsing_has_is_a_name_of_ours():
+    source = inspect.getsource(alc) + inspect.getsource(header)
+    assert set(re.findall(r'FormatError\("(\w+)"\)', source)) <= {reason.value for reason in Reason}
+
+
+@given(st.lists(st.binary(max_size=80) | st.integers(0, 14), max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_bytes_raise_or_make_it_grow(release, parts, random):
+    wire, landings = opened(release)
+    packets = []
+    for part in parts:
+        if isinstance(part, int):
+            raw = bytearray([*hostile(release).values()][part])
+            for _ in range(random.randrange(3)):
+                raw[random.randrange(min(len(raw), 40))] ^= 1 << random.randrange(8)
+            packets.append(bytes(raw))
+        elif part:
+            packets.append(part)
+    give(wire, packets, 1.0)
+    assert len(wire._known) == 1
+    assert not any(landing.held.any() for landing in landings[1:])
+
+
+def test_bulletins_are_passed_on_within_bounds(release):
+    wire = FluteWire(release.tsi, TRUST)
+    packet = render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"signed by whom it may concern")
+    assert give(wire, [packet]) == [Bulletin(b"signed by whom it may concern")]
+    assert give(wire, [packet[:-1] + b"x"]) == []
+    assert len(give(wire, [packet] * 1000)) == flute.BULLETINS_PER_S - 2
+    assert give(wire, [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, bytes(3000))], 5.0) == []
+    assert rejected(wire)["crc"] == 1
+
+
+# --- floods --------------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """How often the dear steps were taken."""
+
+    def __init__(self, monkeypatch):
+        self.parsed = self.hashed = self.checked = 0
+        parse, of, believes = flute.parse_packet, flute.ReleaseId.of, TrustRing.believes
+
+        def counting_parse(packet):
+            self.parsed += 1
+            return parse(packet)
+
+        def counting_believes(trust, header):
+            self.checked += 1
+            return believes(trust, header)
+
+        class CountingId:
+            @staticmethod
+            def of(raw):
+                self.hashed += 1
+                return of(raw)
+
+        monkeypatch.setattr(flute, "parse_packet", counting_parse)
+        monkeypatch.setattr(flute, "ReleaseId", CountingId)
+        monkeypatch.setattr(TrustRing, "believes", counting_believes)
+
+
+def test_a_flood_costs_a_bounded_number_of_dear_steps(release, monkeypatch):
+    wire, _ = opened(release)
+    counted = Counted(monkeypatch)
+    odd = with_an_extension(packets_of(release, 0, 1)[0])
+    for _ in range(20):
+        give(wire, [odd] * 500 + [b"x"] * 500, 1.0)
+    assert counted.parsed == flute.ODD_PACKETS_PER_S
+    headers = [announcement_of(forged(release, number)) for number in range(1000)]
+    give(wire, headers, 1.0)
+    assert counted.hashed == flute.MOST_ANNOUNCEMENTS
+    assert counted.checked <= CHECKS_PER_S
+    give(wire, [header_packet(release)] * 1000, 1.0)
+    assert counted.hashed == flute.MOST_ANNOUNCEMENTS
+
+
+def test_a_flood_of_forged_headers_with_symbols_does_not_postpone_the_one_that_is_on_the_air(release, make_release):
+    """1,000 headers a second with a symbol each, from before the first packet of the good one (point A2)."""
+    wire = FluteWire(release.tsi, TRUST)
+    announced_s = None
+    for number in range(3000):
+        now = number / 1000
+        liar = forged(release, number)
+        toi = int.from_bytes(liar.release_id.digest[:4], "big") & ~7
+        arrivals = give(wire, [announcement_of(liar), render_packet(TSI, toi, 6, 0, bytes(512))], now)
+        if number >= 1000:
+            arrivals += give(wire, packets_of(release, 4 * (number - 1000), 4), now)
+        if number >= 1000 and number % 250 == 0:
+            arrivals += give(wire, [header_packet(release)], now)
+        if arrivals:
+            assert arrivals == [Announcement(release.header)]
+            announced_s = now
+            break
+    assert announced_s is not None
+    assert announced_s <= 1.3
+    assert len(wire._gate._pending) <= MAX_PENDING
+
+
+def test_a_newer_header_that_waits_shows_as_pending(release, make_release):
+    """A box that is up to date must not go home while it does (point A2)."""
+    newer = make_release(150_000, symbol_size=512, version="2.0.0")
+    wire, _ = opened(release)
+    for number in range(2 * CHECKS_PER_S):
+        give(wire, [announcement_of(forged(release, number))], 0.0)
+    assert not wire.has_pending, "headers of which nothing else is heard are not waited for"
+    give(wire, [*packets_of(newer, 0, 5), header_packet(newer)], 0.0)
+    assert wire.has_pending
+    assert give(wire, [], 0.05) == [Announcement(newer.header)]
+    assert not wire.has_pending
+
+
+def test_a_live_release_is_never_admitted_anew(release, monkeypatch):
+    """However many forged headers flush the memory of the refused ones (point A6)."""
+    wire, _ = opened(release)
+    monkeypatch.setattr(TrustRing, "believes", lambda trust, header: header.raw == release.header.raw)
+    liar = forged(release, 0)
+    for number in range(MAX_REFUSED + 100):
+        raw = bytearray(liar.raw)
+        raw[192:200] = number.to_bytes(8, "little")
+        flood = SignedHeader.parse(bytes(raw))
+        assert give(wire, [announcement_of(flood)], number / CHECKS_PER_S) == []
+    assert len(wire._gate._refused) <= MAX_REFUSED
+    assert give(wire, [header_packet(release)], 1e6) == []
+
+
+def test_early_symbols_of_releases_that_do_not_exist_make_room(release):
+    wire = FluteWire(release.tsi, TRUST)
+    for base in range(8, 8 * 30, 8):
+        give(wire, [render_packet(TSI, base, 6, 0, bytes(512))], 0.0)
+    give(wire, packets_of(release, 0, 100), 0.1)
+    (announcement,) = give(wire, [header_packet(release)], 0.2)
+    brought = wire.open(announcement.header, release.layout, landings_of(release), 0.2)
+    assert len(brought[0].rows) > 90
+
+
+def test_early_memory_is_bounded(release):
+    wire = FluteWire(release.tsi, TRUST)
+    packet = render_packet(TSI, 8, 6, 0, bytes(1440))
+    for _ in range(2 * MAX_BYTES // (64 * 1468)):
+        give(wire, [packet] * 64, 0.0)
+    assert wire._early._bytes <= MAX_BYTES
+    assert rejected(wire)["early"] + rejected(wire)["early_dropped"] == 64 * (2 * MAX_BYTES // (64 * 1468))
