@@ -7,18 +7,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carousel import fec
 from carousel.batch import Batch
 from carousel.flute.alc import parse_packet
 from carousel.flute.interleave import transmit_places
+from carousel.flute.toi import toi_base
 from carousel.release.blocks import FecId, ObjectGeometry
 from carousel.release.digests import BlockHash
+from carousel.release.header import ReleaseHeader
+from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout
+from carousel.release.trust import TrustRing
+from carousel.take import Landing, Piece
 from headend.pack.render import render_block
 from settop.stitch.holdings import ObjectHoldings
 from settop.store.partfile import PartFile
-from settop.wire.intake import ObjectFilter
+from settop.wire.flute import FluteWire
 
 Benchmark = Callable[..., Any]
 T, K, PACKETS = 1440, 2956, 352
@@ -43,11 +49,24 @@ def test_render_a_block(benchmark: Benchmark, symbols: np.ndarray[Any, np.dtype[
     benchmark(render_block, symbols, 1, 8, 0, FecId.RAPTORQ)
 
 
-def test_parse_and_crc_a_batch(benchmark: Benchmark, batch: Batch) -> None:
-    """The hot path's judgement of 352 packets."""
-    known = ObjectFilter(1, 8, FecId.RAPTORQ, T)
-    taken, corrupt = benchmark(lambda: known.take(batch, known.matches(batch)))
-    assert (len(taken.payload_ids), corrupt) == (PACKETS, 0)
+def test_receive_a_wake_up(benchmark: Any, symbols: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """352 packets through the wire, to their places."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    fields = (GEOMETRY.transfer_length, T, GEOMETRY.blocks, K, bytes(32), bytes(32), "stage")
+    header = ReleaseHeader(Hardware(1, 1), 0, Version(1, 0, 0), 0, *fields).sign(key)
+    layout = ReleaseLayout.of_header(header)
+    landings = [Landing(each, np.zeros((each.source_symbols, T), np.uint8)) for each in layout.objects]
+    wire, image = FluteWire(1, TrustRing()), landings[0]
+    wire.open(header, layout, landings, 0.0)
+    packets = render_block(symbols[:PACKETS], 1, toi_base(header.release_id), 0, FecId.RAPTORQ)
+    pieces = [Piece(0, packets.shape[1], packets.size)]
+
+    def forget() -> None:
+        image.held[:PACKETS] = 0
+        image.wanted[0] = image.block_sizes[0]
+
+    (brought,) = benchmark.pedantic(wire.receive, (packets.reshape(-1), pieces, 0.0), setup=forget, rounds=200)
+    assert len(brought.rows) == PACKETS
 
 
 def test_parse_one_packet_on_the_cold_path(benchmark: Benchmark, batch: Batch) -> None:
