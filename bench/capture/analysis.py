@@ -15,11 +15,17 @@ from scapy.packet import Packet, Raw
 from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ, fixed_bytes
 from carousel.batch import Batch
 from carousel.errors import FormatError
-from carousel.flute.alc import PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, crc_of_packet
+from carousel.flute.alc import (
+    PLAIN_DTYPE,
+    PLAIN_FLAGS,
+    PLAIN_HEADER_BYTES,
+    PLAIN_HEADER_WORDS,
+    Extension,
+    crc_of_packet,
+)
 from carousel.flute.toi import FDT_TOI, HEADER_TOI_OFFSET, base_of_toi
 from carousel.release.blocks import FecId
 from carousel.release.header import HEADER_BYTES, SignedHeader
-from settop.wire.intake import header_field
 
 __all__ = ["CarouselPicture"]
 
@@ -102,11 +108,11 @@ class CarouselPicture:
             or batch.stride == PLAIN_HEADER_BYTES + HEADER_BYTES
         ):
             return np.zeros(batch.count, dtype=np.bool_)
-        flags, het = header_field(batch, "flags") >> 16, header_field(batch, "het")
-        words = (header_field(batch, "flags") >> 8) & 0xFF
-        plain = (flags == PLAIN_FLAGS) & (words == PLAIN_HEADER_WORDS) & (het >> 16 == 0x7802)
-        plain &= header_field(batch, "toi") != FDT_TOI
-        crcs = header_field(batch, "crc")
+        headers = _plain_headers(batch)
+        plain = (headers["flags"] == PLAIN_FLAGS) & (headers["header_words"] == PLAIN_HEADER_WORDS)
+        plain &= (headers["het"] == Extension.CRC) & (headers["hel"] == 2)
+        plain &= headers["toi"] != FDT_TOI
+        crcs = headers["crc"]
         for row in np.flatnonzero(plain).tolist():
             at = row * batch.stride
             if crc_of_packet(batch.buffer[at : at + batch.stride]) != crcs[row]:
@@ -115,8 +121,9 @@ class CarouselPicture:
         return found
 
     def _take_plain(self, batch: Batch, rows: NDArray[np.int64], now_s: float) -> None:
-        tois, tsis = header_field(batch, "toi")[rows], header_field(batch, "tsi")[rows]
-        payload_ids, codepoints = header_field(batch, "payload_id")[rows], header_field(batch, "flags")[rows] & 0xFF
+        headers = _plain_headers(batch)[rows]
+        tois, tsis = headers["toi"].astype(np.int64), headers["tsi"]
+        payload_ids, codepoints = headers["payload_id"].astype(np.uint32), headers["codepoint"]
         self.tsis.update(tsis.tolist())
         for toi in np.unique(tois).tolist():
             mine = tois == toi
@@ -206,6 +213,11 @@ class CarouselPicture:
             "cycle_s": round(float(np.median(seen.repeats_s)), 3) if seen.repeats_s else None,
             "block_changes": round(seen.block_changes / max(1, seen.packets), 4),
         }
+
+
+def _plain_headers(batch: Batch) -> NDArray[np.void]:
+    """Return the plain headers of a batch of long enough packets by field, without copying."""
+    return np.ndarray((batch.count,), dtype=PLAIN_DTYPE, buffer=batch.buffer, strides=(batch.stride,))
 
 
 def _crc_offset(packet: Packet) -> int:
