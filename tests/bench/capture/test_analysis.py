@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from bench.capture.analysis import CarouselPicture
 from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
+from bench.capture.pictures import print_flute
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
@@ -100,11 +101,9 @@ def test_what_is_no_capture_is_said(tmp_path):
 
 
 def test_names_off_the_air_are_no_markup(make_release, capsys):
-    from bench.capture.cli import _print_picture
-
     release = make_release(100_000, symbol_size=512, name="[/red]")
     picture = CarouselPicture()
     for now, batch in carousel(release, 0.2):
         picture.take(batch, now)
-    _print_picture(picture.report())
+    print_flute(picture.report())
     assert "[/red] 1.4.0" in capsys.readouterr().out

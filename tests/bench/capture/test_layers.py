@@ -86,7 +86,7 @@ def same_extension(extension, content, ours):
     if declared is None:
         assert bytes(extension)[-len(content) :] == content
         return
-    fields = declared.parse(content)
+    fields = vars(declared.parse(content))
     for name in (name for name in fields if not name.startswith("_")):
         assert getattr(extension, name) == fields[name], name
 
