@@ -139,6 +139,17 @@ class _PidState:
     waiting: Packets
     walker: _Walker = field(default_factory=_Walker)
     heard: int = 0
+    continuity: int | None = None
+    lost: int = 0
+
+    def count_lost(self, packets: Packets) -> None:
+        """Count the packets that continuity counters say are missing; a gap of sixteen shows as none."""
+        counters = packets[packets[:, 3] & 0x10 != 0, 3].astype(np.int64) & 0xF
+        if len(counters):
+            before = counters[0] - 1 if self.continuity is None else self.continuity
+            steps = np.diff(counters, prepend=before)
+            self.lost += int(((steps - 1) & 0xF)[steps != 0].sum())
+            self.continuity = int(counters[-1])
 
 
 class SectionFilter:
@@ -149,10 +160,13 @@ class SectionFilter:
         self._counts = counts
         self._states: dict[int, _PidState] = {}
         self._calls = 0
+        self.walked = 0
+        """Packets that were read one by one in the last call."""
 
     def receive(self, packets: Packets, most_odd: int = 1 << 20) -> list[SectionRows]:
         """Return the sections that packets complete; of packets that need walking, `most_odd` at most are read."""
         self._calls += 1
+        self.walked = 0
         bad = packets[:, 0] != SYNC
         bad |= (packets[:, 1] & _HAS_ERROR) != 0
         bad |= (packets[:, 3] & _SCRAMBLED) != 0
@@ -162,14 +176,24 @@ class SectionFilter:
         pids = pids_of(packets)
         mine = self.wanted[pids]
         found: list[SectionRows] = []
-        for pid in np.unique(pids[mine]).tolist():
+        distinct, first = np.unique(pids[mine], return_index=True)
+        for pid in distinct[np.argsort(first)].tolist():  # in the order in which they came
             of_pid = packets if mine.all() and (pids == pid).all() else packets[pids == pid]
             state = self._state(pid)
+            state.count_lost(of_pid)
             before = len(found)
             found, most_odd = self._receive_pid(pid, state, of_pid, most_odd, found)
             if len(found) > before:
                 state.heard = self._calls
         return found
+
+    def lost_packets(self, pid: int) -> int:
+        """Return how many packets of a PID were lost since this was asked last."""
+        state = self._states.get(pid)
+        if state is None:
+            return 0
+        lost, state.lost = state.lost, 0
+        return lost
 
     def _state(self, pid: int) -> _PidState:
         state = self._states.get(pid)
@@ -201,6 +225,7 @@ class SectionFilter:
             self._counts["odd_dropped"] += max(0, len(left) - most_odd)
             left = left[:most_odd]
             most_odd -= len(left)
+            self.walked += len(left)
             walked: dict[int, list[bytes]] = {}
             for section in state.walker.walk(left, self._counts):
                 walked.setdefault(len(section), []).append(section)

@@ -1,0 +1,371 @@
+"""The SSU wire: what comes off a transport stream, in virtual time, with losses, remultiplexers and forgers."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from carousel.flute.releasefile import Release
+from carousel.release.identity import Hardware
+from carousel.release.layout import ReleaseLayout
+from carousel.release.trust import TrustRing
+from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
+from carousel.ssu.modules import group_id_of
+from carousel.ssu.psi import Program, UpdateType, pat, pmt
+from carousel.ssu.psi import Stream as PmtStream
+from carousel.ssu.transport import DATAGRAM_BYTES, ContinuityCounters, cut_section, fill_datagrams, pids_of
+from carousel.take import Landing, Piece
+from headend.pack.ssuplan import SsuProfile
+from settop.stitch.seam import Announcement, Bulletin, Symbols
+from settop.wire.ssu import SsuWire
+from tests.conftest import KEY, OTHER_KEY, noise
+from tests.headend.cast.ssustreams import Stream, packets_in
+
+HARDWARE = Hardware(0x00A1B2, 7, 3)
+SIZE = 300_001
+FUZZ_PACKETS = int(os.environ.get("BOOTCAST_FUZZ_PACKETS", "20000"))
+"""Of each seed; a run of a million in all is a matter of 250,000 here."""
+
+
+@dataclass
+class Ear:
+    """A wire, and a driver that opens all that is announced."""
+
+    wire: SsuWire
+    slots: int = 2000
+    surplus: int = 0
+    landings: dict = field(default_factory=dict)
+    symbols: list[Symbols] = field(default_factory=list)
+    announced: list = field(default_factory=list)
+    bulletins: list[bytes] = field(default_factory=list)
+
+    def hear(self, datagrams: list[bytes], now: float = 0.0) -> None:
+        """Take datagrams of any sizes as one wake-up."""
+        pieces, at = [], 0
+        for datagram in datagrams:
+            if pieces and pieces[-1].stride == len(datagram):
+                pieces[-1] = Piece(pieces[-1].offset, len(datagram), pieces[-1].size + len(datagram))
+            else:
+                pieces.append(Piece(at, len(datagram), len(datagram)))
+            at += len(datagram)
+        for arrival in self.wire.receive(b"".join(datagrams), pieces, now):
+            if isinstance(arrival, Announcement):
+                self.open(arrival.header, now)
+            elif isinstance(arrival, Bulletin):
+                self.bulletins.append(arrival.raw)
+            else:
+                self.symbols.append(arrival)
+
+    def open(self, header, now: float) -> None:
+        self.announced.append(header)
+        layout = ReleaseLayout.of_header(header)
+        memory = [
+            Landing(
+                geometry,
+                np.zeros((geometry.source_symbols, geometry.symbol_size), np.uint8),
+                np.zeros((self.slots, geometry.symbol_size), np.uint8),
+                self.surplus,
+            )
+            for geometry in layout.objects
+        ]
+        self.landings[header.release_id] = memory
+        self.symbols += self.wire.open(header, layout, memory, now)
+
+    def source(self, release: Release) -> bytes:
+        return self.landings[release.header.release_id][0].source.tobytes()[: release.header.image_size]
+
+    def has_all(self, release: Release) -> bool:
+        """Whether each block has as many symbols as it has source symbols, and all of them are right."""
+        landing = self.landings[release.header.release_id][0]
+        image = release.layout.objects[0]
+        held = np.flatnonzero(landing.held[: image.source_symbols])
+        content = noise(release.header.image_size).ljust(image.source_symbols * image.symbol_size, b"\0")
+        expected = np.frombuffer(content, dtype=np.uint8).reshape(-1, image.symbol_size)
+        return bool((landing.source[held] == expected[held]).all()) and landing.wanted.max() == 0
+
+    def held(self, release: Release) -> int:
+        return int(self.landings[release.header.release_id][0].held.sum())
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release(SIZE, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+
+
+@pytest.fixture
+def ear():
+    return Ear(SsuWire(TrustRing.of([KEY.public_key()]), frozenset([HARDWARE.oui])))
+
+
+def batches(datagrams: list, size: int) -> Iterator[list]:
+    for start in range(0, len(datagrams), size):
+        yield datagrams[start : start + size]
+
+
+def hear_all(ear: Ear, sent: list[tuple[float, bytes]], size: int = 40) -> None:
+    for some in batches(sent, size):
+        ear.hear([datagram for _, datagram in some], some[-1][0])
+
+
+@pytest.mark.parametrize("profile", SsuProfile)
+@pytest.mark.parametrize("size", [1, 1256, 500_000, 2_700_000])
+@pytest.mark.parametrize("repair", [0.0, 1.0])
+@pytest.mark.parametrize("batch", [1, 40, 10_000])
+def test_the_image_lands_whole(make_release, ear, profile, size, repair, batch):
+    release = make_release(size, ssu_profile=profile, hardware=HARDWARE, repair_ratio=repair)
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent, batch)
+    assert ear.announced == [release.header]
+    layout = release.layout
+    landings = ear.landings[release.header.release_id]
+    assert ear.has_all(release)
+    if repair == 0 or batch == 1:  # of what one wake-up brings, repair symbols may be taken first
+        assert ear.source(release) == noise(size)
+    rows = [
+        np.concatenate([each.rows for each in ear.symbols if each.level == level]) for level in range(layout.top + 1)
+    ]
+    assert [len(np.unique(each)) for each in rows] == [len(each) for each in rows]
+    assert 0 < len(rows[0]) == landings[0].held.sum()
+    assert not ear.wire.stats.corrupt
+    assert not dict(ear.wire.stats.rejected).keys() - {"early", "early_dropped", "header_repeated"}
+
+
+@pytest.mark.parametrize("is_rtp", [False, True])
+def test_repair_symbols_land_with_their_numbers(release, is_rtp):
+    ear = Ear(SsuWire(TrustRing.of([KEY.public_key()]), frozenset([HARDWARE.oui]), is_rtp))
+    sent = Stream.of(release, is_rtp=is_rtp, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:1] + sent[len(sent) * 3 // 4 :])
+    landing = ear.landings[release.header.release_id][0]
+    assert landing.repair_held.sum() > 10
+    image = release.layout.objects[0]
+    by_id = {int.from_bytes(row[24:28].tobytes(), "big"): row[28:] for row in release.packets[: image.rows]}
+    for slot in np.flatnonzero(landing.slot_sbn >= 0).tolist():
+        expected = by_id[int(landing.slot_sbn[slot]) << 24 | int(landing.slot_esi[slot])]
+        assert landing.repair[slot].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.2])
+def test_a_lost_datagram_costs_only_its_own_sections(release, ear, loss):
+    ear.surplus = 1000
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    rng = np.random.default_rng(5)
+    kept = rng.random(len(sent)) >= loss
+    hear_all(ear, [each for each, keep in zip(sent, kept, strict=True) if keep])
+    assert ear.held(release) == pytest.approx((1 - loss) * release.image_packets, rel=0.08)
+    heard = ear.wire.heard(release.header.release_id)
+    assert heard.received == ear.held(release)
+    assert heard.loss == pytest.approx(loss, abs=0.04)
+
+
+def remultiplexed(datagrams: list[bytes], pids: dict[int, int], packets_a_datagram: int) -> list[bytes]:
+    """What a remultiplexer does: PIDs renumbered (and the tables that name them), null packets dropped, cut anew."""
+    packets = packets_in(b"".join(datagrams)).copy()
+    old = pids_of(packets)
+    for before, after in pids.items():
+        mine = old == before
+        packets[mine, 1] = packets[mine, 1] & 0xE0 | after >> 8
+        packets[mine, 2] = after & 0xFF
+    streams = [PmtStream(pids[0x101], 1, HARDWARE.oui, UpdateType.STANDARD, 1)]
+    streams.append(PmtStream(pids[0x102], 2, HARDWARE.oui, UpdateType.PROPRIETARY, 1))
+    program = Program(pmt_pid=0x400)
+    tables = {0: pat(program), 0x100: pmt(program, streams, 0)}
+    out, counters = [], ContinuityCounters()
+    for packet, pid in zip(packets, old.tolist(), strict=True):
+        if pid in tables:
+            out.append(cut_section(tables[pid], {0: 0, 0x100: 0x400}[pid])[:1])
+        elif pid in pids:
+            out.append(packet[None].copy())
+    stream = np.concatenate(out)
+    counters.stamp(stream)
+    flat = stream.tobytes()
+    step = 188 * packets_a_datagram
+    return [flat[start : start + step] for start in range(0, len(flat), step)]
+
+
+@pytest.mark.parametrize("packets_a_datagram", [1, 3, 7])
+def test_a_remultiplexer_in_between_does_not_matter(release, ear, packets_a_datagram):
+    datagrams = [datagram for _, datagram in Stream.of(release, rate_bps=50e6).cycles(1).sent]
+    for some in batches(remultiplexed(datagrams, {0x101: 0x500, 0x102: 0x321}, packets_a_datagram), 50):
+        ear.hear(some)
+    assert ear.has_all(release)
+
+
+def test_without_the_sidecar_the_header_comes_with_the_dsi(make_release, ear):
+    release = make_release(SIZE, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE, repair_ratio=0.0)
+    packets = Stream.of(release, rate_bps=50e6).cycles(1).packets
+    packets = packets[pids_of(packets) != 0x102]
+    for some in batches([packet.tobytes() for packet in packets], 500):
+        ear.hear(some)
+    assert ear.announced == [release.header]
+    assert ear.source(release) == noise(SIZE)
+
+
+def test_streams_of_other_makers_are_not_looked_at(make_release, ear):
+    theirs = make_release(SIZE, ssu_profile=SsuProfile.STANDARD, hardware=Hardware(0x123456, 7, 3))
+    ours = make_release(SIZE, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE, version="1.5.0")
+    hear_all(ear, Stream.of(theirs, ours, rate_bps=50e6).cycles(1).sent)
+    assert ear.has_all(ours)
+    assert not ear.wire._filter.wanted[0x101]
+    assert ear.wire._filter.wanted[0x103]
+
+
+def test_symbols_before_the_header_are_kept(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    announcing = [each for each in sent if b"BCIH" in each[1]]
+    plain = [each for each in sent if b"BCIH" not in each[1]]
+    hear_all(ear, plain[:100])  # some of them are of digest levels
+    assert not ear.announced
+    hear_all(ear, announcing[:1])
+    assert ear.held(release) >= 80
+    assert dict(ear.wire.stats.rejected)["early"] >= 90
+
+
+def test_a_header_is_announced_once_until_it_is_forgotten(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).seconds(1.0).sent
+    hear_all(ear, sent)
+    assert len(ear.announced) == 1
+    ear.wire.close(release.header.release_id)
+    ear.wire.forget(release.header.release_id)
+    hear_all(ear, [(time_s + 1, datagram) for time_s, datagram in sent])
+    assert len(ear.announced) == 2
+
+
+def test_a_header_by_a_stranger_is_refused(make_release, ear):
+    strange = make_release(SIZE, key=OTHER_KEY, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+    hear_all(ear, Stream.of(strange, rate_bps=50e6).seconds(0.3).sent)
+    assert not ear.announced
+    assert dict(ear.wire.stats.rejected)["unknown_key"] > 0
+
+
+def test_a_closed_release_is_touched_no_more(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:50])
+    before = ear.held(release)
+    ear.wire.close(release.header.release_id)
+    hear_all(ear, sent[50:])
+    assert ear.held(release) == before
+    assert dict(ear.wire.stats.rejected)["refused_release"] > 0
+
+
+# --- forgers and broken streams ------------------------------------------------------------------------------
+
+
+def datagrams_of(*sections: bytes, pid: int = 0x101) -> list[bytes]:
+    filled = fill_datagrams([cut_section(section, pid) for section in sections])
+    ContinuityCounters().stamp(filled)
+    return [filled[start : start + 7].tobytes() for start in range(0, len(filled), 7)]
+
+
+def test_a_forged_block_lands_like_any_other(release, ear):
+    """It costs a hash later: nothing here can tell it from a good one."""
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:10])
+    group = group_id_of(release.header.release_id)
+    forged = ddb(group, (group & 0xFF) << 8 | 0, 0, 5, 240, b"\xee" * 1256)
+    ear.hear(datagrams_of(forged))
+    landing = ear.landings[release.header.release_id][0]
+    assert landing.source[5].tobytes() in (b"\xee" * 1256, noise(SIZE)[5 * 1256 : 6 * 1256])
+    hear_all(ear, sent[10:])
+    assert ear.held(release) >= release.layout.objects[0].source_symbols
+
+
+def test_forged_tables_take_nothing_away(release, ear):
+    """A PAT and a PMT that lead elsewhere, a thousand of them: what was heard before goes on being heard."""
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:20])
+    for number in range(1000):
+        program = Program(service_id=number + 1, pmt_pid=0x600 + number)
+        stream = PmtStream(0x1000 + number, 1, HARDWARE.oui, UpdateType.STANDARD, number % 32)
+        ear.hear(datagrams_of(pat(program), pid=0) + datagrams_of(pmt(program, [stream], number % 32), pid=0x100))
+    hear_all(ear, sent[20:])
+    assert ear.has_all(release)
+    assert len(ear.wire._known) <= 256
+
+
+def test_two_carousels_of_one_maker_and_one_of_them_lies(release, ear):
+    """A DSI that carries the good header with another group, and blocks under that group: no harm."""
+    devices = (Device(CompatibilityKind.HARDWARE, HARDWARE.oui, 7, 3),)
+    group = Group(0x80001234, 5, devices, release.header.raw)
+    lies = datagrams_of(dsi(0x80000000, group), ddb(0x80001234, 0x3400, 0, 0, 1, b"\xbb" * 1256), pid=0x102)
+    for time_s, datagram in Stream.of(release, rate_bps=50e6).cycles(1).sent:
+        ear.hear([datagram, *lies], time_s)
+    assert ear.announced == [release.header]
+    assert ear.has_all(release)
+
+
+def test_blocks_that_the_release_does_not_have_are_counted(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:5])
+    group = group_id_of(release.header.release_id)
+    first = (group & 0xFF) << 8
+    bad = [
+        ddb(group, first | 200, 0, 0, 1, bytes(1256)),
+        ddb(group, first, 0, 999, 1000, bytes(1256)),
+        ddb(group, first, 0, 1, 9, bytes(1248)),
+        ddb(group, first, 0, 1, 9, bytes(1264)),
+    ]
+    ear.hear(datagrams_of(*bad))
+    assert dict(ear.wire.stats.rejected)["out_of_range"] == 4
+
+
+def test_bulletins_come_as_they_are(release, ear):
+    hear_all(ear, Stream.of(release).seconds(0.1).sent)
+    group = group_id_of(release.header.release_id, is_sidecar=True)
+    ear.hear(datagrams_of(ddb(group, (group & 0xFF) << 8 | 1, 0, 0, 1, b"a decision"), pid=0x102))
+    assert ear.bulletins == [b"a decision"]
+
+
+def mutated(rng: np.random.Generator, packets: np.ndarray) -> np.ndarray:
+    """Packets with bits flipped, bytes set, packets repeated, dropped, swapped."""
+    count = len(packets)
+    packets = packets[np.sort(rng.integers(0, count, count))] if rng.random() < 0.3 else packets.copy()
+    hurt = rng.random(len(packets)) < 0.3
+    for row in np.flatnonzero(hurt).tolist():
+        at = int(rng.integers(0, 30 if rng.random() < 0.7 else 188))
+        packets[row, at] = rng.integers(0, 256) if rng.random() < 0.5 else packets[row, at] ^ 1 << int(rng.integers(8))
+    return packets
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_packets_harm_nothing(release, seed, record_property):
+    print(f"seed {seed}")
+    rng = np.random.default_rng([seed, 99])
+    ear = Ear(SsuWire(TrustRing.of([KEY.public_key()]), frozenset([HARDWARE.oui])))
+    good = Stream.of(release, rate_bps=50e6).cycles(1)
+    packets, now = good.packets, 0.0
+    tried = 0
+    while tried < FUZZ_PACKETS:
+        some = mutated(rng, packets[: int(rng.integers(7, len(packets)))])
+        per_datagram = int(rng.integers(1, 8))
+        flat = some.tobytes()
+        ear.hear([flat[at : at + 188 * per_datagram] for at in range(0, len(flat), 188 * per_datagram)], now)
+        now += 0.01
+        tried += len(some)
+    record_property("mutated transport packets", tried)
+    assert len(ear.wire._filter._states) <= 64
+    assert len(ear.wire._known) <= 256
+    hear_all(ear, [(now + time_s, datagram) for time_s, datagram in good.sent])
+    assert ear.held(release) >= release.layout.objects[0].source_symbols
+
+
+def test_lengths_that_lie_and_pointers_into_nowhere_are_counted(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:10])
+    lying = packets_in(sent[12][1]).copy()
+    lying[0, 6:8] = (0xBF, 0xFF)
+    nowhere = packets_in(sent[13][1]).copy()
+    nowhere[0, 4] = 200
+    wrong = bytearray(sent[14][1])
+    wrong[100] ^= 1
+    ear.hear([lying.tobytes(), nowhere.tobytes(), bytes(wrong)])
+    rejected = dict(ear.wire.stats.rejected)
+    assert rejected["pointer"] == 1
+    assert ear.wire.stats.corrupt >= 1
+    hear_all(ear, sent[10:])
+    assert ear.has_all(release)
+
+
+def test_datagrams_of_any_size_are_counted(ear):
+    ear.hear([b"", b"x", bytes(DATAGRAM_BYTES), bytes(1000), b"\x47" * 188])
+    assert dict(ear.wire.stats.rejected)["datagram_size"] >= 2
