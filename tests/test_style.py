@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},
     "settop/link": {"carousel/console", "carousel/take"},
-    "settop/wire": {"carousel/flute", "carousel/release", "carousel/take", "settop/stitch"},
+    "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
     "settop/stitch": {"carousel/*", "settop/events", "settop/wire"},
     "settop/work": {"carousel/release", "settop/stitch"},
     "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "settop/stitch"},
