@@ -158,7 +158,7 @@ class _Bar:
     def show(self, fields: dict[str, Any]) -> None:
         """Show how far it is."""
         if self._task is None:
-            self._task = self._progress.add_task("", total=fields["total_bytes"])
+            self._task = self._progress.add_task("", total=fields["total_bytes"], completed=fields["done_bytes"])
             self._progress.start()
         self._progress.update(self._task, completed=fields["done_bytes"])
 

@@ -14,9 +14,17 @@ static uint32_t next_random(struct nor *nor)
 void nor_arm(struct nor *nor, uint32_t cut_at, enum cut cut, uint64_t seed)
 {
     nor->operations = 0;
+    nor->fault_at = 0;
     nor->cut_at = cut_at;
     nor->cut = cut;
     nor->random = seed * 0x9e3779b97f4a7c15u + 1;
+}
+
+void nor_arm_fault(struct nor *nor, uint32_t fault_at, bool is_worn, enum cut cut, uint64_t seed)
+{
+    nor_arm(nor, 0, cut, seed);
+    nor->fault_at = fault_at;
+    nor->is_worn = is_worn;
 }
 
 /* What becomes of one byte of the operation under way, `index` of `length`. */
@@ -38,21 +46,28 @@ static uint8_t torn(struct nor *nor, uint8_t old, uint8_t wanted, uint32_t index
     }
 }
 
-/* Change bytes to what is wanted, or lose the power over it. `data` NULL: all ones. */
-static void change(struct nor *nor, uint32_t offset, const uint8_t *data, uint32_t length)
+static bool is_faulty(const struct nor *nor)
+{
+    return nor->operations == nor->fault_at || (nor->is_worn && nor->fault_at && nor->operations > nor->fault_at);
+}
+
+/* Change bytes to what is wanted, or lose the power over it; false: a fault. `data` NULL: all ones. */
+static bool change(struct nor *nor, uint32_t offset, const uint8_t *data, uint32_t length)
 {
     bool is_cut = ++nor->operations == nor->cut_at;
-    uint32_t prefix = is_cut ? next_random(nor) % (length + 1) : 0;
+    bool is_torn = is_cut || is_faulty(nor);
+    uint32_t prefix = is_torn ? next_random(nor) % (length + 1) : 0;
 
     for (uint32_t index = 0; index < length; index++) {
         uint8_t *byte = &nor->bytes[offset + index];
         uint8_t wanted = data ? *byte & data[index] : 0xFF;
-        *byte = is_cut ? torn(nor, *byte, wanted, index, prefix) : wanted;
+        *byte = is_torn ? torn(nor, *byte, wanted, index, prefix) : wanted;
     }
     if (is_cut) {
         nor->cut_at = 0;
         longjmp(*nor->power_goes, 1);
     }
+    return !is_torn;
 }
 
 static void nor_read(void *context, uint32_t offset, void *into, uint32_t length)
@@ -79,8 +94,7 @@ static bool nor_program(void *context, uint32_t offset, const void *data, uint32
         nor->violations += (bytes[index] & ~nor->bytes[offset + index]) != 0;
     }
     nor->busy_us += (uint64_t)length * nor->program_us_per_kib / 1024;
-    change(nor, offset, bytes, length);
-    return true;
+    return change(nor, offset, bytes, length);
 }
 
 static bool nor_erase(void *context, uint32_t offset)
@@ -92,8 +106,7 @@ static bool nor_erase(void *context, uint32_t offset)
         return false;
     }
     nor->busy_us += nor->erase_us;
-    change(nor, offset, 0, nor->sector_bytes);
-    return true;
+    return change(nor, offset, 0, nor->sector_bytes);
 }
 
 void nor_flash(struct nor *nor, struct flash *flash)

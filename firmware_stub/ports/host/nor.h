@@ -1,4 +1,5 @@
-/* Strict NOR in memory: programming only clears bits, erasing is by sector, and the power may go at any operation. */
+/* Strict NOR in memory: programming only clears bits, erasing is by sector; the power may go at any operation, or the
+ * chip report a fault. */
 #ifndef NOR_H
 #define NOR_H
 
@@ -15,6 +16,8 @@ struct nor {
     uint32_t sector_bytes;
     uint32_t operations; /* programs and erases since the last nor_arm */
     uint32_t cut_at;     /* the operation that the cut hits, from 1 on; 0: none */
+    uint32_t fault_at;   /* the operation that fails, and says so; 0: none */
+    bool is_worn;        /* so do all after it */
     enum cut cut;
     uint64_t random;
     uint32_t violations; /* bits that a program would have had to set, or ranges out of bounds */
@@ -25,6 +28,10 @@ struct nor {
 };
 
 void nor_arm(struct nor *nor, uint32_t cut_at, enum cut cut, uint64_t seed);
+
+/* Let an operation fail, its effect as `cut` says. */
+void nor_arm_fault(struct nor *nor, uint32_t fault_at, bool is_worn, enum cut cut, uint64_t seed);
+
 void nor_flash(struct nor *nor, struct flash *flash);
 
 #endif

@@ -206,7 +206,7 @@ def test_all_of_this_again_under_the_address_sanitizer():
     selected = "not thousands and not power_cut and not mutated and not again"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", selected, *tests]
     run = subprocess.run(
-        command, check=False, env=environment, capture_output=True, text=True, timeout=300, cwd=STUB.parent
+        command, check=False, env=environment, capture_output=True, text=True, timeout=1800, cwd=STUB.parent
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     assert " passed" in run.stdout
