@@ -10,7 +10,7 @@
 
 #define TRIES 3u
 #define LAST_SLOT_STATE 5u
-#define LAST_FAILURE 9u
+#define LAST_FAILURE 10u
 #define NO_SLOT 255u
 #define RECORD_SECTORS 2u
 #define ANY_VERSION 65535u
@@ -43,6 +43,7 @@ enum failure {
     FAILURE_UNRECORDABLE = 7,
     FAILURE_HALTED = 8,
     FAILURE_MARKED_BAD = 9,
+    FAILURE_UNREADABLE = 10,
 };
 
 enum message {

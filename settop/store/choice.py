@@ -12,6 +12,7 @@ __all__ = [
     "boot_candidates",
     "confirmed",
     "failed",
+    "forgotten",
     "free_slot",
     "on_trial",
     "staged",
@@ -106,6 +107,11 @@ def confirmed(record: StateRecord, index: int) -> StateRecord:
     slot = replace(record.slots[index], state=SlotState.CONFIRMED, tries_left=0)
     floor = max(record.floor, slot.security_counter)
     return replace(record.with_slot(index, slot), active=index, floor=floor)
+
+
+def forgotten(record: StateRecord, index: int) -> StateRecord:
+    """A slot is as if nothing had ever been installed into it; an image that failed there may come again."""
+    return record.with_slot(index, SlotRecord())
 
 
 def failed(record: StateRecord, index: int, failure: Failure) -> StateRecord:

@@ -3,7 +3,9 @@
 `Disk` is the whole interface that the store writes through; the tests' fake tears every operation apart.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +16,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Disk(Protocol):
-    """Named files. Nothing is on the medium before `sync` of the file and, for names, `sync_names`."""
+    """Named files. Nothing is on the medium before `sync` of the file and, for names, `sync_names`.
+
+    All may raise `OSError`: the medium is at fault, or what has the name is no file.
+    """
 
     def read(self, name: str) -> bytes | None:
         """Return a small file's content, or None if there is none."""
@@ -53,24 +58,36 @@ class FolderDisk:
     def read(self, name: str) -> bytes | None:
         """Return a small file's content, or None if there is none."""
         try:
-            return self.path(name).read_bytes()
+            return b"".join(self.chunks(name, missing_ok=False))
         except FileNotFoundError:
             return None
 
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield a large file's content piece by piece; nothing if there is none."""
-        if not self.path(name).exists():
-            return
-        with self.path(name).open("rb", buffering=0) as file:
+    def chunks(self, name: str, missing_ok: bool = True) -> Iterator[bytes]:
+        """Yield a large file's content piece by piece; nothing if there is none. Never by a memory map: no SIGBUS."""
+        try:
+            descriptor = self._open(name, os.O_RDONLY)
+        except FileNotFoundError:
+            if missing_ok:
+                return
+            raise
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         """Write into a file, which is made if there is none."""
-        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CREAT, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(self._open(name, os.O_WRONLY | os.O_CREAT), "wb") as file:
             file.seek(offset)
             file.write(data)
+
+    def _open(self, name: str, flags: int) -> int:
+        """Open a regular file: whatever else has its name must not make a box wait (a FIFO would)."""
+        path = self.path(name)
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "this is no regular file", str(path))
+        return descriptor
 
     def truncate(self, name: str, size_bytes: int) -> None:
         """Cut a file to size."""

@@ -2,6 +2,7 @@
 
     state.bin                     two erase sectors of state records
     slot-a.image, slot-a.header   the same for slot-b and eeprom: the image as it was packed, its signed header
+    slot-a.confirmed              a mark of confirmation, for the day that state.bin is lost
     XXXXXXXXXXXXXXXX.part         symbols of a release on their way in
 
 Why a power cut can't hurt: each step is one appended record, or bytes in a slot that no record calls bootable.
@@ -9,9 +10,10 @@ The confirmed slot and the EEPROM are never written in the same transaction.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 
 from carousel.errors import BootcastError, FormatError, OperatorError
 from carousel.release.header import SignedHeader
@@ -21,21 +23,11 @@ from settop.stitch.policy import DIGEST_PREFIX_BYTES, BoxProfile
 from settop.store import choice
 from settop.store.choice import Candidate, Source
 from settop.store.disk import Disk
-from settop.store.staterecord import (
-    SECTORS,
-    TRIES,
-    Erase,
-    Failure,
-    SlotState,
-    StateRecord,
-    newest_record,
-    plan_append,
-)
+from settop.store.marks import Marks
+from settop.store.statelog import SECTOR_BYTES, STATE, StateLog
+from settop.store.staterecord import TRIES, Failure, SlotState, StateRecord
 
-__all__ = ["SECTOR_BYTES", "BootDecision", "InstallError", "Store", "describe"]
-
-SECTOR_BYTES = 4096
-_STATE = "state.bin"
+__all__ = ["SECTOR_BYTES", "Access", "BootDecision", "InstallError", "Store", "describe"]
 
 
 class InstallError(BootcastError):
@@ -51,60 +43,67 @@ class BootDecision:
     image_name: str
     reason: str
     passed_over: tuple[tuple[Source, Failure | str], ...]
+    notes: tuple[str, ...] = ()
+    """What else of the store is not as it should be."""
+
+
+class Access(Enum):
+    """What a boot choice may do to the store."""
+
+    FULL = "count tries, record failures"
+    LOOK = "record nothing, since nothing will be started: what would boot?"
+    HELD = "record nothing, since somebody else holds the store; so no trial may start"
 
 
 class Store:
     """The persistent state of one box."""
 
-    def __init__(self, disk: Disk, hardware: Hardware, trust: TrustRing) -> None:
+    def __init__(self, disk: Disk, hardware: Hardware, trust: TrustRing, access: Access = Access.FULL) -> None:
         self._disk = disk
         self._hardware = hardware
         self._trust = trust
+        self._access = access
+        self._log = StateLog(disk)
+        self._marks = Marks(disk)
+        self._rebuilt: StateRecord | None = None
+
+    def with_access(self, access: Access) -> "Store":
+        """Return this store for somebody who may do less."""
+        return Store(self._disk, self._hardware, self._trust, access)
 
     # --- the state record -------------------------------------------------------------------------------
 
-    def _flash(self) -> bytes:
-        content = self._disk.read(_STATE) or b""
-        return content.ljust(SECTORS * SECTOR_BYTES, b"\xff")[: SECTORS * SECTOR_BYTES]
-
     def record(self) -> StateRecord:
-        """Return the newest record; without one, what the slots' headers say (design: boot.md, "Boot")."""
-        return newest_record(self._flash()) or self._record_from_slots()
+        """Return the newest record; without one, what the slots say (design: boot.md, "Boot")."""
+        found = self._log.newest()
+        if found is not None:
+            return found
+        if self._rebuilt is None:
+            self._rebuilt = self._record_from_slots()
+        return self._rebuilt
 
     def _record_from_slots(self) -> StateRecord:
-        """Rebuild a record where none is left: whole images count as confirmed, the newest version as active."""
+        """Rebuild a record where none is left: whole images are confirmed if they bear the mark, else on trial."""
         record = StateRecord()
-        found: list[tuple[SignedHeader, int]] = []
+        confirmations: list[tuple[int, int]] = []
         for index in (0, 1):
-            header = self.header(Source.of_slot(index))
-            if header is None or self._inspect(Source.of_slot(index), floor=0) is not Failure.NONE:
+            source = Source.of_slot(index)
+            header = self.header(source)
+            if header is None or self._inspect(source, floor=0) is not Failure.NONE:
                 continue
             digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
-            record = choice.writing(record, index, digest, header.security_counter)
+            record = choice.on_trial(choice.writing(record, index, digest, header.security_counter), index)
+            seq = self._marks.seq(source, header)
+            if seq is not None:
+                confirmations.append((seq, index))
+        for _, index in sorted(confirmations):
             record = choice.confirmed(record, index)
-            found.append((header, index))
-        if found:
-            newest = max(found, key=lambda item: item[0].version)
-            record = choice.confirmed(record, newest[1])
         return record
 
-    def _reserve(self) -> None:
-        """Give both sectors their bytes on the medium before they are needed: a full disk must not end appends."""
-        size_bytes = len(self._disk.read(_STATE) or b"")
-        if size_bytes < SECTORS * SECTOR_BYTES:
-            self._disk.write(_STATE, size_bytes, b"\xff" * (SECTORS * SECTOR_BYTES - size_bytes))
-            self._disk.sync(_STATE)
-
     def _append(self, record: StateRecord) -> StateRecord:
-        with suppress(OSError):  # no room now: what there is may do, and the next append asks again
-            self._reserve()
-        for operation in plan_append(self._flash(), record):
-            if isinstance(operation, Erase):
-                self._disk.write(_STATE, operation.sector * SECTOR_BYTES, b"\xff" * SECTOR_BYTES)
-            else:
-                self._disk.write(_STATE, operation.offset, operation.data)
-            self._disk.sync(_STATE)
-        return self.record()
+        appended = self._log.append(record)
+        self._rebuilt = None
+        return appended
 
     def format(self) -> None:
         """Write the first record of a new box."""
@@ -114,11 +113,11 @@ class Store:
     # --- slots ------------------------------------------------------------------------------------------
 
     def header(self, source: Source) -> SignedHeader | None:
-        """Return a slot's header, or None where there is none or a damaged one."""
-        raw = self._disk.read(f"{source.value}.header")
+        """Return a slot's header, or None where there is none, or one that is damaged or can't be read."""
         try:
+            raw = self._disk.read(f"{source.value}.header")
             return SignedHeader.parse(raw) if raw is not None else None
-        except FormatError:
+        except (FormatError, OSError):
             return None
 
     def profile(self) -> BoxProfile:
@@ -138,46 +137,53 @@ class Store:
 
     def _inspect(self, source: Source, floor: int) -> Failure:
         """Check an image as at every boot: header, signature, hardware, counter, SHA-256."""
-        header = self.header(source)
-        if header is None:
-            return Failure.HEADER_DAMAGED
-        if not self._trust.believes(header):
-            return Failure.SIGNATURE
-        if not self._hardware.accepts(header.hardware):
-            return Failure.HARDWARE
-        if header.security_counter < floor:
-            return Failure.SECURITY_COUNTER
-        size, digest = self._measure(f"{source.value}.image")
-        good = (size, digest) == (header.image_size, header.image_sha256)
+        try:
+            self._disk.read(f"{source.value}.header")
+            header = self.header(source)
+            if header is None:
+                return Failure.HEADER_DAMAGED
+            if not self._trust.believes(header):
+                return Failure.SIGNATURE
+            if not self._hardware.accepts(header.hardware):
+                return Failure.HARDWARE
+            if header.security_counter < floor:
+                return Failure.SECURITY_COUNTER
+            good = self._measure(f"{source.value}.image") == (header.image_size, header.image_sha256)
+        except OSError:
+            return Failure.UNREADABLE
         return Failure.NONE if good else Failure.IMAGE_DAMAGED
 
-    def _measure(self, name: str) -> tuple[int, bytes]:
+    def _measure(self, name: str, on_read: Callable[[], None] = lambda: None) -> tuple[int, bytes]:
         size, sha256 = 0, hashlib.sha256()
         for chunk in self._disk.chunks(name):
             size += len(chunk)
             sha256.update(chunk)
+            on_read()
         return size, sha256.digest()
 
     # --- install ----------------------------------------------------------------------------------------
 
-    def install(self, header: SignedHeader, part_name: str) -> Source:
+    def install(self, header: SignedHeader, part_name: str, on_life: Callable[[], None] = lambda: None) -> Source:
         """Move a verified image from its part file into the free slot, on trial; return the slot.
 
-        Raises `InstallError` if it does not read back right; the slot is then empty, all else as it was.
+        `on_life` is called again and again while it takes its time. Raises `InstallError` if it does not read back
+        right; the slot is then empty, all else as it was.
         """
         record = self.record()
         index = choice.free_slot(record)
         source = Source.of_slot(index)
         image, slot_header = f"{source.value}.image", f"{source.value}.header"
         digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
+        self._marks.remove(source)
         record = self._append(choice.writing(record, index, digest, header.security_counter))
+        on_life()
         self._disk.remove(slot_header)
         self._disk.sync_names()
         self._disk.truncate(part_name, header.image_size)
         self._disk.sync(part_name)
         self._disk.rename(part_name, image)
         self._disk.sync_names()
-        if self._measure(image) != (header.image_size, header.image_sha256):
+        if self._measure(image, on_life) != (header.image_size, header.image_sha256):
             self._append(choice.failed(record, index, Failure.IMAGE_DAMAGED))
             raise InstallError(f"{image} does not read back as it was received: check the medium, then try again")
         self._disk.write(slot_header, 0, header.raw)
@@ -219,6 +225,7 @@ class Store:
 
         Raises `OperatorError` if nothing verifies, the EEPROM image included.
         """
+        self.heal_marks()
         passed_over: list[tuple[Source, Failure | str]] = []
         for candidate in self.candidates():
             failure = self._try(candidate)
@@ -233,7 +240,14 @@ class Store:
         header = self.header(candidate.source)
         assert header is not None
         image = f"{candidate.source.value}.image"
-        return BootDecision(candidate.source, header, image, candidate.reason, passed_over)
+        return BootDecision(candidate.source, header, image, candidate.reason, passed_over, self._troubles())
+
+    def _troubles(self) -> tuple[str, ...]:
+        """Say what of the state is not as it should be, so that a boot goes by what the slots say."""
+        trouble = self._log.trouble()
+        if trouble is not None:
+            return (f"{STATE} can't be read ({trouble.strerror}), so the slots tell; if it lasts, remove it",)
+        return ("there is no state record, so the slots tell",) if self._log.newest() is None else ()
 
     def _try(self, candidate: Candidate) -> Failure:
         """Count a trial, verify the image, record a failure."""
@@ -245,7 +259,9 @@ class Store:
 
     def count_try(self, candidate: Candidate) -> bool:
         """Record that a trial is about to start; False if the store can't be written, so that it must not."""
-        if candidate.on_trial:
+        if candidate.on_trial and self._access is Access.HELD:
+            return False
+        if candidate.on_trial and self._access is Access.FULL:
             try:
                 self._append(choice.tried(self.record(), candidate.source.slot))
             except OSError:
@@ -257,10 +273,29 @@ class Store:
         record = self.record()
         is_eeprom = candidate.source is Source.EEPROM
         failure = self._inspect(candidate.source, floor=0 if is_eeprom else record.floor)
-        if failure is not Failure.NONE and not is_eeprom:
+        if failure not in (Failure.NONE, Failure.UNREADABLE) and not is_eeprom:
             with suppress(OSError):  # found again at the next boot
-                self._append(choice.failed(record, candidate.source.slot, failure))
+                self._fail(record, candidate.source.slot, failure)
         return failure
+
+    def _fail(self, record: StateRecord, slot: int, failure: Failure) -> StateRecord:
+        """Record a failure; the mark of an earlier confirmation goes first."""
+        if self._access is not Access.FULL:
+            return record
+        self._marks.remove(Source.of_slot(slot))
+        return self._append(choice.failed(record, slot, failure))
+
+    def heal_marks(self) -> None:
+        """Give confirmed slots their marks: those of boxes from before there were any, or after a power cut."""
+        record = self.record()
+        for index, slot in enumerate(record.slots):
+            source = Source.of_slot(index)
+            header = self.header(source)
+            if slot.state is not SlotState.CONFIRMED or header is None or self._access is not Access.FULL:
+                continue
+            if header.image_sha256[:DIGEST_PREFIX_BYTES] == slot.digest and self._marks.seq(source, header) is None:
+                with suppress(OSError):  # it helps where the record is lost, and is missed nowhere else
+                    self._marks.put(source, header, record.seq - (index != record.active))
 
     def set_tries(self, index: int, tries_left: int) -> None:
         """A loader that counts by itself has counted further than the record."""
@@ -274,7 +309,7 @@ class Store:
         for index, slot in enumerate(record.slots):
             if slot.state is SlotState.TRIAL and slot.tries_left == 0:
                 with suppress(OSError):  # it is no candidate, recorded or not
-                    record = self._append(choice.failed(record, index, Failure.TRIES_USED_UP))
+                    record = self._fail(record, index, Failure.TRIES_USED_UP)
         return record
 
     def on_trial(self) -> Source | None:
@@ -290,7 +325,20 @@ class Store:
         if record.slots[source.slot].state not in (SlotState.STAGED, SlotState.TRIAL, SlotState.CONFIRMED):
             state = record.slots[source.slot].state.name.lower()
             raise OperatorError(f"{source.value} is {state}; there is no image in it that could boot")
-        self._append(choice.failed(record, source.slot, Failure.MARKED_BAD))
+        self._fail(record, source.slot, Failure.MARKED_BAD)
+
+    def forget(self, source: Source) -> None:
+        """Empty a slot that does not boot, so that what failed there may be installed once more."""
+        record = self.record()
+        if source is Source.EEPROM:
+            raise OperatorError("the EEPROM image is what is left when all else fails; it can't be forgotten")
+        if record.active == source.slot:
+            raise OperatorError(f"{source.value} is confirmed and boots; `settop mark-bad` gives it up")
+        self._marks.remove(source)
+        self._append(choice.forgotten(record, source.slot))
+        self._disk.remove(f"{source.value}.header")
+        self._disk.remove(f"{source.value}.image")
+        self._disk.sync_names()
 
     def check_confirmable(self) -> None:
         """Raise `OperatorError` if the image on trial has never been started."""
@@ -304,6 +352,7 @@ class Store:
         if source is not None:
             self.check_confirmable()
             self._append(choice.confirmed(record, source.slot))
+            self.heal_marks()
             return source
         if record.active in (0, 1):
             return None
@@ -314,7 +363,7 @@ class Store:
         record = self.record()
         for index, slot in enumerate(record.slots):
             if slot.state is SlotState.TRIAL and slot.digest == digest[:DIGEST_PREFIX_BYTES]:
-                self._append(choice.failed(record, index, Failure.HALTED))
+                self._fail(record, index, Failure.HALTED)
                 return Source.of_slot(index)
         return None
 
@@ -334,4 +383,5 @@ def describe(failure: Failure | str) -> str:
         Failure.MARKED_BAD: "it was marked bad",
         Failure.IMAGE_DAMAGED: "its image does not match its SHA-256",
         Failure.HALTED: "its roll-out was halted while it was on trial",
+        Failure.UNREADABLE: "the medium does not give it",
     }[failure]

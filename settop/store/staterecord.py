@@ -68,6 +68,8 @@ class Failure(IntEnum):
     """Its roll-out was halted while it was on trial; a resumed one installs it again."""
     MARKED_BAD = 9
     """A person, or the image itself, says that it is no good."""
+    UNREADABLE = 10
+    """The medium does not give it, today; never recorded, since tomorrow it may."""
 
 
 SlotFormat = Record(

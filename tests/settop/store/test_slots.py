@@ -12,8 +12,9 @@ from carousel.errors import OperatorError
 from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
+from settop.store import statelog
 from settop.store.choice import Source
-from settop.store.slots import SECTOR_BYTES, InstallError, Store
+from settop.store.slots import SECTOR_BYTES, Access, InstallError, Store
 from settop.store.staterecord import RECORD_BYTES, Erase, Failure, SlotState
 from tests.conftest import HARDWARE, KEY, OTHER_KEY, noise
 from tests.settop.store.powercut import Cut, CutDisk, PowerCut
@@ -205,6 +206,186 @@ def test_a_lost_state_record_is_rebuilt_from_the_slots():
     assert version_booted(store) == "1.0.0"
 
 
+# --- single faults ---------------------------------------------------------------------------------------------
+
+
+class FaultyDisk(CutDisk):
+    """A disk some of whose files the medium does not give, and some take nothing."""
+
+    def __init__(self, disk, *unreadable, unwritable=()):
+        super().__init__()
+        self.__dict__ |= disk.__dict__
+        self.unreadable, self.unwritable = set(unreadable), set(unwritable)
+
+    def read(self, name):
+        if name in self.unreadable:
+            raise OSError(errno.EIO, "Input/output error", name)
+        return super().read(name)
+
+    def write(self, name, offset, data):
+        if name in self.unwritable | self.unreadable:
+            raise OSError(errno.EIO, "Input/output error", name)
+        super().write(name, offset, data)
+
+
+def two_confirmed(counter=0):
+    """A box that runs 2.0.0, and ran 1.0.0 before."""
+    store = new_store()
+    for version in ("1.0.0", "2.0.0"):
+        install(store, version, counter)
+        boot(store)
+        store.confirm()
+    return store
+
+
+def with_faults(store, *unreadable, **others):
+    return Store(FaultyDisk(store._disk, *unreadable, **others), HARDWARE, RING)
+
+
+@pytest.mark.parametrize("part", ["image", "header"])
+def test_a_file_that_the_medium_does_not_give_is_passed_over_today_and_boots_tomorrow(part):
+    store = two_confirmed()
+    decision = boot(with_faults(store, f"slot-b.{part}"))
+    assert decision.source is Source.SLOT_A
+    assert decision.passed_over == ((Source.SLOT_B, Failure.UNREADABLE),)
+    assert boot(store).source is Source.SLOT_B, "a medium that recovers has lost nothing"
+
+
+def test_a_trial_that_the_medium_does_not_give_uses_up_its_tries():
+    store = two_confirmed()
+    install(store, "3.0.0")
+    faulty = with_faults(store, "slot-a.image")
+    assert [boot(faulty).source for _ in range(4)] == [Source.SLOT_B] * 4
+    assert store.record().slots[0].failure is Failure.TRIES_USED_UP
+
+
+def test_an_unreadable_state_record_boots_what_is_confirmed_and_says_so():
+    store = two_confirmed(counter=4)
+    decision = boot(with_faults(store, "state.bin"))
+    assert (decision.source, decision.reason) == (Source.SLOT_B, "confirmed")
+    assert "state.bin can't be read" in decision.notes[0]
+    install(store, "3.0.0", counter=4)
+    decision = boot(with_faults(store, "state.bin"))
+    assert decision.source is Source.SLOT_B, "a try that can't be counted is none"
+    assert decision.passed_over == ((Source.SLOT_A, Failure.UNRECORDABLE),)
+    assert boot(store).source is Source.SLOT_A, "the record is as it was"
+
+
+def test_a_record_that_does_not_read_back_counts_for_nothing():
+    class Forgetful(CutDisk):
+        def write(self, name, offset, data):
+            if name != "state.bin" or not getattr(self, "forgets", False):
+                super().write(name, offset, data)
+
+    store = new_store(disk := Forgetful())
+    install(store, "1.0.0")
+    disk.forgets = True
+    assert boot(store).passed_over == ((Source.SLOT_A, Failure.UNRECORDABLE),)
+
+
+def test_a_lost_state_record_resurrects_no_image_that_failed():
+    """B: an image that used up its tries is whole; without the record it must not count as confirmed."""
+    store = new_store()
+    install(store, "1.0.0")
+    for _ in range(4):
+        boot(store)
+    assert boot(store).source is Source.EEPROM
+    store._disk.remove("state.bin")
+    again = Store(store._disk, HARDWARE, RING)
+    assert [boot(again).source for _ in range(5)] == [Source.SLOT_A] * 3 + [Source.EEPROM] * 2
+
+
+@pytest.mark.parametrize("lose", [lambda disk: disk.remove("state.bin"), lambda disk: disk.truncate("state.bin", 0)])
+def test_a_lost_state_record_keeps_confirmation_order_and_floor(lose):
+    store = two_confirmed(counter=7)
+    lose(store._disk)
+    again = Store(store._disk, HARDWARE, RING)
+    decision = boot(again)
+    assert (decision.source, decision.reason) == (Source.SLOT_B, "confirmed")
+    assert "no state record" in decision.notes[0]
+    assert again.record().floor == 7
+    assert again.profile().held[0][1] == Version(1, 0, 0)
+
+
+def test_a_confirmed_image_that_is_given_up_loses_its_mark():
+    store = two_confirmed()
+    store.mark_bad(Source.SLOT_B)
+    assert boot(store).source is Source.SLOT_A
+    store._disk.remove("state.bin")
+    assert Store(store._disk, HARDWARE, RING).record().active == 0
+
+
+def test_marks_are_given_to_boxes_from_before_there_were_any():
+    store = two_confirmed()
+    for name in ("slot-a.confirmed", "slot-b.confirmed"):
+        store._disk.remove(name)
+    boot(store)
+    store._disk.remove("state.bin")
+    assert boot(Store(store._disk, HARDWARE, RING)).source is Source.SLOT_B
+
+
+@pytest.mark.parametrize("damage", [b"", b"BCCM", b"x" * 44])
+def test_a_damaged_mark_marks_nothing(damage):
+    store = two_confirmed()
+    store._disk.remove("slot-b.confirmed")
+    store._disk.write("slot-b.confirmed", 0, damage)
+    store._disk.remove("state.bin")
+    slots = Store(store._disk, HARDWARE, RING).record().slots
+    assert [slot.state for slot in slots] == [SlotState.CONFIRMED, SlotState.TRIAL]
+
+
+# --- what a person may ask for ---------------------------------------------------------------------------------
+
+
+def test_a_look_at_what_would_boot_counts_nothing():
+    store = new_store()
+    install(store, "1.0.0")
+    before = store.record()
+    for _ in range(5):
+        assert store.with_access(Access.LOOK).boot().source is Source.SLOT_A
+    assert store.record() == before
+
+
+def test_a_store_that_somebody_else_holds_boots_what_is_confirmed():
+    store = two_confirmed()
+    install(store, "3.0.0")
+    before = store.record()
+    decision = store.with_access(Access.HELD).boot()
+    assert decision.source is Source.SLOT_B
+    assert decision.passed_over == ((Source.SLOT_A, Failure.UNRECORDABLE),)
+    assert store.record() == before
+
+
+def test_forgetting_lets_a_failed_image_come_again():
+    store = two_confirmed()
+    install(store, "3.0.0")
+    for _ in range(4):
+        boot(store)
+    digest = hashlib.sha256(image_of("3.0.0")).digest()[:8]
+    assert digest in store.profile().failed
+    store.forget(Source.SLOT_A)
+    assert digest not in store.profile().failed
+    assert not [name for name in store._disk.names() if name.startswith("slot-a")]
+    assert install(store, "3.0.0") is Source.SLOT_A
+    with pytest.raises(OperatorError, match="confirmed and boots"):
+        store.forget(Source.SLOT_B)
+    with pytest.raises(OperatorError, match="can't be forgotten"):
+        store.forget(Source.EEPROM)
+
+
+def test_marking_bad_gives_an_image_up_for_good():
+    store = two_confirmed()
+    install(store, "3.0.0")
+    store.mark_bad(Source.SLOT_A)
+    assert hashlib.sha256(image_of("3.0.0")).digest()[:8] in store.profile().failed
+    store.mark_bad(Source.SLOT_B)
+    assert boot(store).source is Source.EEPROM
+    with pytest.raises(OperatorError, match="can't be marked bad"):
+        store.mark_bad(Source.EEPROM)
+    with pytest.raises(OperatorError, match="slot-a is failed"):
+        store.mark_bad(Source.SLOT_A)
+
+
 # --- power cuts -------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +480,7 @@ def check_after(disk, action):
     decision = boot(store)
     booted = str(decision.header.version)
     assert booted in ("1.0.0", "2.0.0"), f"fell back to {booted}"
+    assert not decision.notes, "the state record is never lost"
     if booted == "2.0.0" and action is not act_confirm:
         assert decision.reason.startswith("on trial"), "nobody confirmed it"
     install(store, "3.0.0")
@@ -387,7 +569,7 @@ def test_the_power_cut_test_can_fail(mutation, monkeypatch):
             operations = list(module_plan(flash, record))
             return operations if isinstance(operations[0], Erase) else [Erase(0), *operations]
 
-        module_plan = module.plan_append
-        monkeypatch.setattr(module, "plan_append", careless)
+        module_plan = statelog.plan_append
+        monkeypatch.setattr(statelog, "plan_append", careless)
     with pytest.raises((AssertionError, OperatorError)):
         test_a_power_cut_at_every_operation(act_install, False, lambda name, count: None)
