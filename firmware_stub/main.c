@@ -29,6 +29,7 @@ static void say_passed_over(const struct stub *stub, const struct boot_decision 
         "it is made for other hardware", "its security counter is below the floor",
         "its image does not match its SHA-256", "its try could not be recorded",
         "its roll-out was halted while it was on trial", "it was marked bad",
+        "the medium does not give it",
     };
     _Static_assert(sizeof failures / sizeof *failures == LAST_FAILURE + 1, "each failure has its words");
 

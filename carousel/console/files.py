@@ -1,6 +1,9 @@
 """Open by name what commands are given: releases and keys. What is wrong with a file is told in a sentence."""
 
+import errno
 import mmap
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
     from carousel.flute.releasefile import Release
 
-__all__ = ["load_public_key", "map_release", "open_release"]
+__all__ = ["load_public_key", "map_release", "open_release", "read_small_file"]
 
 
 def map_release(path: Path, descriptor: int) -> "Release":
@@ -35,9 +38,21 @@ def open_release(path: Path) -> "Iterator[Release]":
         yield map_release(path, file.fileno())
 
 
+def read_small_file(path: Path, largest: int = 1 << 16) -> bytes:
+    """Read a regular file of at most so many bytes; `OSError` for anything else, at once (a FIFO would wait)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "this is no regular file", str(path))
+        if found.st_size > largest:
+            raise OSError(errno.EFBIG, f"this is larger than {largest} bytes", str(path))
+        return file.read(largest)
+
+
 def load_public_key(path: Path) -> "Ed25519PublicKey":
     """Read PREFIX.pub."""
     try:
-        return parse_public_key(path.read_bytes())
+        return parse_public_key(read_small_file(path))
     except FormatError:
         raise OperatorError(f"{path} is no Ed25519 public key in PEM; `headend keygen` makes one") from None

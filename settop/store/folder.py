@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.store.disk import FolderDisk
 from settop.store.factory import image_of_release
+from settop.store.identity import CONFIG, TRUST, read_identity
 from settop.store.slots import Store
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BoxFolder"]
 
-_CONFIG = "box.json"
-_TRUST = "trust"
 MAX_PARTS = 3
+_LOCK_POLL_S = 0.1
 
 
 class BoxFolder:
@@ -36,44 +36,38 @@ class BoxFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            config = json.loads((path / _CONFIG).read_text())
-            self.hardware = Hardware.parse(config["hardware"])
-        except FileNotFoundError:
-            raise OperatorError(f"{path} is no store of a box; `settop init --store {path} ...` makes one") from None
-        except (ValueError, KeyError, TypeError):
-            raise OperatorError(f"{path / _CONFIG} is damaged; write it anew with `settop init`") from None
-        self.trust = TrustRing.of(load_public_key(key) for key in sorted((path / _TRUST).glob("*.pub")))
+        self.identity = read_identity(path)
+        self.hardware, self.trust = self.identity.hardware, self.identity.trust
         self.disk = FolderDisk(path)
         self.store = Store(self.disk, self.hardware, self.trust)
 
     @classmethod
     def init(cls, path: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> "BoxFolder":
         """Make a box's folder: identity, keys, factory image, first state record. Never over an existing one."""
-        if (path / _CONFIG).exists():
+        if (path / CONFIG).exists():
             raise OperatorError(f"{path} is a box's store already; remove it first if the box shall forget everything")
         ring = TrustRing.of(map(load_public_key, trust))
         with open_release(eeprom) as release:
             _check_factory(release, hardware, ring, eeprom)
             path.mkdir(parents=True, exist_ok=True)
-            (path / _TRUST).mkdir(exist_ok=True)
+            (path / TRUST).mkdir(exist_ok=True)
             for number, key in enumerate(trust):
-                shutil.copyfile(key, path / _TRUST / f"{number}-{key.stem}.pub")
+                shutil.copyfile(key, path / TRUST / f"{number}-{key.stem}.pub")
             config = json.dumps({"hardware": str(hardware)}) + "\n"
-            unfinished = path / (_CONFIG + ".new")
+            unfinished = path / (CONFIG + ".new")
             store = Store(FolderDisk(path), hardware, ring)
             store.write_eeprom(release.header, image_of_release(release))
             store.format()
             unfinished.write_text(config)
-            unfinished.replace(path / _CONFIG)
+            unfinished.replace(path / CONFIG)
         return cls(path)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, wait_s: float = 0.0, sleep: Callable[[float], None] = lambda pause_s: None) -> Iterator[None]:
         """Hold the box's lock: for whoever receives, installs, boots or confirms."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # a read-only store can be locked, too
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take_lock(descriptor, wait_s, sleep)
             yield
         except BlockingIOError:
             raise OperatorError(f"another settop command works on {self.path}; wait for it, or end it") from None
@@ -82,6 +76,8 @@ class BoxFolder:
 
     def check_writable(self) -> None:
         """Say early that nothing can be installed here."""
+        if self.identity.is_guess:
+            raise OperatorError(self.identity.troubles[0])
         if not os.access(self.path, os.W_OK):
             raise OperatorError(
                 f"{self.path} is read-only or not ours to write; remount it writable, or run as its owner"
@@ -106,6 +102,18 @@ class BoxFolder:
         parts.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in parts[keep:]:
             path.unlink()
+
+
+def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -> None:
+    """Take a lock, or raise `BlockingIOError` after so long."""
+    for left in range(int(wait_s / _LOCK_POLL_S), -1, -1):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if not left:
+                raise
+            sleep(_LOCK_POLL_S)
 
 
 def _check_factory(release: "Release", hardware: Hardware, trust: TrustRing, path: Path) -> None:
