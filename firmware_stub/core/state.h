@@ -4,7 +4,8 @@
 
 #include "stub.h"
 
-/* The newest record; without one, what the slots hold: whole images count as confirmed. */
+/* The newest record; without one, what the slots hold: whole images are on trial again, since one that failed is whole,
+ * too. (settop/store/marks.py has marks of confirmation besides; the flash map has no place for them.) */
 void state_load(const struct stub *stub, struct state_record *record);
 
 #endif

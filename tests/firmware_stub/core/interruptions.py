@@ -129,6 +129,7 @@ def check(board, scenario):
 
 
 def is_confirmed(record, version):
+    assert record is not None, "the state record is lost"
     digest = header_of(version, COUNTERS[version]).image_sha256[:8]
     return (
         record.active != NO_SLOT
