@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help test-fast demo board test bench bench-setup wire vectors dist native lint clean
+.PHONY: help test-fast demo board test bench bench-setup wire vectors dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,10 @@ native: $(SETUP)  ## what is generated for the native core (its tables, its bind
 
 vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
 	$(BIN)/python -m bench.vectors
+
+wheels: $(SETUP)  ## dist/wheels: for x86-64, aarch64 and armv7, cross-compiled
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang
+	$(BIN)/python -m native_build.wheels
 
 dist: $(SETUP)  ## a source distribution and a wheel for this machine, checked
 	rm -rf dist

@@ -45,26 +45,36 @@ def check_decoding(codec, block, missing, repair_esis):
 
 
 @pytest.mark.parametrize("k", CORNERS)
+@pytest.mark.oracle
 def test_repair_symbols_are_those_of_the_oracle(codec, k):
     block = random_block(k, 64)
     count = min(k + 5, 300)
     assert np.array_equal(encoded(codec, block, range(k, k + count)), repair_symbols(block.tobytes(), 64, count))
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("k", LARGE_CORNERS)
+@pytest.mark.oracle
 def test_repair_symbols_of_large_blocks_are_those_of_the_oracle(codec, k):
     block = random_block(k, 32)
     assert np.array_equal(encoded(codec, block, range(k, 2 * k)), repair_symbols(block.tobytes(), 32, k))
 
 
+@pytest.mark.parametrize("k", [5, 120])
+def test_native_and_numpy_give_the_same_bytes(k):
+    block, esis = random_block(k, 72), range(k, 3 * k)
+    assert np.array_equal(encoded(codec_of("native"), block, esis), encoded(codec_of("numpy"), block, esis))
+
+
 @pytest.mark.parametrize("size", [8, 16, 24, 40, 256, 264, 1000, 1440])
+@pytest.mark.oracle
 def test_every_symbol_size_of_eights(codec, size):
     block = random_block(30, size)
     assert np.array_equal(encoded(codec, block, range(30, 40)), repair_symbols(block.tobytes(), size, 10))
     assert check_decoding(codec, block, range(0, 30, 2), range(30, 50))
 
 
+@pytest.mark.oracle
 def test_source_symbols_are_encoded_to_themselves_in_any_order(codec):
     block = random_block(12, 40)
     out = encoded(codec, block, [3, 13, 0, 3])
@@ -98,7 +108,7 @@ def test_each_share_of_missing_symbols(codec, k, share):
     assert check_decoding(codec, random_block(k, 32), missing, esis)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2500, 5000, 7000])
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.49, 1.0])
 def test_each_share_of_large_blocks(codec, k, share):
