@@ -1,0 +1,74 @@
+/* libFuzzer: whatever numbers a caller gives, a coder refuses them or does its work inside its memory.
+ *
+ * An input: K, T / 8, what to do, how many missing and repair symbols; then numbers, a byte each, or 255 and eight
+ * bytes. What was encoded is decoded again: where that succeeds, the block must be the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+struct input {
+    const uint8_t *at, *end;
+};
+
+static uint8_t next(struct input *in) {
+    return in->at < in->end ? *in->at++ : 0;
+}
+
+static int64_t number(struct input *in, int64_t base) {
+    const uint8_t small = next(in);
+    int64_t wide;
+    if (small != 255 || in->end - in->at < 8)
+        return base + small;
+    memcpy(&wide, in->at, 8);
+    in->at += 8;
+    return wide;
+}
+
+static int64_t *numbers(struct input *in, size_t count, int64_t base) {
+    int64_t *list = malloc(count * 8 + 1);
+    for (size_t i = 0; i < count; i++)
+        list[i] = number(in, base);
+    return list;
+}
+
+static void run(const bc_coder *coder, uint32_t k, size_t size, struct input *in) {
+    const size_t missing_count = next(in) % 80, repair_count = next(in) % 90, bytes = k * size;
+    int64_t *missing = numbers(in, missing_count, 0), *esis = numbers(in, repair_count, k);
+    int64_t *rows = malloc(repair_count * 8 + 1);
+    uint8_t *block = malloc(bytes), *holed = malloc(bytes), *repair = malloc(repair_count * size + 1);
+    for (size_t i = 0; i < bytes; i++)
+        block[i] = (uint8_t)(i * 31 + i / 7);
+    memcpy(holed, block, bytes);
+    for (size_t i = 0; i < repair_count; i++)
+        rows[i] = in->at < in->end ? number(in, 0) : (int64_t)i;
+    const int encoded = bc_encode(coder, block, bytes, size, esis, repair_count, repair, repair_count * size);
+    for (size_t i = 0; i < missing_count; i++)
+        if (missing[i] >= 0 && missing[i] < k)
+            memset(holed + missing[i] * size, 0xEE, size);
+    const int decoded = bc_decode(coder, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows,
+                                  esis, repair_count);
+    int in_order = 1;
+    for (size_t i = 0; i < repair_count; i++)
+        in_order &= rows[i] == (int64_t)i;
+    if (encoded == BC_OK && decoded == BC_OK && in_order && memcmp(block, holed, bytes) != 0)
+        abort();
+    free(missing);
+    free(esis);
+    free(rows);
+    free(block);
+    free(holed);
+    free(repair);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct input in = {data, data + size};
+    const uint32_t k = next(&in);
+    const size_t symbol_size = 8 * (size_t)(1 + next(&in) % 9);
+    bc_coder *coder = NULL;
+    if (bc_coder_new(k, &coder) == BC_OK)
+        run(coder, k, symbol_size, &in);
+    bc_coder_free(coder);
+    return 0;
+}
