@@ -1,37 +1,40 @@
-"""Listen until there is an image to install, or the deadline passes: sockets, workers and receiver together."""
+"""The one driver: reads packets, has them stitched, has jobs done, and does what the receiver asks for.
+
+Nothing here waits but `_wait`, and that ends with the deadline.
+"""
 
 import select
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
-from settop.link.listener import GroupListener, batches_of
+from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId
+from carousel.release.layout import ReleaseLayout
+from settop.events import BlockVerified, Collect, Effect, Event, GivenUp, ImageVerified, Note, Progress
+from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
+from settop.options import Outcome
 from settop.stitch.assembly import Assembly
-from settop.stitch.events import Event
 from settop.stitch.receiver import Receiver
-from settop.work.workers import WorkerPool
+from settop.stitch.seam import Announcement, Arrival, Symbols, Wire
+from settop.store.partfile import NoRoomError, PartFile
+from settop.work.threads import WorkThreads
 
-__all__ = ["Outcome", "Reception"]
+__all__ = ["Reception"]
 
-BATCHES_AT_ONCE = 2
+READS_AT_ONCE = 2
 """How many reads of the socket go before jobs are looked after."""
-FULL_READ_BYTES = 1 << 18
-"""A read that brings less than this has emptied the socket."""
 SETTLE_S = 1.0
 """An up-to-date image ends listening when nothing better was announced for this long."""
+LONGEST_SETTLE_S = 3.0
+"""The same while headers wait for their check: a flood of them must not keep a box listening for ever."""
 REJOIN_AFTER_S = 30.0
+LOOK_INTERVAL_S = 0.2
 MAX_WAIT_S = 0.1
 GATHER_MS = 3
-
-
-class Outcome(Enum):
-    """How listening ended."""
-
-    VERIFIED = "verified"
-    UP_TO_DATE = "up to date"
-    REFUSED = "refused"
-    NOTHING = "nothing"
+OVERLOAD_SHARE = 0.01
+"""More drops of the socket than this, of what came: the user is told once."""
 
 
 @dataclass
@@ -40,66 +43,202 @@ class Reception:
 
     receiver: Receiver
     listener: GroupListener
-    workers: WorkerPool
+    wire: Wire
+    work: WorkThreads
+    open_part: Callable[[SignedHeader, ReleaseLayout], PartFile]
+    on_event: Callable[[Event], None]
     clock: Callable[[], float]
-    on_event: Callable[[Event, float], None]
-    on_progress: Callable[[float], None]
-    progress_interval_s: float = 0.2
-    dropper: TestLoss | None = None
+    test_loss: TestLoss | None = None
+
+    def __post_init__(self) -> None:
+        self._parts: dict[ReleaseId, PartFile] = {}
+        self._leaving: dict[ReleaseId, PartFile] = {}
+        self._to_collect: list[Collect] = []
+        self._since_s = self._heard_s = self._looked_s = self.clock()
+        self._rate_mark = (self._since_s, 0)
+        self._is_overloaded = False
 
     def run(self, timeout_s: float) -> tuple[Outcome, Assembly | None]:
         """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
-        self._since_s = self._heard_s = self._progress_s = now = self.clock()
+        now = self.clock()
         while now - self._since_s < timeout_s:
-            sated = self.receiver.is_sated()
-            busy = not sated and self._read_packets()
+            is_sated = self.receiver.is_sated
+            is_busy = not is_sated and self._read_packets()
             self._look_after_jobs()
             now = self.clock()
-            chosen = self.receiver.choose(now, self._since_s)
+            chosen = self.receiver.choose(now)
             if chosen is not None:
                 return Outcome.VERIFIED, chosen
             if self._is_up_to_date(now):
                 return Outcome.UP_TO_DATE, None
-            if now - self._progress_s >= self.progress_interval_s:
-                self._progress_s = now
-                self.on_progress(now)
-            if not busy:
-                self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now), for_packets=not sated)
-            if now - self._heard_s > REJOIN_AFTER_S:
-                self.listener.rejoin()
-                self._heard_s = now
-        refused = bool(self.receiver.refused) and not self.receiver.assemblies
-        return (Outcome.REFUSED if refused else Outcome.NOTHING), None
+            if now - self._looked_s >= LOOK_INTERVAL_S:
+                self._look_around(now)
+            if not is_busy:
+                self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now), for_packets=not is_sated)
+        chosen = self.receiver.at_deadline()
+        if chosen is not None:
+            return Outcome.VERIFIED, chosen
+        return (Outcome.REFUSED if self.receiver.is_refusing else Outcome.NOTHING), None
+
+    def close(self) -> None:
+        """Let go of the part files; they hold all that was received."""
+        for part in (*self._parts.values(), *self._leaving.values()):
+            part.close()
+
+    # --- packets ----------------------------------------------------------------------------------------
 
     def _read_packets(self) -> bool:
         """Take in what waits, bounded; say whether there is much more, so that it is not worth waiting for it."""
-        for _ in range(BATCHES_AT_ONCE):
+        for _ in range(READS_AT_ONCE):
             now, pieces = self.clock(), self.listener.read()
-            came_bytes = sum(piece.size for piece in pieces)
-            kept = self.dropper.thin(pieces) if self.dropper else pieces
-            for batch in batches_of(self.listener.buffer, kept):
-                for event in self.receiver.receive(batch, now):
-                    self.on_event(event, now)
-            if came_bytes:
+            if pieces:
                 self._heard_s = now
-            if came_bytes < FULL_READ_BYTES:
+                kept = self.test_loss.thin(pieces) if self.test_loss else pieces
+                self._take(self.wire.receive(self.listener.buffer, kept, now), now)
+            if not self.listener.has_more:
                 return False
         return True
 
+    def _take(self, arrivals: Iterable[Arrival], now: float) -> None:
+        for arrival in arrivals:
+            if isinstance(arrival, Symbols):
+                self.receiver.take(arrival)
+                self._make_ready(arrival)
+            elif isinstance(arrival, Announcement):
+                self._perform(self.receiver.announce(arrival.header, now), now)
+
+    def _make_ready(self, symbols: Symbols) -> None:
+        part = self._parts.get(symbols.release)
+        try:
+            if part is not None:
+                part.make_ready(symbols.level, symbols.rows)
+        except OSError as error:
+            self._perform(self.receiver.lose(symbols.release, f"its part file failed: {error.strerror}"), self.clock())
+
+    # --- what the receiver wants ------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[Effect], now: float) -> None:
+        to_do = deque(effects)
+        while to_do:
+            effect = to_do.popleft()
+            if isinstance(effect, Collect):
+                to_do.extendleft(reversed(self._collect(effect, now)))
+            elif isinstance(effect, GivenUp):
+                self._let_go(effect.release)
+            else:
+                self._tell(effect)
+
+    def _collect(self, wanted: Collect, now: float) -> list[Effect]:
+        """Get memory for a release; as long as another one leaves, its room is not free yet."""
+        if self._leaving:
+            self._to_collect.append(wanted)
+            return []
+        header = wanted.header
+        try:
+            part = self.open_part(header, wanted.layout)
+        except NoRoomError as error:
+            return self.receiver.decline(header, str(error), now)
+        except OSError as error:
+            return self.receiver.lose(header.release_id, f"its part file can't be made: {error.strerror}")
+        self._parts[header.release_id] = part
+        effects = self.receiver.collect(header, part.landings, part.resumed, now)
+        for symbols in self.wire.open(header, wanted.layout, part.landings, now):
+            self.receiver.take(symbols)
+        return effects
+
+    def _let_go(self, release: ReleaseId) -> None:
+        self.wire.close(release)
+        self.wire.forget(release)
+        part = self._parts.pop(release, None)
+        if part is not None:
+            self._leaving[release] = part
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on; the last block of an image makes it verified."""
+        self.on_event(event)
+        if isinstance(event, BlockVerified):
+            assembly = self.receiver.assembly(event.release)
+            if assembly is not None and assembly.is_verified:
+                self.on_event(self._verified(assembly))
+
+    # --- jobs -------------------------------------------------------------------------------------------
+
     def _look_after_jobs(self) -> None:
-        for result in self.workers.collect():
-            for event in self.receiver.finish_job(result):
-                self.on_event(event, self.clock())
-        while self.workers.has_room():
+        now = self.clock()
+        for result in self.work.collect():
+            if result.error:
+                self.on_event(Note(f"a job on block {result.job.sbn} failed, it is tried again: {result.error}"))
+            self._perform(self.receiver.finish_job(result), now)
+        self._see_off(now)
+        while self.work.has_room:
             job = self.receiver.next_job()
             if job is None:
                 return
-            self.workers.submit(job)
+            self.work.submit(job)
+
+    def _see_off(self, now: float) -> None:
+        """Remove the files of releases that were given up, once no job works on them."""
+        for release in [each for each in self._leaving if not self.work.is_at(each)]:
+            part = self._leaving.pop(release)
+            part.close()
+            part.path.unlink(missing_ok=True)
+        if self._to_collect and not self._leaving:
+            waiting, self._to_collect = self._to_collect, []
+            self._perform(waiting, now)
+
+    # --- now and then -----------------------------------------------------------------------------------
 
     def _is_up_to_date(self, now: float) -> bool:
         """Say whether what is on the air is what this box has, and nothing better has come up."""
-        has_it = any(refused.is_up_to_date for refused in self.receiver.refused.values())
-        return has_it and not self.receiver.assemblies and now - self._since_s >= SETTLE_S
+        listened_s = now - self._since_s
+        is_settled = listened_s >= (LONGEST_SETTLE_S if self.wire.has_pending else SETTLE_S)
+        return is_settled and self.receiver.up_to_date is not None
+
+    def _look_around(self, now: float) -> None:
+        self._looked_s = now
+        self._perform(self.receiver.look_around(self.wire.heard, now), now)
+        best = self.receiver.most_complete
+        if best is not None:
+            self.on_event(self._progress(best, now))
+        if now - self._heard_s > REJOIN_AFTER_S:
+            self.listener.rejoin()
+            self._heard_s = now
+
+    def _progress(self, best: Assembly, now: float) -> Progress:
+        heard = self.wire.heard(best.header.release_id)
+        then, received = self._rate_mark
+        self._rate_mark = (now, heard.received)
+        if not self._is_overloaded and self.listener.socket_drops > OVERLOAD_SHARE * heard.received:
+            self._is_overloaded = True
+            text = "packets come faster than this box takes them: lower the carousel's rate (`headend cast --rate`), "
+            self.on_event(Note(text + "or raise the socket buffer (sysctl net.core.rmem_max) if they come in bursts"))
+        return Progress(
+            version=best.header.version,
+            useful_symbols=best.useful_symbols,
+            needed_symbols=best.needed_symbols,
+            received_symbols=heard.received,
+            blocks_done=best.image.done_blocks,
+            blocks=best.image.geometry.blocks,
+            rate_bps=round(max(0, heard.received - received) * best.layout.symbol_size * 8 / max(now - then, 1e-6)),
+            loss=round(heard.loss, 4),
+            elapsed_s=round(now - self._since_s, 3),
+        )
+
+    def _verified(self, assembly: Assembly) -> ImageVerified:
+        heard, stats = self.wire.heard(assembly.header.release_id), self.wire.stats
+        return ImageVerified(
+            version=assembly.header.version,
+            sha256=assembly.header.image_sha256,
+            elapsed_s=round(self.clock() - self._since_s, 4),
+            received_symbols=heard.received,
+            needed_symbols=assembly.needed_symbols,
+            duplicate_symbols=stats.duplicates + stats.ignored,
+            corrupt_packets=stats.corrupt,
+            rejected_symbols=assembly.rejected_symbols,
+            socket_drops=self.listener.socket_drops,
+            loss=round(heard.loss, 4),
+            rejected=dict(stats.rejected),
+        )
 
     def _wait(self, timeout_s: float, for_packets: bool) -> None:
         """Sleep until results come, or packets; then a moment more, for packets that come one by one.
@@ -110,13 +249,12 @@ class Reception:
         """
         timeout_ms = max(0.0, timeout_s) * 1000
         results = select.poll()
-        for connection in self.workers.connections():
-            results.register(connection.fileno(), select.POLLIN)
+        results.register(self.work.fileno(), select.POLLIN)
         if not for_packets:
             results.poll(timeout_ms)
             return
         packets = select.poll()
-        for descriptor in (self.listener.fileno(), *(each.fileno() for each in self.workers.connections())):
-            packets.register(descriptor, select.POLLIN)
+        packets.register(self.work.fileno(), select.POLLIN)
+        packets.register(self.listener.fileno(), select.POLLIN)
         if packets.poll(timeout_ms) and self.listener.is_patient:
             results.poll(GATHER_MS)

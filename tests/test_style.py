@@ -35,17 +35,20 @@ ARROWS: dict[str, set[str]] = {
     "settop/events": {"carousel/flute", "carousel/release"},
     "settop/link": {"carousel/console", "carousel/take"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
-    "settop/stitch": {"carousel/*", "settop/events", "settop/wire"},
-    "settop/work": {"carousel/release", "settop/stitch"},
-    "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "settop/stitch"},
+    "settop/stitch": {"carousel/fec", "carousel/release", "carousel/take", "settop/events"},
+    "settop/work": {"carousel/fec", "carousel/release", "settop/stitch"},
+    "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "carousel/take", "settop/stitch"},
     "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
     "settop/report": {"carousel/console", "settop/events"},
-    "settop/reception": {"settop/link", "settop/stitch", "settop/work"},
+    "settop/options": {"carousel/console"},
+    "settop/reception": {"carousel/release", "settop/events", "settop/options", "settop/link", "settop/stitch"}
+    | {"settop/store", "settop/work"},
     "settop/session": {"carousel/*", "settop/*"},
     "settop/commands": {"carousel/*", "settop/*"},
     "settop/cli": {"carousel/*", "settop/*"},
-    "bench/virtual": {"carousel/*", "headend/cast", "settop/flasher", "settop/stitch", "settop/store"},
+    "bench/virtual": {"carousel/*", "headend/cast", "settop/events", "settop/flasher", "settop/stitch", "settop/store"}
+    | {"settop/wire"},
     "bench/link": {"carousel/console", "headend/link", "settop/link"},
     "bench/capture": {"carousel/*", "headend/link", "settop/link", "settop/wire"},
     "bench/peers": {"carousel/console", "headend/link", "settop/link"},
@@ -73,12 +76,9 @@ MODULES_OF = {
     "randomness": {"random", "secrets"},
 }
 STARTED_BY_NAME = {
-    "settop/events",
-    "settop/stitch/seam",
     "native_build/hook",
     "bench/demo",
     "bench/peers/fluteharness",
-    "settop/work/workermain",
 }
 """Modules that nothing imports since they are started: `python -m`, or by another process."""
 LAZY_IMPORT = re.compile(r"[a-z_]+(\.[a-z_0-9]+)+:[a-z_]+")

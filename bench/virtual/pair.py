@@ -3,26 +3,19 @@
 For tests and benchmarks alike. One seed reproduces a run: the link's faults, and where the box tunes in.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from bench.virtual.box import InlineBox
 from carousel.batch import Batch
 from carousel.flute.releasefile import Release
-from carousel.release.header import SignedHeader
-from carousel.release.identity import ReleaseId
-from carousel.release.layout import ReleaseLayout
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
 from settop.stitch.assembly import Assembly
-from settop.stitch.events import Event
-from settop.stitch.jobs import BlockWorkshop
-from settop.stitch.policy import BoxProfile
-from settop.stitch.receiver import Receiver
-from settop.stitch.symbols import MemorySymbols
+from settop.stitch.seam import WireStats
 
-__all__ = ["FaultyLink", "InlineBox", "PairResult", "run_pair"]
+__all__ = ["FaultyLink", "PairResult", "run_pair"]
 
 
 @dataclass
@@ -56,42 +49,6 @@ class FaultyLink:
         return [Batch(arrived.data.cast("B"), batch.stride, len(order))]
 
 
-class InlineBox:
-    """A receiver whose jobs run at once, in memory. `stores` and `events` show what became of it."""
-
-    def __init__(
-        self,
-        box: BoxProfile,
-        tsi: int,
-        can_decode: bool = True,
-        stores: dict[ReleaseId, MemorySymbols] | None = None,
-    ) -> None:
-        self.stores = stores if stores is not None else {}
-        self.events: list[Event] = []
-        self.receiver = Receiver(box, tsi, self._allocate, can_decode)
-        self._workshop = BlockWorkshop()
-
-    def _allocate(self, header: SignedHeader, layout: ReleaseLayout) -> MemorySymbols:
-        store = self.stores.setdefault(header.release_id, MemorySymbols(layout))
-        return store
-
-    def receive(self, batch: Batch, now: float) -> None:
-        """Take a batch, and do all work that it makes possible."""
-        self.events += self.receiver.receive(batch, now)
-        self.work()
-
-    def work(self) -> None:
-        """Do the jobs that there are."""
-        while (job := self.receiver.next_job()) is not None:
-            memory = self.stores[job.release].rows.data.cast("B")
-            self.events += self.receiver.finish_job(self._workshop.run(job, memory))
-
-    def image(self, assembly: Assembly) -> bytes:
-        """Return the image that an assembly has stitched together."""
-        rows = self.stores[assembly.header.release_id].rows
-        return rows[: assembly.needed_symbols].tobytes()[: assembly.header.image_size]
-
-
 @dataclass(frozen=True)
 class PairResult:
     """How a run ended. `announced_s` and `verified_s` count from when the box tuned in; None if it didn't."""
@@ -100,7 +57,7 @@ class PairResult:
     verified_s: float | None
     assembly: Assembly | None
     box: InlineBox
-    counts: Counter[str] = field(default_factory=Counter)
+    stats: WireStats
 
 
 def run_pair(
@@ -119,6 +76,7 @@ def run_pair(
         now = max(now, broadcaster.due(now))
         sent += broadcaster.next_batch(now).count
     tuned_in_s, announced_s = now, None
+    box.tune_in(now)
     while now - tuned_in_s < limit_s:
         now = max(now, broadcaster.due(now))
         batch = broadcaster.next_batch(now)
@@ -126,9 +84,9 @@ def run_pair(
         arrival_s = now + batch.count * batch.stride * 8 / rate_bps
         for arrived in link.carry(batch):
             box.receive(arrived, arrival_s)
-        if announced_s is None and box.receiver.assemblies:
+        if announced_s is None and box.assemblies:
             announced_s = arrival_s - tuned_in_s
-        chosen = box.receiver.choose(arrival_s, tuned_in_s)
+        chosen = box.receiver.choose(arrival_s)
         if chosen is not None:
-            return PairResult(announced_s, arrival_s - tuned_in_s, chosen, box, box.receiver.counts)
-    return PairResult(announced_s, None, None, box, box.receiver.counts)
+            return PairResult(announced_s, arrival_s - tuned_in_s, chosen, box, box.wire.stats)
+    return PairResult(announced_s, None, None, box, box.wire.stats)

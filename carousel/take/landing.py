@@ -36,6 +36,7 @@ class Landing:
 
     `source` has shape (Kt, T), `repair` (slots, T), both C-contiguous and writable; the caller maps or allocates them.
     `surplus` is what a block takes beyond its K symbols: K + h of them fail to decode with probability 256^-(h+1).
+    `slot_tables` is memory for `slot_sbn` and `slot_esi`, shape (2, slots), where they shall outlive the process.
 
     Marks, all written by a take:
         held         uint8 (rows,)   1 where the row's symbol is held; rows as in `ObjectGeometry.row_of`
@@ -47,7 +48,14 @@ class Landing:
         free         int32 (slots,)  free slots, a stack: the first `free_count[0]` entries
     """
 
-    def __init__(self, geometry: ObjectGeometry, source: Bytes, repair: Bytes | None = None, surplus: int = 0) -> None:
+    def __init__(
+        self,
+        geometry: ObjectGeometry,
+        source: Bytes,
+        repair: Bytes | None = None,
+        surplus: int = 0,
+        slot_tables: Counts | None = None,
+    ) -> None:
         size = geometry.symbol_size
         if repair is None:
             repair = np.empty((0, size), dtype=np.uint8)
@@ -64,8 +72,9 @@ class Landing:
         self.source_held = np.zeros(geometry.blocks, dtype=np.int32)
         self.repair_held = np.zeros(geometry.blocks, dtype=np.int32)
         self.wanted = self.block_sizes + np.int32(surplus)
-        self.slot_sbn = np.full(len(repair), -1, dtype=np.int32)
-        self.slot_esi = np.zeros(len(repair), dtype=np.int32)
+        tables = np.empty((2, len(repair)), dtype=np.int32) if slot_tables is None else slot_tables
+        self.slot_sbn, self.slot_esi = tables
+        self.slot_sbn[:] = -1
         self.free = np.arange(len(repair), dtype=np.int32)[::-1].copy()
         self.free_count = np.array([len(repair)], dtype=np.int32)
 
@@ -97,6 +106,25 @@ class Landing:
         counts = self._counts(fresh)
         self.source_held += counts
         self.wanted -= np.minimum(self.wanted, counts)
+
+    def restore_repair(self, slots: IntArray, sbn: IntArray, esi: IntArray) -> None:
+        """Mark repair symbols as held that lie in these slots already; who is told nonsense passes it over."""
+        fits = (sbn >= 0) & (sbn < self.geometry.blocks)
+        size = self.block_sizes[np.where(fits, sbn, 0)]
+        fits &= (esi >= size) & (esi < size + self.geometry.repair_per_block)
+        slots, sbn, esi = slots[fits], sbn[fits], esi[fits]
+        rows, first = np.unique(self.geometry.row_of(sbn, esi), return_index=True)
+        fresh = self.held[rows] == 0
+        rows, first = rows[fresh], first[fresh]
+        self.held[rows] = 1
+        self.slot_sbn[slots[first]] = sbn[first]
+        self.slot_esi[slots[first]] = esi[first]
+        counts = self._counts(rows)
+        self.repair_held += counts
+        self.wanted -= np.minimum(self.wanted, counts)
+        free = np.flatnonzero(self.slot_sbn < 0)[::-1]
+        self.free[: len(free)] = free
+        self.free_count[0] = len(free)
 
     def discard(self, sbn: int, esis: IntArray) -> None:
         """Forget symbols of a block (forged ones): their rows are not held any more, and wanted again."""

@@ -1,6 +1,7 @@
 """Receive and install; and, for a box that starts, boot whatever came of it."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -9,17 +10,21 @@ from carousel.errors import BootcastError
 from settop.boot.table import BackendOptions
 from settop.commands.booting import backend_of, boot_box
 from settop.commands.reporting import reporting
-from settop.reception import Outcome
+from settop.options import Outcome, ReceiveOptions
 from settop.report import Reporter
-from settop.session import ReceiveOptions, receive_and_install
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
+from settop.work.child import CRASHED, INTERRUPTED, ChildLostError, MoreTime, run_in_child
 
 __all__ = ["options_of", "receive", "run"]
 
 EXIT_NOTHING_HEARD = 3
 EXIT_ONLY_REFUSED = 4
 BACKOFF_LONGEST_S = 60.0
+MARGIN_S = 2.0
+"""So much later than its deadline a reception is given up by whoever waits for it."""
+_OUTCOMES = tuple(Outcome)
+_FAILED = len(_OUTCOMES)
 
 
 def options_of(arguments: argparse.Namespace) -> ReceiveOptions:
@@ -41,6 +46,8 @@ def options_of(arguments: argparse.Namespace) -> ReceiveOptions:
 
 def receive(store: Path, options: ReceiveOptions, as_json: bool) -> int:
     """Install the best acceptable image on the air."""
+    from settop.session import receive_and_install  # noqa: PLC0415  a quarter of a second, and only who receives needs it
+
     box = BoxFolder(store)
     with box.locked(), reporting(as_json, store) as reporter:
         outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
@@ -50,20 +57,53 @@ def receive(store: Path, options: ReceiveOptions, as_json: bool) -> int:
 def run(
     boot: BackendOptions, backend_name: str | None, options: ReceiveOptions, keep_listening: bool, as_json: bool
 ) -> int:
-    """Receive with a deadline, then boot, whatever came of it."""
+    """Receive with a deadline, in a child; then boot, whatever came of it: this process only decides and boots."""
     box = BoxFolder(boot.folder)
     backend = backend_of(backend_name, boot)
     with reporting(as_json, boot.folder) as reporter:
-        try:
-            with box.locked():
-                receive_and_install(box, options, reporter, time.monotonic)
-        except (BootcastError, OSError) as error:
-            # A box boots: whatever keeps it from receiving is said, and must not keep it from booting.
-            reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
+        _receive_beside(box, options, reporter)
         decision, status = boot_box(box, backend, reporter)
         if keep_listening and decision.source is Source.EEPROM:
             _listen_on(box, options, reporter)
     return status
+
+
+def _receive_beside(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> Outcome | None:
+    """Receive in a child; whatever keeps it from receiving is said, and must not keep this process from booting."""
+    try:
+        with box.locked() as lock:
+            code = run_in_child(
+                lambda more_time: _receive_as_child(box, options, reporter, lock, more_time),
+                options.timeout_s + MARGIN_S,
+            )
+    except (BootcastError, OSError) as error:
+        reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
+        return None
+    except ChildLostError as error:
+        reporter.tell("note", text=f"receiving failed: {error}")
+        return None
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code == CRASHED:
+        reporter.tell("note", text="receiving failed: it crashed")
+    return _OUTCOMES[code] if code < _FAILED else None
+
+
+def _receive_as_child(
+    box: BoxFolder, options: ReceiveOptions, reporter: Reporter, lock: int, more_time: MoreTime
+) -> int:
+    """Receive and install; the lock is the parent's, and must not live on in a child that hangs."""
+    from settop.session import receive_and_install  # noqa: PLC0415  NumPy and threads, in the child alone
+
+    os.close(lock)
+    try:
+        outcome, _ = receive_and_install(box, options, reporter, time.monotonic, more_time)
+    except (BootcastError, OSError) as error:
+        reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
+        return _FAILED
+    finally:
+        reporter.close()
+    return _OUTCOMES.index(outcome)
 
 
 def _listen_on(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> None:
@@ -75,11 +115,5 @@ def _listen_on(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> N
     while True:
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, BACKOFF_LONGEST_S)
-        try:
-            with box.locked():
-                outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
-        except (BootcastError, OSError) as error:
-            reporter.tell("note", text=f"receiving failed, trying again: {in_a_sentence(error)}")
-            continue
-        if outcome in (Outcome.VERIFIED, Outcome.UP_TO_DATE):
+        if _receive_beside(box, options, reporter) in (Outcome.VERIFIED, Outcome.UP_TO_DATE):
             return

@@ -7,137 +7,155 @@ image, is not held here; the tree answers for its symbols and blocks.
 import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
 
-from carousel.release.blocks import IntArray
+from carousel.buffers import IntArray
 from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES, symbol_digest
 from carousel.release.layout import ReleaseLayout
-from settop.stitch.holdings import BlockState, BoolArray, ObjectHoldings
-from settop.stitch.symbols import SymbolStore
+from carousel.take import Landing
+from settop.stitch.holdings import BlockState, BoolArray, Holdings
 
 __all__ = ["DigestTree"]
 
 
 class DigestTree:
-    """Levels 1 to top of a release."""
+    """Levels 1 to top of a release; `landings` of all levels, the image's included."""
 
-    def __init__(self, layout: ReleaseLayout, top_sha256: bytes, store: SymbolStore) -> None:
+    def __init__(self, layout: ReleaseLayout, top_sha256: bytes, landings: list[Landing]) -> None:
         self._layout = layout
         self._top_sha256 = top_sha256
-        self._store = store
-        self._levels = {
-            level: ObjectHoldings(layout.objects[level], int(layout.first_rows[level]))
-            for level in range(1, layout.top + 1)
-        }
+        self._levels = {level: Holdings(landings[level]) for level in range(1, layout.top + 1)}
+        self._fresh_level_1: list[IntArray] = []
         self.forged_symbols = 0
-        if store.resumed:
-            for holdings in self._levels.values():
-                holdings.hold(np.arange(holdings.geometry.rows), checked=False)
-            self._recheck_from(layout.top)
-            self.forged_symbols = 0  # what an earlier run had not written is no forgery
 
-    def receive(self, level: int, payload_ids: IntArray, symbols: NDArray[np.void]) -> int:
-        """Take symbols (n, V<T>) of a level; return how many were out of range."""
-        holdings = self._levels[level]
-        placed = holdings.place(payload_ids)
-        if placed.new.any():
-            rows = placed.rows[placed.new]
-            self._store.write_level(rows + holdings.first_row, symbols[placed.new])
-            holdings.hold(rows, checked=False)
-            self._recheck_from(level)
-        return int(np.count_nonzero(~placed.in_range))
+    def resume(self) -> None:
+        """Judge what an earlier run left; what it had not written is no forgery."""
+        self._judge_from(self._layout.top)
+        self.forged_symbols = 0
 
-    def _recheck_from(self, level: int) -> None:
+    def take(self, level: int, rows: IntArray) -> None:
+        """Judge symbols of a level that have landed, and those below that hang on them."""
+        if self._judge(level, rows):
+            self._judge_from(level - 1)
+
+    def _judge_from(self, level: int) -> None:
         """Judge the unproven symbols of a level, and of those below as far as that proves anything new."""
-        while level >= 1 and self._recheck(level):
+        while level >= 1:
+            holdings = self._levels[level]
+            held = (holdings.landing.held != 0) & ~holdings.proven
+            if not self._judge(level, np.flatnonzero(held)):
+                return
             level -= 1
 
-    def _recheck(self, level: int) -> bool:
-        """Judge unproven symbols of one level whose digests are known; say whether any was proven."""
+    def _judge(self, level: int, rows: IntArray) -> bool:
+        """Judge those unproven symbols of one level whose digests are known; say whether any was proven."""
         holdings = self._levels[level]
-        rows = np.flatnonzero(holdings.held & ~holdings.checked)
+        rows = rows[(holdings.landing.held[rows] != 0) & ~holdings.proven[rows]]
         sbn, esi = holdings.geometry.symbols_of(rows)
         known = self.knows(level, sbn, esi)
         rows, sbn, esi = rows[known], sbn[known], esi[known]
-        good = self._good(level, rows + holdings.first_row, sbn, esi)
-        holdings.checked[rows[good]] = True
-        holdings.drop(rows[~good])
-        self.forged_symbols += int(np.count_nonzero(~good))
+        if not len(rows):
+            return False
+        good = self._good(level, rows, sbn, esi)
+        holdings.proven[rows[good]] = True
+        if level == 1 and good.any():
+            self._fresh_level_1.append(rows[good])
+        if not good.all():
+            holdings.discard(rows[~good])
+            self.forged_symbols += int(np.count_nonzero(~good))
         return bool(good.any())
 
     def _good(self, level: int, rows: IntArray, sbn: IntArray, esi: IntArray) -> BoolArray:
-        """Compare symbols, in the release's rows, with their digests, which must be known."""
-        symbols = [self._store.view(row, 1).tobytes() for row in rows.tolist()]
+        """Compare held symbols with their digests, which must be known."""
+        symbols = self._levels[level].symbols(rows)
         if level == self._layout.top:
             size = self._layout.objects[level].transfer_length
             found = [
-                hashlib.sha256(symbol[:size]).digest() == self._top_sha256 and not any(symbol[size:])
+                hashlib.sha256(symbol[:size]).digest() == self._top_sha256 and not symbol[size:].any()
                 for symbol in symbols
             ]
         else:
-            offsets = self._layout.digest_offsets(level, sbn, esi).tolist()
-            found = [
-                symbol_digest(level, one_sbn, one_esi, symbol) == self._bytes_of(level + 1, offset, SYMBOL_DIGEST_BYTES)
-                for symbol, one_sbn, one_esi, offset in zip(symbols, sbn.tolist(), esi.tolist(), offsets, strict=True)
-            ]
+            places = zip(sbn.tolist(), esi.tolist(), symbols, self.digests(level, sbn, esi), strict=True)
+            found = [symbol_digest(level, block, one, symbol.data) == digest for block, one, symbol, digest in places]
         return np.array(found, dtype=np.bool_)
+
+    # --- answers ----------------------------------------------------------------------------------------
 
     def knows(self, level: int, sbn: IntArray, esi: IntArray) -> BoolArray:
         """Say for each symbol of a level whether its digest is there and proven."""
         if level == self._layout.top:
             return np.ones(len(sbn), dtype=np.bool_)
         offsets = self._layout.digest_offsets(level, sbn, esi)
-        checked = self._levels[level + 1].checked
+        proven = self._levels[level + 1].proven
         size = self._layout.symbol_size
-        known: BoolArray = checked[offsets // size] & checked[(offsets + SYMBOL_DIGEST_BYTES - 1) // size]
+        known: BoolArray = proven[offsets // size] & proven[(offsets + SYMBOL_DIGEST_BYTES - 1) // size]
         return known
 
-    def digest_of(self, level: int, sbn: int, esi: int) -> bytes:
-        """Return the digest of one symbol below the top; ask `knows` first."""
-        offset = int(self._layout.digest_offsets(level, np.array([sbn]), np.array([esi]))[0])
-        return self._bytes_of(level + 1, offset, SYMBOL_DIGEST_BYTES)
+    def digests(self, level: int, sbn: IntArray, esi: IntArray) -> list[bytes]:
+        """Return the digests of symbols below the top; ask `knows` first."""
+        offsets = self._layout.digest_offsets(level, sbn, esi).tolist()
+        return [self._bytes_of(level + 1, offset, SYMBOL_DIGEST_BYTES) for offset in offsets]
 
     def block_digest(self, sbn: int) -> bytes | None:
-        """Return the SHA-256 that a block of the image must have, or None as long as it isn't proven."""
-        return self._proven_bytes(1, BLOCK_DIGEST_BYTES * sbn, BLOCK_DIGEST_BYTES)
-
-    def symbol_digests_of_block(self, sbn: int) -> bytes | None:
-        """Return the digests of all symbols of an image block in ESI order, or None as long as one is missing."""
-        image = self._layout.objects[0]
-        first = int(self._layout.digest_offsets(0, np.array([sbn]), np.array([0]))[0])
-        count = int(image.block_sizes[sbn]) + image.repair_per_block
-        return self._proven_bytes(1, first, SYMBOL_DIGEST_BYTES * count)
-
-    def _proven_bytes(self, level: int, offset: int, size: int) -> bytes | None:
-        symbol_size = self._layout.symbol_size
-        rows = slice(offset // symbol_size, (offset + size - 1) // symbol_size + 1)
-        if not self._levels[level].checked[rows].all():
+        """Return the digest that a block of the image must have, or None as long as it isn't proven."""
+        size = self._layout.symbol_size
+        first, last = BLOCK_DIGEST_BYTES * sbn // size, (BLOCK_DIGEST_BYTES * (sbn + 1) - 1) // size
+        if not self._levels[1].proven[first : last + 1].all():
             return None
-        return self._bytes_of(level, offset, size)
+        return self._bytes_of(1, BLOCK_DIGEST_BYTES * sbn, BLOCK_DIGEST_BYTES)
+
+    @property
+    def has_all_block_digests(self) -> bool:
+        """Whether every block of the image can be proven: till then a box must not stop listening."""
+        needed = -(-BLOCK_DIGEST_BYTES * self._layout.objects[0].blocks // self._layout.symbol_size)
+        return bool(self._levels[1].proven[:needed].all())
+
+    @property
+    def proven_symbols(self) -> int:
+        """Symbols of all levels that are proven: nobody who does not have the release can make them grow."""
+        return sum(int(np.count_nonzero(holdings.proven)) for holdings in self._levels.values())
 
     def _bytes_of(self, level: int, offset: int, size: int) -> bytes:
-        symbol_size = self._layout.symbol_size
-        first, last = offset // symbol_size, (offset + size - 1) // symbol_size
-        rows = self._store.view(self._levels[level].first_row + first, last - first + 1)
-        start = offset - first * symbol_size
-        return rows.tobytes()[start : start + size]
+        """Return proven bytes of a level."""
+        flat = self._levels[level].landing.source.reshape(-1)
+        return flat[offset : offset + size].tobytes()
+
+    # --- completing levels ------------------------------------------------------------------------------
+
+    def blocks_with_fresh_digests(self) -> set[int]:
+        """Return the image's blocks of which symbol digests became known since the last call."""
+        if not self._fresh_level_1:
+            return set()
+        rows = np.concatenate(self._fresh_level_1)
+        self._fresh_level_1.clear()
+        image, level_1 = self._layout.objects[0], self._layout.objects[1]
+        rows = rows[rows < level_1.source_symbols]
+        begin = rows * level_1.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
+        first = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
+        last = np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES
+        starts = image.first_symbol_index
+        blocks = [np.searchsorted(starts, index, side="right") - 1 for index in (first, last)]
+        return {sbn for begin, end in zip(*blocks, strict=True) for sbn in range(int(begin), int(end) + 1)}
 
     def decodable(self) -> tuple[int, int] | None:
         """Return (level, SBN) of a block that repair symbols can complete now, or None."""
         for level, holdings in self._levels.items():
             for sbn in np.flatnonzero(holdings.state == BlockState.OPEN).tolist():
-                if holdings.has_all_source(sbn):
-                    continue
                 rows = holdings.geometry.block_rows(sbn)
-                if np.count_nonzero(holdings.checked[rows]) >= holdings.geometry.block_sizes[sbn]:
+                size = int(holdings.geometry.block_sizes[sbn])
+                if holdings.proven[rows[:size]].all():
+                    continue
+                if np.count_nonzero(holdings.proven[rows]) >= min(size + 2, len(rows)):
                     return level, sbn
         return None
 
-    def holdings(self, level: int) -> ObjectHoldings:
+    def holdings(self, level: int) -> Holdings:
         """Return what is held of a level."""
         return self._levels[level]
 
     def finish_block(self, level: int, sbn: int) -> None:
         """Take a level's block as decoded from proven symbols, and judge what hangs on it."""
-        self._levels[level].finish(sbn)
-        self._recheck_from(level - 1)
+        holdings = self._levels[level]
+        holdings.finish(sbn)
+        if level == 1:
+            self._fresh_level_1.append(holdings.geometry.block_rows(sbn)[: int(holdings.geometry.block_sizes[sbn])])
+        self._judge_from(level - 1)

@@ -1,19 +1,22 @@
-"""What a box holds of one object: which symbols, which of them proven, and where each block stands.
+"""What a box holds of one object: a landing and its marks, which symbols are proven, and where each block stands.
 
-OPEN ──enough symbols──► (a job) BUSY ──good──► DONE
- ▲                                 │
- └──too few, or bad symbols dropped┘
+    OPEN ──full, or digests known──► (a job) BUSY ──good──► DONE
+     ▲                                        │
+     └── too few, or forged symbols dropped ──┘
+
+A block is *full* when its landing wants no more of it. A busy block wants nothing either.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carousel.release.blocks import IntArray, ObjectGeometry
+from carousel.buffers import Bytes, IntArray
+from carousel.take import Landing
+from settop.stitch.jobs import Present
 
-__all__ = ["BlockState", "BoolArray", "ObjectHoldings", "Placed"]
+__all__ = ["BlockState", "BoolArray", "Holdings"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -26,98 +29,121 @@ class BlockState(IntEnum):
     DONE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a batch of symbols belongs: rows of those in range, and which of the batch are new to us."""
+class Holdings:
+    """A landing and what is known of its symbols. Rows are the object's (`ObjectGeometry.row_of`)."""
 
-    sbn: IntArray
-    esi: IntArray
-    rows: IntArray
-    in_range: BoolArray
-    new: BoolArray
+    def __init__(self, landing: Landing) -> None:
+        self.landing = landing
+        self.geometry = landing.geometry
+        self.proven: BoolArray = np.zeros(self.geometry.rows, dtype=np.bool_)
+        """Symbols whose own digest, or whose block's, was right."""
+        self.state = np.zeros(self.geometry.blocks, dtype=np.uint8)
+        self._paused = np.zeros(self.geometry.blocks, dtype=np.int32)
 
+    # --- blocks -----------------------------------------------------------------------------------------
 
-class ObjectHoldings:
-    """Bitmaps and counts for one object's encoding symbols. `first_row` is its first row in the release."""
+    def is_full(self, sbn: int) -> bool:
+        """Say whether a block is open and wants no more symbols."""
+        return bool(self.state[sbn] == BlockState.OPEN and self.landing.wanted[sbn] <= 0)
 
-    def __init__(self, geometry: ObjectGeometry, first_row: int) -> None:
-        self.geometry = geometry
-        self.first_row = first_row
-        self.held: BoolArray = np.zeros(geometry.rows, dtype=np.bool_)
-        self.checked: BoolArray = np.zeros(geometry.rows, dtype=np.bool_)
-        self.state = np.zeros(geometry.blocks, dtype=np.uint8)
-        self.held_in_block = np.zeros(geometry.blocks, dtype=np.int64)
-        self._block_of_row = _block_of_row(geometry)
-        self._claim = np.zeros(geometry.rows, dtype=np.uint16)
+    def begin(self, sbn: int) -> None:
+        """Keep symbols off a block: a job works on it."""
+        self.state[sbn] = BlockState.BUSY
+        self._paused[sbn] = self.landing.wanted[sbn]
+        self.landing.wanted[sbn] = 0
 
-    def place(self, payload_ids: IntArray) -> Placed:
-        """Split payload IDs into (SBN, ESI), find their rows, and tell the new ones (duplicates within, too)."""
-        geometry = self.geometry
-        shift = 24 if geometry.fec else 16
-        sbn, esi = payload_ids >> shift, payload_ids & ((1 << shift) - 1)
-        if int(sbn.max()) < geometry.blocks and int(esi.max()) < geometry.block_sizes[-1]:
-            in_range, rows = np.ones(len(sbn), dtype=np.bool_), geometry.first_rows[sbn] + esi
-        else:
-            in_range, sbn, rows = self._rows_in_range(sbn, esi)
-        new = in_range & ~self.held[rows]
-        if self.state.any():
-            new &= self.state[sbn] == BlockState.OPEN
-        order = np.arange(len(rows), dtype=np.uint16)
-        if new.all():
-            self._claim[rows] = order
-        else:
-            self._claim[rows[new]] = order[new]
-        new &= self._claim[rows] == order
-        return Placed(sbn, esi, rows, in_range, new)
-
-    def _rows_in_range(self, sbn: IntArray, esi: IntArray) -> tuple[BoolArray, IntArray, IntArray]:
-        """Return which symbols exist, and their SBNs and rows, 0 for those that don't."""
-        geometry = self.geometry
-        in_range = sbn < geometry.blocks
-        if not in_range.all():
-            sbn = np.where(in_range, sbn, 0)
-        in_range &= esi < geometry.block_sizes[sbn] + geometry.repair_per_block
-        rows = geometry.row_of(sbn, esi)
-        return in_range, sbn, rows if in_range.all() else np.where(in_range, rows, 0)
-
-    def hold(self, rows: IntArray, checked: bool) -> None:
-        """Mark new rows as held."""
-        self.held[rows] = True
-        if checked:
-            self.checked[rows] = True
-        self.held_in_block += np.bincount(self._block_of_row[rows], minlength=self.geometry.blocks)
-
-    def drop(self, rows: IntArray) -> None:
-        """Forget held rows: they turned out bad."""
-        self.held[rows] = False
-        self.checked[rows] = False
-        self.held_in_block -= np.bincount(self._block_of_row[rows], minlength=self.geometry.blocks)
+    def end(self, sbn: int) -> None:
+        """Let a block have symbols again."""
+        self.state[sbn] = BlockState.OPEN
+        self.landing.wanted[sbn] += self._paused[sbn]
+        self._paused[sbn] = 0
 
     def finish(self, sbn: int) -> None:
         """Mark a block as done: all its source symbols are there and proven."""
-        self.state[sbn] = BlockState.DONE
+        self.end(sbn)
+        self.landing.finish(sbn)
         rows = self.source_rows(sbn)
-        self.held[rows] = True
-        self.checked[rows] = True
-        self.held_in_block[sbn] = int(self.held[self.geometry.block_rows(sbn)].sum())
+        self.landing.held[rows] = 1
+        self.proven[rows] = True
+        self.landing.source_held[sbn] = self.geometry.block_sizes[sbn]
+        self.state[sbn] = BlockState.DONE
+
+    def want_more(self, sbn: int, count: int) -> int:
+        """Want so many more symbols of a block, at most as many as there are; return how many."""
+        rows = self.geometry.block_rows(sbn)
+        left = len(rows) - int(np.count_nonzero(self.landing.held[rows])) - int(self.landing.wanted[sbn])
+        more = max(0, min(count, left))
+        self.landing.wanted[sbn] += more
+        return more
 
     def source_rows(self, sbn: int) -> slice:
         """Return the rows of a block's source symbols."""
         first = int(self.geometry.first_rows[sbn])
         return slice(first, first + int(self.geometry.block_sizes[sbn]))
 
-    def has_all_source(self, sbn: int) -> bool:
-        """Say whether a block needs no decoding."""
-        return bool(self.held[self.source_rows(sbn)].all())
-
     @property
     def done_blocks(self) -> int:
         """How many blocks are done."""
         return int(np.count_nonzero(self.state == BlockState.DONE))
 
+    @property
+    def useful_symbols(self) -> int:
+        """How many source symbols the box has, in effect: no block counts for more than its K."""
+        sizes = self.geometry.block_sizes
+        held = self.landing.source_held + self.landing.repair_held
+        return int(np.where(self.state == BlockState.DONE, sizes, np.minimum(held, sizes)).sum())
 
-def _block_of_row(geometry: ObjectGeometry) -> NDArray[np.uint8]:
-    blocks = np.arange(geometry.blocks, dtype=np.uint8)  # at most 255 blocks
-    source = np.repeat(blocks, geometry.block_sizes)
-    repair = np.repeat(blocks, geometry.repair_per_block)
-    return np.concatenate([source, repair])
+    # --- symbols ----------------------------------------------------------------------------------------
+
+    def held_rows(self, sbn: int) -> IntArray:
+        """Return the rows held of a block, in ESI order."""
+        rows = self.geometry.block_rows(sbn)
+        held: IntArray = rows[self.landing.held[rows] != 0]
+        return held
+
+    def present(self, sbn: int, proven_only: bool = False) -> Present:
+        """Return what a block can be decoded from."""
+        source = self.source_rows(sbn)
+        is_there = self.landing.held[source] != 0
+        slots, esis = self.landing.repair_symbols(sbn)
+        if proven_only:
+            is_there &= self.proven[source]
+            repair_rows = self.geometry.row_of(np.full(len(esis), sbn, dtype=np.int64), esis)
+            slots, esis = slots[self.proven[repair_rows]], esis[self.proven[repair_rows]]
+        return Present(np.flatnonzero(~is_there), slots, esis)
+
+    def symbols(self, rows: IntArray) -> Bytes:
+        """Return held symbols, copied, shape (n, T)."""
+        found = np.empty((len(rows), self.geometry.symbol_size), dtype=np.uint8)
+        is_source = rows < self.geometry.source_symbols
+        found[is_source] = self.landing.source[rows[is_source]]
+        if not is_source.all():
+            found[~is_source] = self.landing.repair[self._slots_of(rows[~is_source])]
+        return found
+
+    def _slots_of(self, rows: IntArray) -> IntArray:
+        """Return the slots that hold repair symbols; those of the newest take lie on top of the stack of free slots."""
+        landing = self.landing
+        begin = int(landing.free_count[0])
+        newest = landing.free[begin : begin + len(rows)][::-1].astype(np.int64)
+        if len(newest) == len(rows) and (self._rows_in(newest) == rows).all():
+            return newest
+        used = np.flatnonzero(landing.slot_sbn >= 0)
+        rows_used = self._rows_in(used)
+        order = np.argsort(rows_used)
+        found: IntArray = used[order[np.searchsorted(rows_used, rows, sorter=order)]]
+        return found
+
+    def _rows_in(self, slots: IntArray) -> IntArray:
+        """Return the row of the symbol in each slot; -1 for a free one."""
+        sbn = self.landing.slot_sbn[slots].astype(np.int64)
+        esi = self.landing.slot_esi[slots].astype(np.int64)
+        rows: IntArray = np.where(sbn < 0, -1, self.geometry.row_of(np.maximum(sbn, 0), esi))
+        return rows
+
+    def discard(self, rows: IntArray) -> None:
+        """Forget held symbols: they are forged, or nobody knows. They are wanted again."""
+        sbn, esi = self.geometry.symbols_of(rows)
+        for block in np.unique(sbn).tolist():
+            self.landing.discard(block, esi[sbn == block])
+        self.proven[rows] = False

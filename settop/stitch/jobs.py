@@ -1,161 +1,167 @@
-"""The work that is dear: hashing, decoding and sorting one source block, and writing tiles of symbols.
+"""The dear work: to hash, decode and sort one source block. The receiver hands out jobs and takes their results.
 
-The receiver hands out `BlockJob`s and takes `BlockResult`s; who runs them is the driver's business: processes of
-their own on a box (settop/work/workers.py), the same thread in a simulation. While a job runs, the receiver writes no
-row of its block. `TileJob`s come from the part file, and hash what they write while it is in the cache. This
-module stays light, for the workers load it: no NumPy.
+A job carries its landing by reference and works on the symbols where they lie; who runs it is the driver's business:
+threads on a box (settop/work), the same thread in a simulation. While a job runs its block wants no symbols, so
+nobody writes to its rows.
 """
 
-from array import array
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 
-from carousel import fec
-from carousel.release.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
+import numpy as np
+
+from carousel.buffers import Bytes, IntArray
+from carousel.fec import Codec
+from carousel.release.digests import BlockHash, symbol_digest
 from carousel.release.identity import ReleaseId
+from carousel.take import Landing
 
-__all__ = ["BlockJob", "BlockResult", "BlockWork", "BlockWorkshop", "Outcome", "TileJob"]
-
-
-Write = Callable[[memoryview, int], object]
-"""Write bytes at an offset of the part file."""
+__all__ = ["DecodeJob", "Finding", "HashJob", "Job", "JobResult", "LeaveOutJob", "Present", "SortJob", "run_job"]
 
 
-class BlockWork(Enum):
-    """What to do with a block."""
-
-    HASH = "hash"
-    """Compare the digest of a block whose source symbols are all there."""
-    DECODE = "decode"
-    """Recover a block, compare its digest where one is expected, write it back."""
-    SORT = "sort"
-    """Tell good symbols from bad by their own digests."""
-
-
-class Outcome(Enum):
+class Finding(Enum):
     """How a job ended."""
 
     GOOD = "good"
     MISMATCH = "mismatch"
     TOO_FEW = "too few"
+    FAILED = "failed"
+    """It raised; nothing is known of the block."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockJob:
-    """One job. Rows are the release's; arrays are array("L") as bytes.
+@dataclass(frozen=True, slots=True, eq=False)
+class Present:
+    """What a block can be worked from: ESIs of missing source symbols, slots and ESIs of repair symbols."""
 
-    HASH goes on where the tiles left off, unless it is `afresh`: then it trusts the file alone.
-    """
+    missing: IntArray
+    slots: IntArray
+    esis: IntArray
 
-    work: BlockWork
+    def without(self, sources: IntArray, repairs: IntArray) -> "Present":
+        """Leave out source symbols by their ESIs, and repair symbols by their index."""
+        kept = np.ones(len(self.slots), dtype=np.bool_)
+        kept[repairs] = False
+        return Present(np.union1d(self.missing, sources), self.slots[kept], self.esis[kept])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One job on one block."""
+
     release: ReleaseId
     level: int
     sbn: int
-    symbol_size: int
-    source_row: int
-    source_symbols: int
-    repair_row: int
-    esis: bytes = b""
-    expected: bytes | None = None
-    digests: bytes = b""
-    afresh: bool = False
+    landing: Landing
 
-    def offset_of(self, esi: int) -> int:
-        """Return where the symbol lies in the release's bytes."""
-        if esi < self.source_symbols:
-            return (self.source_row + esi) * self.symbol_size
-        return (self.repair_row + esi - self.source_symbols) * self.symbol_size
+    def run(self, codec: Codec) -> "JobResult":
+        """Do it."""
+        raise NotImplementedError
+
+    @property
+    def block(self) -> Bytes:
+        """The rows of the block's source symbols."""
+        return self.landing.block(self.sbn)
 
 
-@dataclass(frozen=True, slots=True)
-class TileJob:
-    """Write runs of symbols from a release's tiles (tiles.py) into its part file.
+@dataclass(frozen=True, slots=True, eq=False)
+class JobResult:
+    """What came of a job."""
 
-    The tiles lie in shared memory, from `memory_offset` on. `runs` is an array("L") as bytes: (SBN, first ESI,
-    place in the tiles in bytes, row in the file, symbols) of each.
+    job: Job
+    finding: Finding
+    bad_esis: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Symbols that proved to be forged."""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HashJob(Job):
+    """Compare the digest of a block whose source symbols are all there."""
+
+    expected: bytes
+
+    def run(self, codec: Codec) -> JobResult:
+        """Hash."""
+        return JobResult(self, Finding.GOOD if _digest(self.block) == self.expected else Finding.MISMATCH)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodeJob(Job):
+    """Recover a block in place; compare its digest, where one is expected."""
+
+    expected: bytes | None
+    present: Present
+
+    def run(self, codec: Codec) -> JobResult:
+        """Decode. Only rows that are not held are written, so a mismatch loses nothing."""
+        if not _decode(codec, self.landing, self.block, self.present):
+            return JobResult(self, Finding.TOO_FEW)
+        is_good = self.expected is None or _digest(self.block) == self.expected
+        return JobResult(self, Finding.GOOD if is_good else Finding.MISMATCH)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeaveOutJob(Job):
+    """Recover a block of which some symbols are forged, nobody knows which: leave out these, then those.
+
+    `parts` of the doubted symbols, each a pair (ESIs of source symbols, indices of repair symbols), are left out in
+    turn. The block's digest decides; nothing is believed on the code's word.
     """
 
-    release: ReleaseId
-    part: int
-    memory_offset: int
-    symbol_size: int
-    is_source: bool
-    runs: bytes
+    expected: bytes
+    present: Present
+    parts: tuple[tuple[IntArray, IntArray], ...]
 
-    def of_tiles(self, tiles: memoryview) -> Iterator[tuple[int, int, int, memoryview]]:
-        """Yield (SBN, first ESI, offset in the file in bytes, bytes) of each run."""
-        numbers, size = iter(array("L", self.runs)), self.symbol_size
-        for sbn, esi, place, row, count in zip(numbers, numbers, numbers, numbers, numbers, strict=True):
-            yield sbn, esi, row * size, tiles[place : place + count * size]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockResult:
-    """What came of a job; `good_esis` (an array("L") as bytes) for SORT."""
-
-    job: BlockJob
-    outcome: Outcome
-    good_esis: bytes = b""
+    def run(self, codec: Codec) -> JobResult:
+        """Decode a copy, part after part, until one is right."""
+        block = self.block
+        copy = block.copy()
+        for sources, repairs in self.parts:
+            if not _decode(codec, self.landing, copy, self.present.without(sources, repairs)):
+                continue
+            if _digest(copy) == self.expected:
+                changed = np.flatnonzero((copy != block).any(axis=1))
+                block[changed] = copy[changed]
+                return JobResult(self, Finding.GOOD, np.intersect1d(changed, sources))
+            copy[sources] = block[sources]
+        return JobResult(self, Finding.MISMATCH)
 
 
-class BlockWorkshop:
-    """Runs jobs; keeps the hashes of blocks that tiles have begun."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SortJob(Job):
+    """Tell good symbols from bad by their own digests, which are known."""
 
-    def __init__(self) -> None:
-        self._hashes: dict[tuple[ReleaseId, int], tuple[int, BlockHash]] = {}
+    esis: IntArray
+    rows: Bytes
+    """The symbols, copied, in the order of `esis`."""
+    digests: tuple[bytes, ...]
 
-    def run(self, job: BlockJob, memory: memoryview) -> BlockResult:
-        """Do a job on the bytes of its release (`memory`, writable)."""
-        if job.work is BlockWork.HASH:
-            return self._hash(job, memory)
-        if job.work is BlockWork.DECODE:
-            return _decode(job, memory)
-        return _sort(job, memory)
+    def run(self, codec: Codec) -> JobResult:
+        """Hash symbol by symbol."""
+        return JobResult(self, Finding.GOOD, np.array(list(self._bad()), dtype=np.int64))
 
-    def write_tile(self, job: TileJob, tiles: memoryview, write: Write) -> None:
-        """Write a tile, and take on the hash of each block whose source symbols go on in it."""
-        for sbn, esi, offset, run in job.of_tiles(tiles):
-            write(run, offset)
-            done, state = self._hashes.get((job.release, sbn), (0, None))
-            if job.is_source and esi == done:
-                state = state or BlockHash()
-                state.update(run)
-                self._hashes[job.release, sbn] = (done + len(run) // job.symbol_size, state)
-
-    def _hash(self, job: BlockJob, memory: memoryview) -> BlockResult:
-        done, state = self._hashes.pop((job.release, job.sbn), (0, None))
-        if state is None or job.afresh:
-            done, state = 0, BlockHash()
-        state.update(memory[job.offset_of(done) : job.offset_of(0) + job.source_symbols * job.symbol_size])
-        return BlockResult(job, Outcome.GOOD if state.digest() == job.expected else Outcome.MISMATCH)
+    def _bad(self) -> Iterator[int]:
+        for esi, row, digest in zip(self.esis.tolist(), self.rows, self.digests, strict=True):
+            if symbol_digest(self.level, self.sbn, esi, row.data) != digest:
+                yield esi
 
 
-def _numbered_symbols(job: BlockJob, memory: memoryview) -> Iterator[tuple[int, bytes]]:
-    for esi in array("L", job.esis):
-        start = job.offset_of(esi)
-        yield esi, bytes(memory[start : start + job.symbol_size])
+def run_job(job: Job, codec: Codec) -> JobResult:
+    """Run a job; whatever it raises becomes its finding, so that no block is ever lost."""
+    try:
+        return job.run(codec)
+    except Exception as error:
+        return JobResult(job, Finding.FAILED, error=f"{type(error).__name__}: {error}")
 
 
-def _decode(job: BlockJob, memory: memoryview) -> BlockResult:
-    """Recover a block. Only what is missing is written: a page touched first costs more than its bytes."""
-    size, symbol_size = job.source_symbols * job.symbol_size, job.symbol_size
-    block = fec.decode_block(size, symbol_size, _numbered_symbols(job, memory))
-    if block is None:
-        return BlockResult(job, Outcome.TOO_FEW)
-    if job.expected is not None and BlockHash(block).digest() != job.expected:
-        return BlockResult(job, Outcome.MISMATCH)
-    origin = job.offset_of(0)
-    for esi in set(range(job.source_symbols)).difference(array("L", job.esis)):
-        start = esi * symbol_size
-        memory[origin + start : origin + start + symbol_size] = block[start : start + symbol_size]
-    return BlockResult(job, Outcome.GOOD)
+def _digest(block: Bytes) -> bytes:
+    return BlockHash(block.data).digest()
 
 
-def _sort(job: BlockJob, memory: memoryview) -> BlockResult:
-    good = array("L")
-    for esi, symbol in _numbered_symbols(job, memory):
-        at = SYMBOL_DIGEST_BYTES * esi
-        if symbol_digest(job.level, job.sbn, esi, symbol) == job.digests[at : at + SYMBOL_DIGEST_BYTES]:
-            good.append(esi)
-    return BlockResult(job, Outcome.GOOD, good.tobytes())
+def _decode(codec: Codec, landing: Landing, block: Bytes, present: Present) -> bool:
+    if not len(present.missing):
+        return True
+    flat, repair = block.reshape(-1), landing.repair.reshape(-1)
+    size = landing.geometry.symbol_size
+    return codec.decode(flat, size, present.missing, repair, present.slots, present.esis)

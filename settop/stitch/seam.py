@@ -107,7 +107,7 @@ class Wire(Protocol):
         """Announce this release anew when it is heard again: it was given up, or there was no room for it."""
 
     def heard(self, release: ReleaseId) -> Heard:
-        """Return what was heard of a release."""
+        """Return what was heard of a release, opened or not: the most heard ones are known."""
 
     @property
     def has_pending(self) -> bool:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +21,9 @@ from settop.store.slots import Store
 
 if TYPE_CHECKING:
     from carousel.flute.releasefile import Release
-    from carousel.release.layout import ReleaseLayout
-    from settop.store.partfile import PartFile
-    from settop.store.tiles import TileHand
 
 __all__ = ["BoxFolder"]
 
-MAX_PARTS = 3
 _LOCK_POLL_S = 0.1
 
 
@@ -63,12 +59,12 @@ class BoxFolder:
         return cls(path)
 
     @contextmanager
-    def locked(self, wait_s: float = 0.0, sleep: Callable[[float], None] = lambda pause_s: None) -> Iterator[None]:
-        """Hold the box's lock: for whoever receives, installs, boots or confirms."""
+    def locked(self, wait_s: float = 0.0, sleep: Callable[[float], None] = lambda pause_s: None) -> Iterator[int]:
+        """Hold the box's lock, on this descriptor: for whoever receives, installs, boots or confirms."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # a read-only store can be locked, too
         try:
             _take_lock(descriptor, wait_s, sleep)
-            yield
+            yield descriptor
         except BlockingIOError:
             raise OperatorError(f"another settop command works on {self.path}; wait for it, or end it") from None
         finally:
@@ -87,21 +83,13 @@ class BoxFolder:
         """Return the name of the part file of a release."""
         return f"{header.release_id}.part"
 
-    def open_part(self, header: SignedHeader, layout: "ReleaseLayout", hand: "TileHand | None" = None) -> "PartFile":
-        """Open a release's part file, new or as an earlier run left it; the oldest others make room."""
-        from settop.store.partfile import PartFile  # noqa: PLC0415  only who receives needs NumPy
-
-        name = self.part_name(header)
-        self.store.take_back(header, name)
-        self.remove_parts(keep=MAX_PARTS - 1, but=name)
-        return PartFile(self.path / name, layout, hand, header.release_id)
-
-    def remove_parts(self, keep: int = 0, but: str = "") -> None:
-        """Remove part files but the newest ones."""
-        parts = [path for path in self.path.glob("*.part") if path.name != but]
+    def remove_parts(self, keep: int = 0, but: Collection[str] = ()) -> int:
+        """Remove part files but these and the newest ones; return how many."""
+        parts = [path for path in self.path.glob("*.part") if path.name not in but]
         parts.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in parts[keep:]:
             path.unlink()
+        return len(parts[keep:])
 
 
 def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -> None:

@@ -1,9 +1,14 @@
-"""A release on its way in, as one file: rows of symbols, the image first.
+"""A release on its way in, as one mapped file, where symbols land and are worked on.
 
-Image symbols go through tiles (tiles.py): collected in memory and written in runs, a block's run by one call. (A
-memory map costs a page fault for every 4 KiB, 3.5 µs on ext4; tiles write at three times the speed.) On a box a
-worker process does it, which hashes them on the way. Digest levels are few and read often: they go through a
-memory map of their part of the same file.
+    image source rows | repair pool | level 1 source rows | repair pool | ... | slot tables
+
+All at multiples of a page. The image lies at byte 0: installed, the file is cut to its size and gets another name. The
+slot tables say which repair symbol lies in which slot of its pool, so that a later run finds them.
+
+A page that is touched first costs more than a packet, and on a full or failing disk a process's life (SIGBUS). So the
+space is claimed when the file is made, and pages are populated ahead of the symbols, where trouble is an error number:
+a carousel brings symbol e of all blocks, then e + 1, so what comes next is known; repair symbols fill their pool
+in order. All that is read of an earlier run is read by `pread`.
 """
 
 import errno
@@ -12,175 +17,196 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from carousel.buffers import Bytes, IntArray
 from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
-from carousel.release.blocks import IntArray
-from carousel.release.identity import ReleaseId
+from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
-from settop.stitch.jobs import TileJob
-from settop.store.tiles import LIVE_TILES, TileHand, Tiles
+from carousel.take import Landing, populate
 
-__all__ = ["PartFile"]
+__all__ = ["NoRoomError", "PartFile"]
 
+PAGE_BYTES = mmap.PAGESIZE
+AHEAD_BYTES = 4 << 20
+"""So much is populated at once, and so far ahead of the symbols."""
+LEAST_RUN_BYTES = 16 << 10
 _ROWS_AT_ONCE = 2048
 
 
-class PartFile:
-    """The symbols of one release in a file (`SymbolStore`). Without a `hand`, it writes its tiles itself."""
+class NoRoomError(OperatorError):
+    """The disk is too full for a release."""
 
-    def __init__(
-        self, path: Path, layout: ReleaseLayout, hand: TileHand | None = None, release: ReleaseId | None = None
-    ) -> None:
+
+class PartFile:
+    """The memory of one release: `landings[0]` of the image, `landings[i]` of digest level i.
+
+    `resumed` says that the landings hold symbols of an earlier run, unproven. `with_repair` False leaves out room for
+    the image's repair symbols, which then are not taken. `surplus` as in `Landing`.
+    """
+
+    def __init__(self, path: Path, layout: ReleaseLayout, with_repair: bool = True, surplus: int = 0) -> None:
         self.path = path
-        self.resumed = path.exists()
-        self._layout = layout
-        self._image = layout.objects[0]
-        self._size = layout.symbol_size
-        self._hand = hand
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._plan = _Plan(layout, with_repair)
+        is_new = not path.exists()
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._reserve(layout.rows * self._size)
-            self._map = mmap.mmap(self._descriptor, layout.rows * self._size)
+            left = os.fstat(self._descriptor).st_size
+            self._reserve(self._plan.size_bytes)
+            self._map = mmap.mmap(self._descriptor, self._plan.size_bytes)
         except BaseException:
             os.close(self._descriptor)
-            if not self.resumed:
+            if is_new:
                 path.unlink()
             raise
-        self._rows = np.frombuffer(self._map, dtype=np.uint8).reshape(layout.rows, self._size)
-        self._symbols = self._rows.view(f"V{self._size}")[:, 0]
-        self._tiles = Tiles(self._image, release or ReleaseId(bytes(16)), hand)
-        self._all_blocks = np.arange(self._image.blocks)
+        self.resumed = left > 0
+        self.is_closed = False
+        old = [self._old_slots(level) for level in range(layout.top + 1)] if self.resumed else []
+        self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]
+        self._ahead = [_Ahead(landing) for landing in self.landings]
+        for level, slots in enumerate(old):
+            self._restore(level, slots)
 
     def _reserve(self, size_bytes: int) -> None:
-        """Claim the space now: later, a full disk would come as a bus error."""
         try:
+            os.ftruncate(self._descriptor, size_bytes)
             os.posix_fallocate(self._descriptor, 0, size_bytes)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise
-            raise OperatorError(
+            raise NoRoomError(
                 f"receiving needs {format_size_bytes(size_bytes)} in {self.path.parent}, which is more than is "
                 "free there; make room and start again, what is received so far is kept"
             ) from None
 
+    def _landing(self, level: int, surplus: int) -> Landing:
+        """Lay a landing over its parts of the file; digest levels take all symbols there are, for each is judged."""
+        geometry, plan = self._plan.objects[level], self._plan
+        source = self._rows(plan.source_bytes[level], geometry.source_symbols, geometry.symbol_size)
+        repair = self._rows(plan.repair_bytes[level], plan.slots[level], geometry.symbol_size)
+        flat = np.frombuffer(self._map, np.int32, 2 * plan.slots[level], plan.table_bytes[level])
+        tables = flat.reshape(2, plan.slots[level])
+        return Landing(geometry, source, repair, geometry.repair_per_block if level else surplus, tables)
+
+    def _rows(self, offset: int, count: int, size: int) -> Bytes:
+        return np.frombuffer(self._map, np.uint8, count * size, offset).reshape(count, size)
+
+    def make_ready(self, level: int, rows: IntArray) -> None:
+        """Populate the pages that symbols are going to need after these rows; `OSError` where the disk fails."""
+        self._ahead[level].follow(rows)
+
     def close(self) -> None:
-        """Write out what is in memory, and let go of the file."""
-        self.write_through()
-        while self._tiles.under_way:
-            self._await_tile()
-        if self._hand is not None:
-            self._hand.release(self._tiles.offset)
-        del self._rows, self._symbols
-        self._map.close()
+        """Let go of the file; its memory goes with the last landing that somebody holds."""
+        self.is_closed = True
+        self.landings = []
+        self._ahead = []
         os.close(self._descriptor)
 
-    def leftover_rows(self) -> IntArray:
-        """Return the image rows that an earlier run seems to have written whole.
+    # --- what an earlier run left -----------------------------------------------------------------------
+
+    def _old_slots(self, level: int) -> IntArray:
+        """Return (SBN, ESI) of each slot as an earlier run left them, shape (2, slots)."""
+        slots = self._plan.slots[level]
+        raw = os.pread(self._descriptor, 8 * slots, self._plan.table_bytes[level])
+        return np.frombuffer(raw, dtype=np.int32).reshape(2, slots).astype(np.int64)
+
+    def _restore(self, level: int, slots: IntArray) -> None:
+        geometry, landing = self._plan.objects[level], self.landings[level]
+        source = self._written(self._plan.source_bytes[level], geometry.source_symbols, geometry.symbol_size)
+        landing.restore(source)
+        used = int(np.flatnonzero(slots[0] >= 0).max(initial=-1)) + 1
+        written = self._written(self._plan.repair_bytes[level], used, geometry.symbol_size)
+        landing.restore_repair(written, slots[0, written], slots[1, written])
+
+    def _written(self, offset: int, count: int, size: int) -> IntArray:
+        """Return the rows that an earlier run seems to have written whole.
 
         What a power cut tears, it tears at pages, and what was never written reads as zeros: a row counts if
         neither its first nor its last 8 bytes are zero. That is a guess; blocks are proven by their digests.
         """
-        found = []
-        for first in range(0, self._image.rows, _ROWS_AT_ONCE):
-            count = min(_ROWS_AT_ONCE, self._image.rows - first)
-            raw = os.pread(self._descriptor, count * self._size, first * self._size)
-            words = np.frombuffer(raw, dtype=np.uint64).reshape(count, self._size // 8)
-            found.append(first + np.flatnonzero((words[:, 0] != 0) & (words[:, -1] != 0)))
+        found = [np.empty(0, dtype=np.int64)]
+        for first in range(0, count, _ROWS_AT_ONCE):
+            rows = min(_ROWS_AT_ONCE, count - first)
+            raw = os.pread(self._descriptor, rows * size, offset + first * size)
+            words = np.frombuffer(raw, dtype=np.uint64).reshape(rows, size // 8)
+            ends = words[:, -1] != 0
+            ends[-1:] |= first + rows == count  # an object's last symbol may end with padding
+            found.append(first + np.flatnonzero((words[:, 0] != 0) & ends))
         return np.concatenate(found)
 
-    def write_image(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
-        """Put symbols (n, V<T>) into the tiles they belong to; stray ones are written one by one."""
-        keys, places = self._tiles.keys_of(sbn, esi)
-        live = self._tiles.parts_of_live(keys)
-        if live is not None:
-            self._tiles.stage(live[0], places, symbols)
-            self._count(live[1])
+
+class _Plan:
+    """Where everything lies in the file."""
+
+    def __init__(self, layout: ReleaseLayout, with_repair: bool) -> None:
+        self.objects = layout.objects
+        self.slots = [_slots_of(geometry, level, with_repair) for level, geometry in enumerate(layout.objects)]
+        self.source_bytes: list[int] = []
+        self.repair_bytes: list[int] = []
+        self.table_bytes: list[int] = []
+        self.size_bytes = 0
+        for geometry, slots in zip(self.objects, self.slots, strict=True):
+            self.source_bytes.append(self._claim(geometry.source_symbols * geometry.symbol_size))
+            self.repair_bytes.append(self._claim(slots * geometry.symbol_size))
+        for slots in self.slots:
+            self.table_bytes.append(self._claim(8 * slots))
+
+    def _claim(self, size_bytes: int) -> int:
+        begin = self.size_bytes
+        self.size_bytes += -(-size_bytes // PAGE_BYTES) * PAGE_BYTES
+        return begin
+
+
+def _slots_of(geometry: ObjectGeometry, level: int, with_repair: bool) -> int:
+    """Return how many repair symbols can wait: for the image as many as it has source symbols, no decoder needs more.
+
+    (An eighth more for blocks in doubt; see settop/stitch/suspicion.py.)
+    """
+    if level:
+        return geometry.repair_symbols
+    return min(geometry.repair_symbols, geometry.source_symbols + geometry.source_symbols // 8) if with_repair else 0
+
+
+class _Ahead:
+    """Keeps the pages of one landing ready ahead of its symbols."""
+
+    def __init__(self, landing: Landing) -> None:
+        geometry = landing.geometry
+        self._landing = landing
+        self._is_over = False
+        run_bytes = min(max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES), AHEAD_BYTES)
+        self._run = max(1, run_bytes // geometry.symbol_size)
+        self._runs = -(-geometry.largest_block // self._run)
+        self._ready_runs: set[int] = set()
+        self._ready_slots = 0
+        self._slots_ahead = max(1, AHEAD_BYTES // geometry.symbol_size)
+
+    def follow(self, rows: IntArray) -> None:
+        """Populate what comes after these rows: of every block the run that they are in, and the next one."""
+        if self._is_over or not len(rows):
             return
-        unique, counts = np.unique(keys, return_counts=True)
-        found = dict(zip(unique.tolist(), counts.tolist(), strict=True))
-        parts = self._parts_of(self._tiles.worth_staging(list(found), list(found.values())))
-        table = np.full(int(unique[-1]) + 1, -1, dtype=np.int64)
-        table[list(parts)] = list(parts.values())
-        part = table[keys]
-        if len(parts) == len(found):
-            self._tiles.stage(part, places, symbols)
-        else:
-            staged = part >= 0
-            self._tiles.stage(part[staged], places[staged], symbols[staged])
-            self._write_strays(sbn[~staged], esi[~staged], symbols[~staged])
-        self._count({key: found[key] for key in parts})
+        if len(self._ready_runs) < self._runs:
+            few = rows[:: 1 + len(rows) // 8]
+            _, esi = self._landing.geometry.symbols_of(few[few < self._landing.geometry.source_symbols])
+            for run in set((esi // self._run).tolist()):
+                self._source(run)
+                self._source((run + 1) % self._runs)
+        used = len(self._landing.repair) - int(self._landing.free_count[0])
+        if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
+            end = used + self._slots_ahead
+            self._populate(self._landing.repair[self._ready_slots : end])
+            self._ready_slots = end
 
-    def _write_strays(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
-        rows = self._image.row_of(sbn, esi)
-        for row, symbol in zip(rows.tolist(), symbols, strict=True):
-            os.pwrite(self._descriptor, symbol.tobytes(), row * self._size)
+    def _source(self, run: int) -> None:
+        if run in self._ready_runs:
+            return
+        self._ready_runs.add(run)
+        for sbn in range(self._landing.geometry.blocks):
+            self._populate(self._landing.block(sbn)[run * self._run : (run + 1) * self._run])
 
-    def _parts_of(self, keys: list[int]) -> dict[int, int]:
-        """Return the memory parts of these tiles (at most `LIVE_TILES`); the oldest of the others make room."""
-        live = self._tiles.live
-        for key in keys:
-            if key in live:
-                continue
-            if len(live) == LIVE_TILES:
-                self._write_out(next(old for old in live if old not in keys))
-            while not self._tiles.free:
-                self._await_tile()
-            self._tiles.begin(key)
-        return {key: live[key] for key in keys}
-
-    def _count(self, symbols: dict[int, int]) -> None:
-        for key, count in symbols.items():
-            if self._tiles.count(key, count):
-                self._write_out(key)
-
-    def _write_out(self, key: int) -> None:
-        """Send a live tile on its way to the file."""
-        job = self._tiles.job(key, self._all_blocks)
-        self._tiles.give_up(key)
-        if self._hand is None:
-            self.finish_tile(job, is_written=False)
-        else:
-            self._hand.write(job)
-
-    def _await_tile(self) -> None:
-        """Wait for the hand that writes: it calls `finish_tile`."""
-        assert self._hand is not None
-        self._hand.wait()
-
-    def finish_tile(self, job: TileJob, is_written: bool) -> None:
-        """Take a tile's memory back; write it first if nobody else did."""
-        if not is_written:
-            self._write_runs(job)
-        self._tiles.finish(job.part)
-
-    def _write_runs(self, job: TileJob) -> None:
-        for _, _, offset, run in job.of_tiles(self._tiles.memory):
-            os.pwrite(self._descriptor, run, offset)
-
-    def flush_image(self, sbn: int) -> bool:
-        """Write out a block's symbols, with its whole tile if that holds much; say whether all are in the file now."""
-        live, is_under_way = self._tiles.holds(sbn)
-        block = np.array([sbn])
-        for key in live:
-            if self._hand is not None and self._tiles.is_worth_writing(key):
-                self._write_out(key)
-                is_under_way = True
-                continue
-            self._write_runs(self._tiles.job(key, block))
-            self._tiles.clear(key, block)
-        return not is_under_way
-
-    def write_level(self, rows: IntArray, symbols: NDArray[np.void]) -> None:
-        """Put symbols (n, V<T>) of a digest level into rows."""
-        self._symbols[rows] = symbols
-
-    def view(self, first_row: int, count: int) -> NDArray[np.uint8]:
-        """Return rows of the digest levels as an array (count, T)."""
-        return self._rows[first_row : first_row + count]
-
-    def write_through(self) -> None:
-        """Write out all that waits in memory, so that a killed box loses little."""
-        for key in list(self._tiles.live):
-            self._write_out(key)
+    def _populate(self, rows: Bytes) -> None:
+        code = populate(rows) if len(rows) else 0
+        if code == errno.EINVAL:
+            self._is_over = True  # an old kernel: pages come as they are touched
+        elif code:
+            raise OSError(errno.EIO if code == errno.EFAULT else code, "the part file's disk takes no more pages")

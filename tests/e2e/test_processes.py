@@ -215,7 +215,9 @@ def test_a_full_disk_and_a_read_only_store(lab, small_disk):
     shutil.copytree(box, small_disk / "box")
     release = lab.pack(noise(6_000_000), "1.4.0", "kernel")
     with lab.cast(release):
-        one_sentence(lab.receive(small_disk / "box"), "make room")
+        done = lab.receive(small_disk / "box", timeout=1)
+    assert done.returncode == 4, "no room refuses that release alone"
+    assert "make room" in named(done.stdout, "refused")[0]["reason"]
     assert not list((small_disk / "box").glob("*.part"))
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     one_sentence(lab.receive(small_disk / "box", timeout=1), "read-only")

@@ -1,9 +1,9 @@
 """Packet fidelity: the real broadcaster, the real receivers, and link models between them, in virtual time.
 
 Everything is the code that runs on a head-end and on a box: pacing, order, announcements, parsing, CRC, bookkeeping,
-signature, RaptorQ, SHA-256. One thing stands in: a box keeps no payload of its own. Symbols that arrive intact are what
-was sent, so all boxes of a process read them from one copy of the release (`SharedSymbols`); a packet that the link
-corrupts fails its CRC as on a real box.
+signature, RaptorQ, BLAKE3. One thing stands in: a box keeps no source symbols of its own. Symbols that arrive intact
+are what was sent, so all boxes of a process let them land in one copy of the release; a packet that the link corrupts
+fails its CRC as on a real box.
 """
 
 import hashlib
@@ -22,21 +22,18 @@ from bench.fleet.model.tally import Tally
 from bench.fleet.scenario.values import Group, ReleaseSpec, Scenario
 from bench.link.chain import Chain
 from bench.link.traffic import Traffic
-from carousel import fec
+from bench.virtual.box import InlineBox
+from bench.virtual.memory import landings_in_memory
 from carousel.batch import MAX_BATCH_PACKETS, Batch
+from carousel.buffers import Bytes
 from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import Release, digest_places
-from carousel.release.blocks import IntArray
-from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
-from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from headend.cast.broadcaster import Broadcaster, BroadcastSettings
 from headend.pack.packing import PackRequest, pack
-from settop.stitch.jobs import BlockWorkshop
 from settop.stitch.policy import BoxProfile
-from settop.stitch.receiver import Receiver
 
 __all__ = ["PacketShard", "carousel_offset_s", "packet_shards", "run_packet_shard", "trunk_seed"]
 
@@ -85,45 +82,18 @@ def _hardware(number: int) -> Hardware:
     return Hardware(0x00A1B2, 7 + number)
 
 
-class SharedSymbols:
-    """A release's symbols by row, read by all boxes (`SymbolStore`); writing changes nothing."""
-
-    resumed = False
-
-    def __init__(self, release: Release) -> None:
-        layout = release.layout
-        self.rows = np.empty((layout.rows, layout.symbol_size), dtype=np.uint8)
-        for level, geometry in enumerate(layout.objects):
-            sbn, esi = geometry.symbols_of(np.arange(geometry.rows))
-            if level == 0:
-                numbers = transmit_places(geometry, sbn, esi)
-            else:
-                numbers = release.image_packets + digest_places(layout, level, sbn, esi)
-            first = int(layout.first_rows[level])
-            self.rows[first : first + geometry.rows] = release.packets[numbers, PLAIN_HEADER_BYTES:]
-
-    def leftover_rows(self) -> IntArray:
-        """Return none: these boxes are new."""
-        return np.empty(0, dtype=np.int64)
-
-    def write_image(self, sbn: IntArray, esi: IntArray, symbols: NDArray[np.void]) -> None:
-        """Do nothing."""
-
-    def write_level(self, rows: IntArray, symbols: NDArray[np.void]) -> None:
-        """Do nothing."""
-
-    def view(self, first_row: int, count: int) -> NDArray[np.uint8]:
-        """Return rows."""
-        return self.rows[first_row : first_row + count]
-
-    def flush_image(self, sbn: int) -> bool:
-        """Do nothing: all is there."""
-        return True
-
-
 @lru_cache(maxsize=4)
-def _shared(specs: tuple[ReleaseSpec, ...], number: int) -> SharedSymbols:
-    return SharedSymbols(packed_releases(specs)[number])
+def _source_symbols(specs: tuple[ReleaseSpec, ...], number: int) -> tuple[Bytes, ...]:
+    """Return a release's source symbols, level by level: one copy that all boxes of a process write alike."""
+    release = packed_releases(specs)[number]
+    levels = []
+    for level, geometry in enumerate(release.layout.objects):
+        sbn, esi = geometry.symbols_of(np.arange(geometry.source_symbols))
+        places = transmit_places(geometry, sbn, esi)
+        if level:
+            places = release.image_packets + digest_places(release.layout, level, sbn, esi)
+        levels.append(np.ascontiguousarray(release.packets[places, PLAIN_HEADER_BYTES:]))
+    return tuple(levels)
 
 
 class SimulatedBox:
@@ -133,31 +103,27 @@ class SimulatedBox:
         release = packed_releases(specs)[number]
         key = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY)
         profile = BoxProfile(_hardware(number), TrustRing.of([key.public_key()]))
-        self._store = _shared(specs, number)
-        self._workshop = BlockWorkshop()
-        self.receiver = Receiver(profile, release.tsi, self._allocate, can_decode=fec.AVAILABLE)
-        self.start_s = start_s
+        shared = _source_symbols(specs, number)
+        self.box = InlineBox(profile, release.tsi, landings=lambda layout: landings_in_memory(layout, shared))
+        self.box.tune_in(start_s)
         self.verified_s = np.inf
+        self.start_s = start_s
         self.efficiency = 0.0
         self.packets = 0
 
-    def _allocate(self, header: SignedHeader, layout: ReleaseLayout) -> SharedSymbols:
-        return self._store
-
     def lacks(self, symbols: int) -> bool:
         """Say whether an image lacks at most so many symbols."""
-        return any(each.needed_symbols - each.useful_symbols <= symbols for each in self.receiver.assemblies.values())
+        return any(each.needed_symbols - each.useful_symbols <= symbols for each in self.box.assemblies.values())
 
     def receive(self, batch: Batch, now_s: float) -> None:
         """Take a batch, do all work that it makes possible, and see whether the image is there."""
         self.packets += batch.count
-        self.receiver.receive(batch, now_s)
-        while (job := self.receiver.next_job()) is not None:
-            self.receiver.finish_job(self._workshop.run(job, self._store.rows.data.cast("B")))
-        chosen = self.receiver.choose(now_s, self.start_s)
+        self.box.receive(batch, now_s)
+        chosen = self.box.receiver.choose(now_s)
         if chosen is not None:
             self.verified_s = now_s
-            self.efficiency = chosen.needed_symbols / max(chosen.received_symbols, chosen.needed_symbols)
+            received = self.box.wire.heard(chosen.header.release_id).received
+            self.efficiency = chosen.needed_symbols / max(received, chosen.needed_symbols)
 
 
 @dataclass(frozen=True)

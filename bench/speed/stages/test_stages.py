@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from carousel import fec
 from carousel.batch import Batch
-from carousel.flute.alc import parse_packet
+from carousel.flute.alc import parse_packet, plain_prefix
 from carousel.flute.interleave import transmit_places
 from carousel.flute.toi import toi_base
 from carousel.release.blocks import FecId, ObjectGeometry
@@ -20,9 +20,8 @@ from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
-from carousel.take import Landing, Piece
+from carousel.take import Landing, Piece, Target, Targets, taker
 from headend.pack.render import render_block
-from settop.stitch.holdings import ObjectHoldings
 from settop.store.partfile import PartFile
 from settop.wire.flute import FluteWire
 
@@ -74,34 +73,29 @@ def test_parse_one_packet_on_the_cold_path(benchmark: Benchmark, batch: Batch) -
     benchmark(parse_packet, batch.packet(0))
 
 
-def test_place_a_batch(benchmark: Benchmark) -> None:
-    """Find rows, and which are new, of 352 symbols."""
-    holdings = ObjectHoldings(GEOMETRY, 0)
-    payload_ids = (np.arange(PACKETS) % 47 << 24) + np.arange(PACKETS) // 47
-    benchmark(holdings.place, payload_ids)
-
-
 def test_transmit_places_of_a_sample(benchmark: Benchmark) -> None:
     """What the loss estimate costs a batch."""
     sbn, esi = np.arange(64) % 47, np.arange(64)
     benchmark(transmit_places, GEOMETRY, sbn, esi)
 
 
-def test_copy_a_batch_into_the_part_file(
-    benchmark: Benchmark, tmp_path: Path, symbols: np.ndarray[Any, np.dtype[np.uint8]]
-) -> None:
-    """352 symbols through the tiles, write-outs included."""
+@pytest.mark.parametrize("name", ["native", "numpy"])
+def test_take_a_batch_into_the_part_file(benchmark: Benchmark, tmp_path: Path, batch: Batch, name: str) -> None:
+    """352 packets: prefix, bounds, CRC, copy to their rows, marks; pages populated ahead."""
     part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(GEOMETRY))
-    content = symbols[:PACKETS].view(f"V{T}")[:, 0]
-    numbers = np.arange(PACKETS)
-    state = {"round": 0}
+    landing = part.landings[0]
+    targets = Targets([Target(plain_prefix(1, 8, FecId.RAPTORQ)[0], landing)])
+    pieces = [Piece(0, batch.stride, batch.stride * batch.count)]
+    take = taker(name).take
 
-    def write() -> None:
-        number = numbers + state["round"] * PACKETS
-        state["round"] = (state["round"] + 1) % (2900 * 47 // PACKETS)
-        part.write_image(number % 47, number // 47, content)
+    def take_anew() -> int:
+        landing.held[:PACKETS] = 0
+        landing.wanted[0] = K
+        taken = take(targets, batch.buffer, pieces)
+        part.make_ready(0, taken.rows[0])
+        return taken.taken
 
-    benchmark(write)
+    assert benchmark(take_anew) == PACKETS
     part.close()
 
 

@@ -1,3 +1,5 @@
+"""The part file: where everything lies, what a later run finds again, and errors that are no signals."""
+
 import errno
 import mmap
 import os
@@ -7,138 +9,186 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carousel.errors import OperatorError
-from carousel.release.blocks import ObjectGeometry
-from carousel.release.layout import ReleaseLayout
-from settop.stitch.symbols import MemorySymbols
-from settop.store import tiles
-from settop.store.partfile import PartFile
-from settop.work.workers import TileMemory
+from carousel.take import pages
+from settop.store import partfile
+from settop.store.partfile import NoRoomError, PartFile
+from tests.conftest import noise
+from tests.settop.stitch.air import Air
 
-LAYOUT = ReleaseLayout.of_image(ObjectGeometry(256 * 400 - 9, 256, 3, 120))
-
-
-def symbols(count, seed):
-    return np.random.default_rng(seed).integers(0, 256, (count, 256), dtype=np.uint8).view("V256")[:, 0]
-
-
-IMAGE = LAYOUT.objects[0]
-
-
-class LateHand:
-    """Writes tiles as a worker does: later, when it is waited for, or not at all because it died."""
-
-    def __init__(self, choose):
-        self.memory, self.jobs, self.part, self._choose = TileMemory(), [], None, choose
-
-    def allocate(self, size_bytes):
-        return self.memory.allocate(size_bytes)
-
-    def release(self, offset):
-        assert not self.jobs
-        self.memory.release(offset)
-
-    def write(self, job):
-        self.jobs.append(job)
-
-    def wait(self):
-        job = self.jobs.pop(0)
-        if is_written := self._choose():
-            tiles = memoryview(mmap.mmap(self.memory.descriptor, 0))[job.memory_offset :]
-            with self.part.path.open("r+b") as file:
-                for _, _, offset, run in job.of_tiles(tiles):
-                    os.pwrite(file.fileno(), run, offset)
-        self.part.finish_tile(job, is_written)
-
-
-def rows_of(path):
-    return np.fromfile(path, dtype=np.uint8).reshape(-1, 256)
-
-
-@pytest.mark.parametrize("has_hand", [False, True])
-@given(st.lists(st.lists(st.integers(0, IMAGE.rows - 1), min_size=1, max_size=60), max_size=25), st.data())
-@settings(max_examples=50, deadline=None)
-def test_any_order_of_writes_gives_the_same_file(tmp_path_factory, small_tiles, has_hand, batches, data):
-    path = tmp_path_factory.mktemp("part") / "x.part"
-    hand = LateHand(lambda: data.draw(st.booleans())) if has_hand else None
-    part, memory = PartFile(path, LAYOUT, hand), MemorySymbols(LAYOUT)
-    if hand is not None:
-        hand.part = part
-    taken = np.zeros(IMAGE.rows, dtype=bool)
-    for seed, batch in enumerate(batches):
-        rows = np.array([row for row in dict.fromkeys(batch) if not taken[row]], dtype=np.int64)
-        if len(rows):
-            taken[rows] = True
-            for store in (part, memory):
-                store.write_image(*IMAGE.symbols_of(rows), symbols(len(rows), seed))
-        if hand is not None and hand.jobs and data.draw(st.booleans()):
-            hand.wait()
-        if data.draw(st.booleans()):
-            block = data.draw(st.integers(0, 2))
-            mine = IMAGE.block_rows(block)
-            if part.flush_image(block):
-                assert (rows_of(path)[mine] == memory.rows[mine]).all()
-            else:
-                assert hand is not None
-                assert hand.jobs
-    part.close()
-    assert (rows_of(path) == memory.rows).all()
+SIZE = 60_000
 
 
 @pytest.fixture(scope="module")
-def small_tiles():
-    """Small tiles, so that they come and go."""
-    before = tiles.TILE_BYTES
-    tiles.TILE_BYTES = 8 * 3 * 256
-    yield
-    tiles.TILE_BYTES = before
+def release(make_release):
+    return make_release(SIZE, symbol_size=256)
 
 
-def test_a_full_tile_is_written_at_once_in_a_run_for_each_block(tmp_path, small_tiles):
-    """A tile of 8 symbols of each of 3 blocks, filled in the order of the carousel, is on its way when it is full."""
-    hand = LateHand(lambda: True)
-    hand.part = part = PartFile(tmp_path / "x.part", LAYOUT, hand)
-    number = np.arange(8 * 3 + 2)
-    part.write_image(number % 3, number // 3, symbols(len(number), 1))
-    (job,) = hand.jobs
-    assert [(sbn, esi, len(run) // 256) for sbn, esi, _, run in job.of_tiles(part._tiles.memory)] == [
-        (sbn, 0, 8) for sbn in range(3)
-    ]
-    assert job.is_source
-    assert not part.flush_image(0)
-    hand.wait()
-    assert part.flush_image(0)
+def air_over(part, release):
+    """What is on the air lands in this part file."""
+    air = Air(release)
+    air.landings[:] = part.landings
+    air.assemble(resumed=part.resumed)
+    air.retarget()
+    return air
+
+
+def test_a_new_file_is_empty_and_the_image_lies_at_its_begin(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    assert not part.resumed
+    assert not any(landing.held.any() for landing in part.landings)
+    air = air_over(part, release)
+    air.hear_digests()
+    air.hear_block(0)
+    air.work()
+    assert air.assembly.is_verified
+    part.close()
+    assert (tmp_path / "x.part").read_bytes()[:SIZE] == noise(SIZE)
+
+
+def test_parts_do_not_overlap_and_begin_at_pages(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    for number, landing in enumerate(part.landings):
+        landing.source[:] = number
+        landing.repair[:] = 100 + number
+        landing.slot_sbn[:] = 1000 + number
+        landing.slot_esi[:] = 2000 + number
+    for number, landing in enumerate(part.landings):
+        assert (landing.source == number).all()
+        assert (landing.repair == 100 + number).all()
+        assert (landing.slot_sbn == 1000 + number).all()
+        assert (landing.slot_esi == 2000 + number).all()
+        assert landing.source.__array_interface__["data"][0] % mmap.PAGESIZE == 0
     part.close()
 
 
-def test_stray_symbols_make_no_tile(tmp_path, small_tiles):
-    """Random symbols, as a flood of them brings, are written one by one: tiles stay with what comes in order."""
-    part = PartFile(tmp_path / "x.part", LAYOUT, LateHand(lambda: True))
-    number = np.append(np.arange(40), [300, 350, 380])
-    part.write_image(number % 3, number // 3, symbols(len(number), 1))
-    assert sorted(key >> 1 for key in part._tiles.live) == [1]
-    row = IMAGE.row_of(np.array([350 % 3]), np.array([350 // 3]))[0]
-    assert (rows_of(tmp_path / "x.part")[row] == symbols(43, 1)[41:42].view(np.uint8)).all()
-
-
-def test_levels_are_written_and_viewed(tmp_path):
-    part = PartFile(tmp_path / "x.part", LAYOUT)
-    first = int(LAYOUT.first_rows[1])
-    rows = np.arange(first, first + 3)
-    part.write_level(rows, symbols(3, 1))
-    assert part.view(first, 3).tobytes() == symbols(3, 1).tobytes()
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_later_run_finds_what_has_landed(tmp_path_factory, release, data):
+    """Any symbols of any level, source and repair, in any order: held again at their places, and wanted no more."""
+    path = tmp_path_factory.mktemp("part") / "x.part"
+    part = PartFile(path, release.layout)
+    air = air_over(part, release)
+    for level, geometry in enumerate(release.layout.objects):
+        rows = data.draw(st.lists(st.integers(0, geometry.rows - 1), max_size=40, unique=True))
+        if rows:
+            sbn, esi = geometry.symbols_of(np.array(rows))
+            air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
+    before = [(landing.held.copy(), landing.wanted.copy()) for landing in part.landings]
     part.close()
-    again = PartFile(tmp_path / "x.part", LAYOUT)
+    again = PartFile(path, release.layout)
     assert again.resumed
-    assert again.view(first, 3).tobytes() == symbols(3, 1).tobytes()
+    for level, (landing, (held, wanted)) in enumerate(zip(again.landings, before, strict=True)):
+        assert (landing.held == held).all()
+        assert (landing.wanted == wanted).all()
+        slots = np.flatnonzero(landing.slot_sbn >= 0)
+        assert len(slots) + landing.free_count[0] == len(landing.repair)
+        for slot in slots.tolist():
+            place = int(landing.slot_sbn[slot]), int(landing.slot_esi[slot])
+            assert landing.repair[slot].tobytes() == air.symbol(level, *place)
     again.close()
 
 
-def test_a_full_disk_is_said_at_once(tmp_path, monkeypatch):
-    def full(*_: object) -> None:
+def test_a_boot_goes_on_from_what_a_killed_run_had(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    air = air_over(part, release)
+    size = int(release.layout.objects[0].block_sizes[0])
+    air.hear_block(0, range(size // 2, size + 20))
+    air.hear_digests()
+    part.close()
+    again = air_over(PartFile(tmp_path / "x.part", release.layout), release)
+    assert again.hear_block(0, range(size + 20)) == size - (size - size // 2 + 20)
+    again.work()
+    assert again.assembly.is_verified
+    assert not again.events[0].event, "nobody is suspected"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_lies_in_the_file_the_image_comes(tmp_path, release, seed):
+    """Noise, as a power cut or a bad medium leaves it: symbols, digests, tables. Nothing raises, the image comes."""
+    print(f"seed {seed}")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    size = os.path.getsize(part.path)
+    part.close()
+    (tmp_path / "x.part").write_bytes(noise(size, f"{seed}"))
+    air = air_over(PartFile(tmp_path / "x.part", release.layout), release)
+    count = int(release.layout.objects[0].block_sizes[0])
+    for _ in range(12):
+        air.hear_digests()
+        air.hear_block(0, range(count + 40))
+        air.work()
+        if air.assembly.is_verified:
+            break
+    assert air.assembly.is_verified
+    assert air.image == noise(SIZE)
+
+
+def test_a_truncated_file_is_a_file_with_little_in_it(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    air_over(part, release).hear_block(0)
+    part.close()
+    os.truncate(tmp_path / "x.part", 5000)
+    again = PartFile(tmp_path / "x.part", release.layout)
+    assert np.count_nonzero(again.landings[0].held) == 5000 // 256
+    again.landings[0].source[-1] = 1
+    again.close()
+
+
+def test_without_repair_there_is_no_room_for_it(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout, with_repair=False)
+    assert len(part.landings[0].repair) == 0
+    assert len(part.landings[1].repair) > 0
+    part.close()
+
+
+def test_a_full_disk_is_said_at_once(tmp_path, release, monkeypatch):
+    def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OperatorError, match="make room"):
-        PartFile(tmp_path / "x.part", LAYOUT)
+    with pytest.raises(NoRoomError, match="make room"):
+        PartFile(tmp_path / "x.part", release.layout)
     assert not (tmp_path / "x.part").exists()
+
+
+@pytest.fixture
+def populated(monkeypatch):
+    """Watch what is populated: (bytes) of each call."""
+    calls = []
+    monkeypatch.setattr(partfile, "populate", lambda rows: calls.append(rows.nbytes) or pages.populate(rows))
+    return calls
+
+
+def test_pages_are_populated_once_and_ahead_of_the_symbols(tmp_path, make_release, populated, monkeypatch):
+    monkeypatch.setattr(partfile, "AHEAD_BYTES", 32 << 10)
+    release = make_release(900_001, symbol_size=256, version="1.3.0")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    image, landing = release.layout.objects[0], part.landings[0]
+    air = air_over(part, release)
+    for esi in range(image.largest_block):
+        sbns = np.flatnonzero(image.block_sizes > esi)
+        air.hear_symbols(0, [(sbn, esi) for sbn in sbns.tolist()])
+        part.make_ready(0, image.row_of(sbns, np.full(len(sbns), esi)))
+    assert sum(populated) == landing.source.nbytes
+    assert max(populated) <= 32 << 10
+    populated.clear()
+    air.hear_symbols(0, [(0, int(image.block_sizes[0]) + 1)])
+    part.make_ready(0, np.array([], dtype=np.int64))
+    assert populated == []
+    part.close()
+
+
+@pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
+def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    monkeypatch.setattr(partfile, "populate", lambda rows: code)
+    with pytest.raises(OSError, match="disk") as caught:
+        part.make_ready(0, np.array([0]))
+    assert caught.value.errno == expected
+    part.close()
+
+
+def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, monkeypatch):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    monkeypatch.setattr(partfile, "populate", lambda rows: errno.EINVAL)
+    part.make_ready(0, np.array([0]))
+    part.close()

@@ -1,0 +1,100 @@
+"""A box in one thread and in memory: the real wire, the real stitching, jobs done at once."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bench.virtual.memory import landings_in_memory
+from carousel.batch import Batch
+from carousel.fec import Codec, codec
+from carousel.release.identity import ReleaseId
+from carousel.release.layout import ReleaseLayout
+from carousel.take import Landing, Piece
+from settop.events import Collect, Effect, Event, GivenUp
+from settop.stitch.assembly import Assembly
+from settop.stitch.jobs import run_job
+from settop.stitch.policy import BoxProfile
+from settop.stitch.receiver import Receiver
+from settop.stitch.seam import Announcement, Arrival, Symbols, Wire
+from settop.wire.flute import FluteWire
+
+__all__ = ["InlineBox", "Landings"]
+
+LOOK_INTERVAL_S = 0.2
+
+Landings = Callable[[ReleaseLayout], Sequence[Landing]]
+
+
+class InlineBox:
+    """A box that listens to one session. `events` show what became of it; virtual time begins with `tune_in`."""
+
+    def __init__(
+        self,
+        profile: BoxProfile,
+        tsi: int,
+        can_decode: bool = True,
+        landings: Landings = landings_in_memory,
+        wire: Wire | None = None,
+        work_codec: Codec | None = None,
+    ) -> None:
+        self.events: list[Event] = []
+        self.wire: Wire = wire or FluteWire(tsi, profile.trust)
+        self._profile = profile
+        self._can_decode = can_decode
+        self._make_landings = landings
+        self._codec = work_codec or codec()
+        self._looked_s = 0.0
+        self.receiver = Receiver(profile, can_decode, 0.0)
+
+    def tune_in(self, now: float) -> None:
+        """Begin to listen, unless this box does already."""
+        if not self.receiver.candidates:
+            self.receiver = Receiver(self._profile, self._can_decode, now)
+
+    def receive(self, batch: Batch, now: float) -> None:
+        """Take a batch, and do all work that it makes possible."""
+        pieces = [Piece(0, batch.stride, batch.stride * batch.count)]
+        self._take(self.wire.receive(batch.buffer, pieces, now), now)
+        if now - self._looked_s >= LOOK_INTERVAL_S:
+            self._looked_s = now
+            self._perform(self.receiver.look_around(self.wire.heard, now), now)
+        self.work(now)
+
+    def work(self, now: float) -> None:
+        """Do the jobs that there are."""
+        while (job := self.receiver.next_job()) is not None:
+            self._perform(self.receiver.finish_job(run_job(job, self._codec)), now)
+
+    def _take(self, arrivals: Sequence[Arrival], now: float) -> None:
+        for arrival in arrivals:
+            if isinstance(arrival, Symbols):
+                self.receiver.take(arrival)
+            elif isinstance(arrival, Announcement):
+                self._perform(self.receiver.announce(arrival.header, now), now)
+
+    def _perform(self, effects: Sequence[Effect], now: float) -> None:
+        to_do = deque(effects)
+        while to_do:
+            match to_do.popleft():
+                case Collect(header, layout):
+                    landings = self._make_landings(layout)
+                    to_do.extendleft(self.receiver.collect(header, landings, resumed=False, now=now))
+                    for symbols in self.wire.open(header, layout, landings, now):
+                        self.receiver.take(symbols)
+                case GivenUp(release):
+                    self.wire.close(release)
+                    self.wire.forget(release)
+                case Event() as event:
+                    self.events.append(event)
+
+    @property
+    def assemblies(self) -> dict[ReleaseId, Assembly]:
+        """What is collected."""
+        return {
+            release: standing.assembly
+            for release, standing in self.receiver.candidates.items()
+            if standing.assembly is not None
+        }
+
+    def image(self, assembly: Assembly) -> bytes:
+        """Return the image that an assembly has stitched together."""
+        return assembly.landings[0].source.tobytes()[: assembly.header.image_size]

@@ -1,0 +1,38 @@
+"""What is asked of a reception, and how it ends. Imports nothing dear: a box that boots must not wait for it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from carousel.console.endpoint import Endpoint
+
+__all__ = ["Outcome", "ReceiveOptions"]
+
+
+class Outcome(Enum):
+    """How listening ended."""
+
+    VERIFIED = "verified"
+    UP_TO_DATE = "up to date"
+    REFUSED = "refused"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class ReceiveOptions:
+    """What `settop receive` is asked for."""
+
+    endpoint: Endpoint
+    interface: str
+    tsi: int
+    source: str | None = None
+    timeout_s: float = 60.0
+    drop: float = 0.0
+    drop_seed: int = 0
+    use_gro: bool = True
+    use_fec: bool = True
+    workers: int = 2
+    """How many threads hash and decode."""
+    core: int | None = None
+    """The processor core that the receiving thread keeps to, not those that work; None: any."""
+    memory_bytes: int | None = None
+    """What the process may have of anonymous memory; None: what it takes."""

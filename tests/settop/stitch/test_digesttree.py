@@ -1,0 +1,121 @@
+"""Digest levels: proven from the top down, in any order of arrival, forged symbols dropped."""
+
+import numpy as np
+import pytest
+
+from settop.stitch.digesttree import DigestTree
+from settop.stitch.jobs import Finding, run_job
+from tests.settop.stitch.air import Air
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release(400_000, symbol_size=256, version="1.7.0")
+
+
+@pytest.fixture
+def air(release):
+    assert release.layout.top >= 3
+    return Air(release)
+
+
+def all_packets(air, levels):
+    for level in levels:
+        geometry = air.layout.objects[level]
+        sbn, esi = geometry.symbols_of(np.arange(geometry.source_symbols))
+        yield from (air.packet(level, *place) for place in zip(sbn.tolist(), esi.tolist(), strict=True))
+
+
+def hear_level_by_level(air, order):
+    for level in order:
+        air.hear(all_packets(air, [level]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_proves_all(air, seed):
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    packets = list(all_packets(air, range(1, air.layout.top + 1)))
+    for index in rng.permutation(len(packets)).tolist():
+        air.hear([packets[index]])
+    tree = air.assembly.tree
+    sources = sum(geometry.source_symbols for geometry in air.layout.objects[1:])
+    assert tree.proven_symbols == sources
+    assert tree.has_all_block_digests
+    assert tree.forged_symbols == 0
+
+
+def test_nothing_is_known_before_the_levels_above(air):
+    tree = air.assembly.tree
+    hear_level_by_level(air, range(1, air.layout.top))
+    assert tree.proven_symbols == 0
+    assert tree.block_digest(0) is None
+    hear_level_by_level(air, [air.layout.top])
+    assert tree.block_digest(0) is not None
+
+
+def test_forged_symbols_are_dropped_when_they_can_be_judged_and_the_genuine_ones_come(air):
+    forged = [air.forged(level, 0, 0) for level in range(1, air.layout.top + 1)]
+    assert air.hear(forged) == len(forged)
+    hear_level_by_level(air, range(air.layout.top, 0, -1))
+    hear_level_by_level(air, range(air.layout.top, 0, -1))
+    tree = air.assembly.tree
+    assert tree.forged_symbols >= len(forged) - 1
+    assert tree.has_all_block_digests
+
+
+def test_the_digests_are_the_ones_of_the_symbols(air):
+    from carousel.release.digests import symbol_digest
+
+    hear_level_by_level(air, range(air.layout.top, 0, -1))
+    tree, image = air.assembly.tree, air.layout.objects[0]
+    rows = np.array([0, 5, image.source_symbols - 1, image.source_symbols, image.rows - 1])
+    sbn, esi = image.symbols_of(rows)
+    assert tree.knows(0, sbn, esi).all()
+    places = list(zip(sbn.tolist(), esi.tolist(), strict=True))
+    assert tree.digests(0, sbn, esi) == [symbol_digest(0, *place, air.symbol(0, *place)) for place in places]
+
+
+def test_blocks_are_named_when_digests_of_their_symbols_become_known(air):
+    tree, image = air.assembly.tree, air.layout.objects[0]
+    hear_level_by_level(air, range(air.layout.top, 1, -1))
+    assert tree.blocks_with_fresh_digests() == set()
+    level_1 = air.layout.objects[1]
+    for row in (0, level_1.source_symbols - 1):
+        sbn, esi = level_1.symbols_of(np.array([row]))
+        air.hear_symbols(1, [(int(sbn[0]), int(esi[0]))])
+    assert tree.blocks_with_fresh_digests() == {0, image.blocks - 1}
+    assert tree.blocks_with_fresh_digests() == set()
+
+
+def test_a_level_is_completed_from_its_repair_symbols(air):
+    """Half of level 1 is lost: proven symbols of it decode the rest, which then needs no proof of its own."""
+    tree, level_1 = air.assembly.tree, air.layout.objects[1]
+    for level in range(air.layout.top, 1, -1):
+        geometry = air.layout.objects[level]
+        sbn, esi = geometry.symbols_of(np.arange(geometry.rows))
+        air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
+    rng, size = np.random.default_rng(4), int(level_1.block_sizes[0])
+    chosen = rng.permutation(size + level_1.repair_per_block)[: size + 6]
+    air.hear_symbols(1, [(0, esi) for esi in chosen.tolist()])
+    air.assembly.inquiry.begin()
+    job = air.assembly.next_job()
+    assert (job.level, job.sbn) == (1, 0)
+    from carousel.fec import codec
+
+    result = run_job(job, codec())
+    assert result.finding is Finding.GOOD
+    air.assembly.finish_job(result)
+    assert tree.holdings(1).proven[: level_1.source_symbols].all()
+    assert tree.blocks_with_fresh_digests() or air.assembly.next_job() is None
+
+
+def test_what_an_earlier_run_left_is_judged_again(air):
+    hear_level_by_level(air, range(1, air.layout.top + 1))
+    air.landings[1].source[2] ^= 1
+    tree = DigestTree(air.layout, air.release.header.top_sha256, air.landings)
+    tree.resume()
+    level_1 = air.layout.objects[1]
+    assert np.flatnonzero(~tree.holdings(1).proven[: level_1.source_symbols]).tolist() == [2]
+    assert not air.landings[1].held[2]
+    assert tree.forged_symbols == 0
