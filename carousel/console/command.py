@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from carousel.errors import BootcastError, UsageError, explain_os_error
+from carousel.printable import printable
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_TROUBLE", "EXIT_USAGE", "in_a_sentence", "run_command"]
 
@@ -17,7 +19,8 @@ def run_command(name: str, command: Callable[[], object]) -> None:
     try:
         command()
     except (BootcastError, OSError) as error:
-        print(f"{name}: {in_a_sentence(error)}", file=sys.stderr)
+        with suppress(OSError, AttributeError):  # a closed terminal must not hide the exit code
+            print(printable(f"{name}: {in_a_sentence(error)}"), file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE) from None
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.printable import printable
 from carousel.records import Bytes, Const, Number, Record
 from carousel.release.identity import Hardware, ReleaseId, Version
 
@@ -144,7 +145,7 @@ class SignedHeader(HeaderFields):
         if fields.hardware_oui >> 24:
             raise FormatError("header_fields")
         # For people only, and signed: a byte that is no UTF-8 must not keep a box from booting.
-        name = fields.name.rstrip(b"\0").decode(errors="backslashreplace")
+        name = printable(fields.name.rstrip(b"\0").decode(errors="backslashreplace"))
         version = Version(fields.version_major, fields.version_minor, fields.version_patch)
         return cls(
             hardware=Hardware(fields.hardware_oui, fields.hardware_model, fields.hardware_version),

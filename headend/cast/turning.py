@@ -1,6 +1,7 @@
 """Keep a carousel turning until told to stop. The clock, the wait and the wire are arguments."""
 
 import errno
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,16 @@ RETRY_S = 0.1
 """How long to wait for a network that takes nothing."""
 RELOAD_CHECK_S = 1.0
 STATUS_S = 1.0
+RELOAD_PAUSE_S = 0.5
+"""Reloads that are asked for faster than this are done together: a flood of SIGHUPs must not starve the carousel."""
+SAME_TROUBLE_S = 60.0
+"""Trouble that comes and goes is told this often: a file that was cut in place has some in every cycle, for ever."""
+
+
+_TROUBLES = {
+    errno.ENOBUFS: "the send buffer is full",
+    errno.EFAULT: "a release file was cut in place; what it lacks is not sent until it is whole again",
+}
 
 
 class Wire(Protocol):
@@ -55,6 +66,8 @@ class Carousel:
         self.should_stop = False
         self.should_reload = False
         self._trouble: str | None = None
+        self._told_s: dict[str, float] = {}
+        self._reloaded_s = -math.inf
         self._sent_bytes = 0
         self._sent_packets = 0
 
@@ -72,26 +85,37 @@ class Carousel:
             if now - status_s >= STATUS_S:
                 self._tell_status(now - status_s)
                 status_s = now
-            if self.should_reload or now - check_s >= RELOAD_CHECK_S:
+            is_asked = self.should_reload and now - self._reloaded_s >= RELOAD_PAUSE_S
+            if is_asked or now - check_s >= RELOAD_CHECK_S:
                 check_s = now
                 self._reload_if_changed(now)
 
     def _send(self, batch: Batch) -> None:
-        """Send a batch. Trouble on the network is reported once, and once more when it is over."""
+        """Send a batch. Trouble is reported once, and once more when it is over; what a file lacks is left out."""
         try:
             self.wire.send(batch)
         except OSError as error:
-            what = "the send buffer is full" if error.errno == errno.ENOBUFS else in_a_sentence(error)
-            if what != self._trouble:
-                self.tell("trouble", reason=what)
+            what = _TROUBLES.get(error.errno or 0) or in_a_sentence(error)
+            if what != self._trouble and self._tell_trouble(what):
                 self._trouble = what
-            self.wait(RETRY_S)
+            if error.errno != errno.EFAULT:
+                self.wait(RETRY_S)
             return
         if self._trouble is not None:
             self.tell("trouble_over", reason=self._trouble)
             self._trouble = None
         self._sent_bytes += batch.stride * batch.count
         self._sent_packets += batch.count
+
+    def _tell_trouble(self, reason: str) -> bool:
+        """Tell of trouble, but not of the same too often; say whether it was told."""
+        now = self.clock()
+        if now - self._told_s.get(reason, -math.inf) < SAME_TROUBLE_S:
+            return False
+        self._told_s = {known: when for known, when in self._told_s.items() if now - when < SAME_TROUBLE_S}
+        self._told_s[reason] = now
+        self.tell("trouble", reason=reason)
+        return True
 
     def _tell_status(self, elapsed_s: float) -> None:
         position = self.broadcaster.position
@@ -108,11 +132,12 @@ class Carousel:
         asked, self.should_reload = self.should_reload, False
         if not asked and not self.shelf.has_changed():
             return
+        self._reloaded_s = now
         try:
             releases = self.shelf.load()
             self.broadcaster.replace(releases, now)
         except (BootcastError, OSError) as error:
-            self.tell("trouble", reason=f"going on with the old content: {in_a_sentence(error)}")
+            self._tell_trouble(f"going on with the old content: {in_a_sentence(error)}")
             return
         self.shelf.close_replaced()
         self.tell("swapped", releases=[describe_release(release) for release in releases])

@@ -15,7 +15,7 @@ from headend.cast.ssu import SsuFormat
 from headend.cast.turning import Carousel, describe_release
 from headend.commands import options
 from headend.commands.options import CAROUSEL, SSU, option
-from headend.commands.teller import Teller
+from headend.commands.teller import carousel_reporter
 from headend.link.sender import IP_UDP_BYTES, GroupSender
 from headend.shelf import ReleaseShelf
 
@@ -60,7 +60,7 @@ def cast(
         options.ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp, pcr, announce_interval) if ssu else None
     )
     settings = BroadcastSettings(stream.wire_rate_bps if stream else rate_bps, announce_interval, seed)
-    endpoint, shelf, teller = Endpoint.parse(group), ReleaseShelf(releases), Teller(as_json)
+    endpoint, shelf, teller = Endpoint.parse(group), ReleaseShelf(releases), carousel_reporter(as_json)
     loaded = shelf.load()
     sender = GroupSender(endpoint, interface, ttl, dscp, use_gso=not no_gso)
     packet_bytes = [stream.datagram_bytes] if stream else [release.packet_size for release in loaded]

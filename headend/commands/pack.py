@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.progress import Progress
 
 from carousel.console.quantities import format_size_bytes
-from carousel.errors import OperatorError
-from carousel.release.header import SignedHeader
+from carousel.errors import OperatorError, UsageError
+from carousel.printable import printable
+from carousel.release.header import NAME_BYTES, SignedHeader
 from carousel.release.identity import Hardware, Version
 from headend.commands.options import CAROUSEL, DEFAULT_TSI_TEXT, OUTPUT, SSU, option, parse_tsi
 from headend.pack.keys import load_private_key
@@ -95,23 +96,22 @@ def pack(
         hardware=Hardware.parse(hardware),
         version=Version.parse(version),
         created_unix_s=int(time.time()),
-        name=name or image.name.encode()[:32].decode(errors="ignore"),
+        name=_name(name or image.name, bool(name)),
         security_counter=security_counter,
         symbol_size=symbol_size or DEFAULT_SYMBOL_BYTES,
         repair_ratio=repair,
         tsi=parse_tsi(tsi),
         ssu_profile=profile if ssu else None,
     )
-    if len(request.name.encode()) > 32:
-        raise OperatorError(f"--name {name!r} is longer than 32 bytes of UTF-8; take a shorter one")
     private = load_private_key(key)
     if not uki and (initrd or cmdline or stub):
         raise OperatorError("--initrd, --cmdline and --stub are parts of a unified kernel image; add --uki")
     began_s = time.monotonic()
     with _as_image(image, make_uki(image, initrd or [], cmdline, stub) if uki else None) as source:
         header = _pack_with_progress(source, output, private, request)
+    size = format_size_bytes(header.image_size)
     print(
-        f"{output}: {header.name} {header.version} for {header.hardware}, {format_size_bytes(header.image_size)} in "
+        f"{printable(str(output))}: {header.name} {header.version} for {header.hardware}, {size} in "
         f"{header.source_blocks} block(s), {header.repair_per_block} repair symbols each, "
         f"{time.monotonic() - began_s:.1f} s"
     )
@@ -119,7 +119,20 @@ def pack(
         print(f"note: {note}")
 
 
+def _name(text: str, is_given: bool) -> str:
+    """Return the name for people: as given, or what of a file's name can be printed and fits."""
+    if not is_given:
+        return printable(text).encode()[:NAME_BYTES].decode(errors="ignore")
+    if not text.isprintable():
+        raise UsageError(f"--name {text!r} holds what can't be printed; take letters, digits, spaces")
+    if len(text.encode()) > NAME_BYTES:
+        raise UsageError(f"--name {text!r} is longer than {NAME_BYTES} bytes of UTF-8; take a shorter one")
+    return text
+
+
 def _pack_with_progress(image: Path, output: Path, private: Ed25519PrivateKey, request: PackRequest) -> SignedHeader:
+    if image.exists() and not image.is_file():
+        raise OperatorError(f"{image} is no regular file; the size of an image must be known before it is packed")
     with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
         task = progress.add_task("packing", total=image.stat().st_size)
         return pack_release(image, output, private, request, lambda done: progress.update(task, completed=done))

@@ -1,58 +1,44 @@
-"""What `headend cast` tells: JSON lines, a live line on a terminal, or plain lines."""
+"""The words for what happens to a carousel; carousel/console/reporter.py tells them."""
 
-import json
-import sys
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 from carousel.console.quantities import format_rate_bps
+from carousel.console.reporter import Language, Reporter, make_reporter
 
-__all__ = ["Teller"]
+__all__ = ["LANGUAGE", "carousel_reporter"]
 
-
-class Teller:
-    """Reports of `cast`: JSON lines, a live line on a terminal, or plain lines."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._as_json = as_json
-        self._live = (
-            Live(console=Console(markup=False), refresh_per_second=4) if sys.stdout.isatty() and not as_json else None
-        )
-        if self._live:
-            self._live.start()
-
-    def tell(self, event: str, **fields: Any) -> None:
-        """Report one event."""
-        if self._as_json:
-            print(json.dumps({"event": event, **fields}), flush=True)
-        elif event == "status":
-            if self._live:
-                rate, share = format_rate_bps(fields["rate_bps"]), fields["share"]
-                self._live.update(Text(f"{rate}  cycle {fields['cycle']}  {share:5.1%}  (Ctrl-C stops)"))
-        else:
-            console = self._live.console if self._live else Console(markup=False)
-            console.print(_in_words(event, fields), highlight=False)
-
-    def close(self) -> None:
-        """Put the terminal right."""
-        if self._live:
-            self._live.stop()
+Fields = Mapping[str, Any]
 
 
-def _in_words(event: str, fields: dict[str, Any]) -> str:
+def say(event: str, fields: Fields) -> str | None:
+    """Say an event in a line; None for what moves."""
     if event in ("casting", "swapped"):
         names = ", ".join(f"{each['name']} {each['version']} ({each['hardware']})" for each in fields["releases"])
         if event == "swapped":
             return f"swapped to {names}"
         rate = format_rate_bps(fields["rate_bps"])
         return f"casting {names} to {fields['group']} on {fields['interface']} at {rate}, paced by {fields['paced_by']}"
-    if event == "trouble":
-        return f"the network takes nothing: {fields['reason']}"
-    if event == "trouble_over":
-        return "the network takes packets again"
-    if event == "stopped":
-        return f"stopped after {fields['cycles']} cycle(s)"
-    return str(fields.get("text", event))
+    words = {
+        "trouble": "the network takes nothing: {reason}",
+        "trouble_over": "the network takes packets again",
+        "stopped": "stopped after {cycles} cycle(s)",
+        "note": "{text}",
+    }.get(event)
+    return words.format(**fields) if words else None
+
+
+def show(event: str, fields: Fields) -> str | None:
+    """Show where the carousel is."""
+    if event != "status":
+        return None
+    rate = format_rate_bps(fields["rate_bps"])
+    return f"{rate}  cycle {fields['cycle']}  {fields['share']:5.1%}  (Ctrl-C stops)"
+
+
+LANGUAGE = Language(say, show)
+
+
+def carousel_reporter(as_json: bool) -> Reporter:
+    """Return a reporter for a carousel."""
+    return make_reporter(as_json, "headend", LANGUAGE)

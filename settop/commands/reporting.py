@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from settop.report import Reporter, make_reporter
+from settop.report import Reporter, box_reporter
 
 __all__ = ["reporting"]
 
@@ -12,7 +12,7 @@ __all__ = ["reporting"]
 @contextmanager
 def reporting(as_json: bool, store: Path) -> Iterator[Reporter]:
     """Give a reporter for the length of a command."""
-    reporter = make_reporter(as_json, store.name)
+    reporter = box_reporter(as_json, store.name)
     try:
         yield reporter
     finally:

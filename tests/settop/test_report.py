@@ -1,8 +1,20 @@
-from settop.report import TerminalReporter
+from carousel.console.reporter import TerminalReporter
+from settop.report import LANGUAGE, say
+
+VERIFIED = {"version": "1.0.0", "elapsed_s": 1.5, "received_symbols": 1200, "needed_symbols": 1000}
 
 
-def test_an_image_may_have_any_name(capsys):
-    reporter = TerminalReporter("box")
-    reporter.tell("image_found", name="[/red] [x", version="1.0.0", image_size=5)
+def test_an_image_may_have_any_name(capfd):
+    reporter = TerminalReporter("box", LANGUAGE)
+    reporter.tell("image_found", name="[/red] [x\x1b[2J\n", version="1.0.0", image_size=5)
     reporter.close()
-    assert "found [/red] [x 1.0.0, 5 bytes" in capsys.readouterr().out
+    shown = capfd.readouterr().out
+    assert "found [/red] [x" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_losses_of_the_network_and_of_the_box_are_told_apart():
+    said = say("image_verified", VERIFIED | {"loss": 0.05, "socket_drops": 0})
+    assert said == "verified in 1.50 s: 1,200 symbols heard for 1,000 needed; the network lost 5.0%"
+    said = say("image_verified", VERIFIED | {"loss": 0, "socket_drops": 3000})
+    assert said.endswith("needed; this box was too slow for 3,000 packets")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import FormatError
+from carousel.printable import printable
 from carousel.release.header import HEADER_BYTES, ReleaseHeader, SignedHeader, key_id
 from carousel.release.identity import Hardware, ReleaseId, Version
 from carousel.release.trust import TrustRing, parse_public_key
@@ -37,7 +38,7 @@ def test_what_is_signed_is_read(header):
     assert again.is_signed_by(KEY.public_key())
     assert not again.is_signed_by(OTHER_KEY.public_key())
     assert again.key_id == key_id(KEY.public_key())
-    assert (again.hardware, again.version, again.name) == (header.hardware, header.version, header.name)
+    assert (again.hardware, again.version, again.name) == (header.hardware, header.version, printable(header.name))
 
 
 def test_offsets_are_the_designs():
@@ -94,3 +95,9 @@ def test_trust_needs_a_known_key():
 def test_other_things_are_no_public_keys():
     with pytest.raises(FormatError, match="public_key"):
         parse_public_key(b"no key")
+
+
+def test_a_signed_name_moves_no_cursor_and_begins_no_line():
+    signed = ReleaseHeader(**{**vars(EXAMPLE), "name": "a\x1b[2J\n"}).sign(KEY)
+    assert signed.name == r"a\x1b[2J\n"
+    assert b"a\x1b[2J\n" in signed.raw

@@ -102,6 +102,58 @@ def test_sighup_takes_up_what_is_there(casting):
     assert "swapped" in [event for event, _ in told]
 
 
+def test_a_flood_of_sighups_starves_nothing_and_fills_no_log(casting):
+    carousel, wire, time, told, _ = casting
+    for number in range(3000):
+        time.at[number / 1000] = lambda: setattr(carousel, "should_reload", True)
+    time.at[3.0] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    assert sum(map(len, wire.sent)) * 8 / time.now == pytest.approx(1e7, rel=0.03)
+    assert 2 <= [event for event, _ in told].count("swapped") <= 7
+
+
+def test_a_file_that_is_cut_in_place_is_told_seldom_and_the_rest_is_sent(casting, make_release):
+    """Each cycle has a stretch that the file has no more; the wire says EFAULT for it, as the kernel does."""
+    carousel, wire, time, told, path = casting
+    send, sent_bytes = wire.send, []
+
+    def send_what_is_there(batch):
+        if batch.place is not None and batch.place[1] > 50_000:
+            raise OSError(errno.EFAULT, "Bad address")
+        sent_bytes.append(batch.stride * batch.count)
+        send(batch)
+
+    wire.send = send_what_is_there
+    os.truncate(path, 50_000)
+    time.at[100.0] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    troubles = [fields["reason"] for event, fields in told if event == "trouble"]
+    assert 2 <= len(troubles) <= 4, troubles
+    assert {reason.split(";")[0].split(":")[0] for reason in troubles} == {
+        "a release file was cut in place",
+        "going on with the old content",
+    }
+    left = 50_000 / len(make_release(100_000, symbol_size=512).buffer)
+    assert sum(sent_bytes) * 8 / time.now > 0.7 * left * 1e7, "what is left goes out at its own rate"
+
+
+@pytest.mark.parametrize("fate", ["unlinked", "replaced by a directory", "unreadable"])
+def test_a_file_that_goes_away_is_cast_on(casting, fate):
+    carousel, wire, time, told, path = casting
+
+    def strike():
+        path.unlink()
+        if fate != "unlinked":
+            path.mkdir() if "directory" in fate else path.symlink_to(path)
+        carousel.should_reload = True
+
+    time.at[0.3] = strike
+    time.at[5.0] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    assert sum(map(len, wire.sent)) * 8 / time.now == pytest.approx(1e7, rel=0.03)
+    assert [event for event, _ in told if event != "status"] == ["trouble"]
+
+
 def test_no_release_file_is_explained(tmp_path):
     (tmp_path / "x").write_bytes(b"nothing")
     (tmp_path / "empty").touch()

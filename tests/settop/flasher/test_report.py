@@ -24,27 +24,27 @@ def announced(record):
     return Announce.parse(Announce.build(fields | {"public_key": bytes(32), "record": record}))
 
 
-def test_lines_for_people(capsys):
+def test_lines_for_people(capfd):
     reporter = BoardReporter("tty", as_json=False, is_terminal=False)
     reporter.tell(Event("connected", {"hardware": "00A1B2:7", "stub": 1}))
     for done in range(0, 1001, 10):
         reporter.tell(Event("progress", {"done_bytes": done, "total_bytes": 1000, "rate_bytes_per_s": 100.0}))
     reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
-    lines = capsys.readouterr().out.splitlines()
+    lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "tty: connected: hardware 00A1B2:7, stub 1"
     assert "tty:  50 %, 100 B/s, 5 s left" in lines
     assert len(lines) == 13
     assert lines[-1].startswith("tty: slot-b holds 1.0.0: 9,000 bytes in 0.5 s, 18.0 kB/s; 4,904 bytes were there")
 
 
-def test_lines_for_machines(capsys):
+def test_lines_for_machines(capfd):
     reporter = BoardReporter("tty", as_json=True, is_terminal=False)
     reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
-    assert json.loads(capsys.readouterr().out) == {"event": "flashed", "place": "slot-b", **FLASHED}
+    assert json.loads(capfd.readouterr().out) == {"event": "flashed", "place": "slot-b", **FLASHED}
 
 
 @pytest.mark.parametrize("has_record", [True, False])
-def test_state_in_plain_data(has_record, capsys):
+def test_state_in_plain_data(has_record, capfd):
     slots = (SlotRecord(SlotState.TRIAL, 2), SlotRecord(SlotState.FAILED, failure=Failure.TRIES_USED_UP))
     record = StateRecord(9, 4, 0xFF, Failure.NONE, slots).build() if has_record else b"\xff" * 64
     places = {
@@ -61,7 +61,7 @@ def test_state_in_plain_data(has_record, capsys):
     BoardReporter("tty", as_json=False, is_terminal=False).tell(
         Event("state", {"board": announced(record), "places": places})
     )
-    assert "next boot: slot-a" in capsys.readouterr().out
+    assert "next boot: slot-a" in capfd.readouterr().out
 
 
 def test_what_a_board_says_is_no_markup():
