@@ -12,6 +12,7 @@ from carousel.errors import FormatError
 from carousel.records import Bytes, Const, Number, Record
 
 __all__ = [
+    "DEFAULT_OS_RELEASE",
     "MACHINES",
     "CoffHeader",
     "OptionalHeader",
@@ -19,6 +20,7 @@ __all__ = [
     "PeSection",
     "SectionHeader",
     "Uki",
+    "build_uki",
     "parse_pe",
     "parse_uki",
 ]
@@ -63,6 +65,8 @@ MACHINES = {"x86_64": 0x8664, "aarch64": 0xAA64, "armv7": 0x01C2}
 """COFF machine numbers of the architectures that boards have."""
 _NEW_HEADER_AT = slice(0x3C, 0x40)
 MAX_SECTIONS = 96
+_READABLE_DATA = 0x4000_0040  # IMAGE_SCN_MEM_READ | IMAGE_SCN_CNT_INITIALIZED_DATA
+DEFAULT_OS_RELEASE = "ID=bootcast\nNAME=bootcast\nPRETTY_NAME=bootcast\nVERSION_ID=1\n"
 MAX_COMMAND_LINE_BYTES = 4096
 
 
@@ -162,3 +166,58 @@ def parse_uki(image: memoryview) -> Uki:
 
 def _text(raw: bytes) -> str:
     return raw.split(b"\0")[0].decode("utf-8", "replace").strip()
+
+
+def build_uki(stub: bytes, kernel: bytes, initrd: bytes, command_line: str, os_release: str) -> bytes:
+    """Return systemd's EFI stub with the parts as sections behind its own; the same parts give the same bytes.
+
+    `FormatError` if it is no PE stub, or has no room for their headers.
+    """
+    pe = parse_pe(memoryview(stub))
+    parts = [
+        (b".osrel", os_release.encode()),
+        (b".cmdline", command_line.encode() + b"\0"),
+        (b".linux", kernel),
+        (b".initrd", initrd),
+    ]
+    parts = [(name, data) for name, data in parts if data]
+    table_at = pe.optional_at + CoffHeader.parse(stub[pe.coff_at :]).optional_size
+    table_end = table_at + (len(pe.sections) + len(parts)) * SectionHeader.size
+    if table_end > pe.header_bytes:
+        raise FormatError("stub_without_room_for_sections")
+    image = bytearray(stub)
+    address = pe.image_bytes
+    for number, (name, data) in enumerate(parts, start=len(pe.sections)):
+        image += bytes(-len(image) % pe.file_alignment)
+        address = _aligned(address, pe.section_alignment)
+        fields = {
+            "name": name.ljust(8, b"\0"),
+            "memory_bytes": len(data),
+            "address": address,
+            "file_bytes": _aligned(len(data), pe.file_alignment),
+            "file_offset": len(image),
+            "relocations": bytes(12),
+            "characteristics": _READABLE_DATA,
+        }
+        place = table_at + number * SectionHeader.size
+        image[place : place + SectionHeader.size] = SectionHeader.build(fields)
+        image += data
+        address += len(data)
+    image += bytes(-len(image) % pe.file_alignment)
+    _count_sections(image, pe, len(parts), _aligned(address, pe.section_alignment))
+    return bytes(image)
+
+
+def _aligned(value: int, alignment: int) -> int:
+    return -(-value // alignment) * alignment
+
+
+def _count_sections(image: bytearray, pe: PeImage, added: int, image_bytes: int) -> None:
+    """Set what the headers say of the whole: the count of sections, and the size in memory."""
+    coff = CoffHeader.parse(bytes(image[pe.coff_at :][: CoffHeader.size]))
+    coff.section_count += added
+    image[pe.coff_at : pe.optional_at] = CoffHeader.build(vars(coff))
+    optional_end = pe.optional_at + OptionalHeader.size
+    optional = OptionalHeader.parse(bytes(image[pe.optional_at : optional_end]))
+    optional.image_bytes, optional.checksum = image_bytes, 0
+    image[pe.optional_at : optional_end] = OptionalHeader.build(vars(optional))

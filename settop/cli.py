@@ -14,7 +14,7 @@ from carousel.console.command import EXIT_USAGE, run_command
 from carousel.console.defaults import apply_defaults, read_config
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
-from settop.commands.options import add_hearing, add_json, add_store, value
+from settop.commands.options import add_hearing, add_json, add_store, value, whole_number
 
 __all__ = ["main", "make_parser"]
 
@@ -52,6 +52,13 @@ example:
 addresses; a lab may take any), the maker's number of the model and, if images
 differ by it, the version of the hardware. Releases are packed for the same name
 (`headend pack --hardware`), and a box takes no others.
+"""
+IMAGE_EXAMPLE = """\
+example:
+  settop image --board pi --hardware 00A1B2:7 --trust lab.pub --eeprom v0.release --interface eth0 -o card.img
+  dd if=card.img of=/dev/sdX bs=4M conv=fsync
+
+Needs Debian's mmdebstrap, mtools, e2fsprogs and zstd; says so where one is missing. More: docs/boards.md
 """
 
 
@@ -98,7 +105,7 @@ def run_init(arguments: argparse.Namespace) -> int:
     """Make a box's folder."""
     from settop.commands.box import init
 
-    return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom)
+    return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom, arguments.id)
 
 
 def run_receive(arguments: argparse.Namespace) -> int:
@@ -137,6 +144,13 @@ def run_mark_bad(arguments: argparse.Namespace) -> int:
     return mark_bad(*_backend_options(arguments), arguments.slot, arguments.as_json)
 
 
+def run_image(arguments: argparse.Namespace) -> int:
+    """Make a card."""
+    from settop.commands.imaging import image
+
+    return image(arguments)
+
+
 def run_status(arguments: argparse.Namespace) -> int:
     """Show what the box holds."""
     from settop.commands.status import status
@@ -169,6 +183,13 @@ def _add_init(commands: Commands) -> None:
     init.add_argument(
         "--eeprom", type=Path, required=True, metavar="RELEASE", help="the factory image, as a release file"
     )
+    _add_identity(init)
+
+
+def _add_identity(init: argparse.ArgumentParser) -> None:
+    init.add_argument(
+        "--id", default="", metavar="NAME", help="the box's own name; auto: its serial number, or its MAC address"
+    )
 
 
 def _parse_hardware(text: str) -> Any:
@@ -200,6 +221,36 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
         metavar="WORDS",
         help="run this to boot; {image}, {version} and {slot} are filled in",
     )
+
+
+def _parse_size(text: str) -> int:
+    units = {"K": 10, "M": 20, "G": 30}
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in units else (text, "")
+    if not number.isdecimal() or not int(number):
+        raise OperatorError(f"{text!r} is no size such as 512M or 4G")
+    return int(number) << units.get(unit, 0)
+
+
+def _add_image(commands: Commands) -> None:
+    text = "make a card for a board: a receiver, its keys, its EEPROM image, an empty store; no root needed"
+    image = add_command(commands, "image", run_image, text, IMAGE_EXAMPLE)
+    image.add_argument(
+        "--board", required=True, metavar="NAME", help="qemu-arm64, uboot-arm64, uefi-arm64, uefi-x86, pi"
+    )
+    image.add_argument("--loader", metavar="NAME", help="grub, for UEFI boards; else the board's own")
+    image.add_argument("--hardware", type=value(_parse_hardware), required=True, metavar="OUI:MODEL[:VERSION]",
+                       help="what the board is")  # fmt: skip
+    image.add_argument("--trust", type=Path, action="append", metavar="KEY.pub", help="a key to trust; may be repeated")
+    image.add_argument("--eeprom", type=Path, metavar="RELEASE", help="the image that boots when all else fails")
+    image.add_argument("--initramfs", action="store_true", help="just the receiver's initramfs")
+    image.add_argument("--kernel", type=Path, metavar="FILE", help="boot/vmlinuz-VERSION, beside lib/modules/VERSION")
+    image.add_argument("--wheel", type=Path, metavar="FILE", help="bootcast's wheel for the board (`make wheels`)")
+    image.add_argument("--console", metavar="NAME", help="the kernel's console, such as ttyAMA0")
+    level = whole_number(1, 19)
+    image.add_argument("--zstd-level", type=level, default=19, metavar="N", help="19: smallest; 3: a minute faster")
+    image.add_argument("--size", type=value(_parse_size), default="512M", metavar="SIZE", help="of the card")
+    image.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
+    add_hearing(image)
 
 
 def make_parser() -> Parser:
@@ -238,6 +289,7 @@ def make_parser() -> Parser:
         add_store(each)
         add_json(each)
         _add_backend(each)
+    _add_image(commands)
     add_board_commands(commands, add_command)
     return parser
 

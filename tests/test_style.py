@@ -46,6 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/work": {"carousel/fec", "carousel/release", "settop/stitch"},
     "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "carousel/take", "settop/stitch"},
     "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
+    "settop/image": {"carousel/release", "carousel/uki", "settop/boot"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
     "settop/report": {"carousel/console", "settop/events"},
     "settop/options": {"carousel/console"},
@@ -72,7 +73,7 @@ MAY_TOUCH = {
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
     | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"}
-    | {"settop/boot"},
+    | {"settop/boot", "settop/image"},
     "randomness": set[str](),
 }
 """Which rooms of a product may touch what is not pure; `bench` and the stub's tools are no product."""

@@ -57,7 +57,10 @@ assert HeaderFormat.sizeof() == HEADER_BYTES
 
 def key_id(public_key: "Ed25519PublicKey") -> bytes:
     """Return the 8 bytes by which a header names its signer: of the SHA-256 of the raw public key."""
-    return hashlib.sha256(public_key.public_bytes_raw()).digest()[:8]
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415  see records
+
+    raw = public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)  # `public_bytes_raw` came with cryptography 40
+    return hashlib.sha256(raw).digest()[:8]
 
 
 def claimed_key_id(raw: bytes) -> bytes:

@@ -1,74 +1,19 @@
-"""Make a unified kernel image: systemd's EFI stub, and a kernel, an initrd and a command line as its sections.
+"""Make a unified kernel image of files: systemd's EFI stub, a kernel, initrds and a command line.
 
-The stub may be for another architecture than this machine's: nothing but the PE file itself is written, no
-objcopy is needed. The same parts give the same bytes.
+The stub may be for another architecture than this machine's: no objcopy is needed.
 """
 
 from pathlib import Path
 
 from carousel.errors import FormatError, OperatorError
-from carousel.uki import MACHINES, CoffHeader, OptionalHeader, PeImage, SectionHeader, parse_pe
+from carousel.uki import DEFAULT_OS_RELEASE, MACHINES, build_uki, parse_pe
 
-__all__ = ["build_uki", "find_stub", "make_uki"]
+__all__ = ["find_stub", "make_uki"]
 
 STUB_FOLDERS = (Path("/usr/lib/systemd/boot/efi"),)
 STUB_NAMES = {"aarch64": "linuxaa64.efi.stub", "x86_64": "linuxx64.efi.stub"}
 _ARM64_MAGIC = slice(0x38, 0x3C), b"ARM\x64"
-_READABLE_DATA = 0x4000_0040  # IMAGE_SCN_MEM_READ | IMAGE_SCN_CNT_INITIALIZED_DATA
-DEFAULT_OS_RELEASE = "ID=bootcast\nNAME=bootcast\nPRETTY_NAME=bootcast\nVERSION_ID=1\n"
 COMMAND_LINE_BYTES = 2048  # what arm64 and x86 kernels take
-
-
-def build_uki(stub: bytes, kernel: bytes, initrd: bytes, command_line: str, os_release: str) -> bytes:
-    """Return the stub with the parts added as sections behind its own; `FormatError` if it is no PE stub."""
-    pe = parse_pe(memoryview(stub))
-    parts = [
-        (b".osrel", os_release.encode()),
-        (b".cmdline", command_line.encode() + b"\0"),
-        (b".linux", kernel),
-        (b".initrd", initrd),
-    ]
-    parts = [(name, data) for name, data in parts if data]
-    table_at = pe.optional_at + CoffHeader.parse(stub[pe.coff_at :]).optional_size
-    table_end = table_at + (len(pe.sections) + len(parts)) * SectionHeader.size
-    if table_end > pe.header_bytes:
-        raise FormatError("stub_without_room_for_sections")
-    image = bytearray(stub)
-    address = pe.image_bytes
-    for number, (name, data) in enumerate(parts, start=len(pe.sections)):
-        image += bytes(-len(image) % pe.file_alignment)
-        address = _aligned(address, pe.section_alignment)
-        fields = {
-            "name": name.ljust(8, b"\0"),
-            "memory_bytes": len(data),
-            "address": address,
-            "file_bytes": _aligned(len(data), pe.file_alignment),
-            "file_offset": len(image),
-            "relocations": bytes(12),
-            "characteristics": _READABLE_DATA,
-        }
-        place = table_at + number * SectionHeader.size
-        image[place : place + SectionHeader.size] = SectionHeader.build(fields)
-        image += data
-        address += len(data)
-    image += bytes(-len(image) % pe.file_alignment)
-    _count_sections(image, pe, len(parts), _aligned(address, pe.section_alignment))
-    return bytes(image)
-
-
-def _aligned(value: int, alignment: int) -> int:
-    return -(-value // alignment) * alignment
-
-
-def _count_sections(image: bytearray, pe: PeImage, added: int, image_bytes: int) -> None:
-    """Set what the headers say of the whole: the count of sections, and the size in memory."""
-    coff = CoffHeader.parse(bytes(image[pe.coff_at :][: CoffHeader.size]))
-    coff.section_count += added
-    image[pe.coff_at : pe.optional_at] = CoffHeader.build(vars(coff))
-    optional_end = pe.optional_at + OptionalHeader.size
-    optional = OptionalHeader.parse(bytes(image[pe.optional_at : optional_end]))
-    optional.image_bytes, optional.checksum = image_bytes, 0
-    image[pe.optional_at : optional_end] = OptionalHeader.build(vars(optional))
 
 
 def architecture_of(kernel: bytes) -> str:

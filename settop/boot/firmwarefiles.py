@@ -108,11 +108,13 @@ class EnvironmentBackend:
             )
         return self._firmware
 
-    def encode(self, environment: Environment) -> bytes:
+    @staticmethod
+    def encode(environment: Environment) -> bytes:
         """Return an environment file."""
         raise NotImplementedError
 
-    def decode(self, raw: bytes) -> Environment | None:
+    @staticmethod
+    def decode(raw: bytes) -> Environment | None:
         """Read an environment file; None if it is torn or none of ours."""
         raise NotImplementedError
 

@@ -28,7 +28,8 @@ class Grub(EnvironmentBackend):
         path = efi_text(self._machine.read(_STARTED) or b"")
         return source_of(path.replace("/", "\\").split("\\")[-1].removesuffix(".efi"))
 
-    def encode(self, environment: Environment) -> bytes:
+    @staticmethod
+    def encode(environment: Environment) -> bytes:
         """Return the block, as `save_env` writes it."""
         values = {
             "bc_seq": str(environment.sequence),
@@ -39,7 +40,8 @@ class Grub(EnvironmentBackend):
         lines = [f"{key}={value}\n" for key, value in values.items()] + [f"bc_check={'.'.join(values.values())}\n"]
         return (_SIGNATURE + "".join(lines)).encode().ljust(BLOCK_BYTES, b"#")
 
-    def decode(self, raw: bytes) -> Environment | None:
+    @staticmethod
+    def decode(raw: bytes) -> Environment | None:
         """Read a block, ours or as `save_env` left it."""
         text = raw.decode("ascii", "replace")
         if len(raw) != BLOCK_BYTES or not text.startswith(_SIGNATURE):

@@ -27,7 +27,8 @@ class UBoot(EnvironmentBackend):
         raw = self._machine.read(_STARTED)
         return source_of(raw.rstrip(b"\0").decode("ascii", "replace")) if raw else None
 
-    def encode(self, environment: Environment) -> bytes:
+    @staticmethod
+    def encode(environment: Environment) -> bytes:
         """Return the file, as `env export -c -s 0x1000` writes it; numbers in hex, as `setexpr` has them."""
         values = {
             **{f"bc_{key}": value for key, value in environment.texts().items()},
@@ -38,7 +39,8 @@ class UBoot(EnvironmentBackend):
         body = text.ljust(ENVIRONMENT_BYTES - 4, b"\0")
         return crc32(body).to_bytes(4, "little") + body
 
-    def decode(self, raw: bytes) -> Environment | None:
+    @staticmethod
+    def decode(raw: bytes) -> Environment | None:
         """Read what `env export -c` or `encode` wrote."""
         if len(raw) != ENVIRONMENT_BYTES or int.from_bytes(raw[:4], "little") != crc32(raw[4:]):
             return None

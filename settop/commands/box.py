@@ -5,6 +5,8 @@ from pathlib import Path
 from carousel.errors import OperatorError
 from carousel.release.identity import Hardware
 from settop.boot import flow
+from settop.boot.identity import box_id
+from settop.boot.machine import LinuxMachine
 from settop.boot.table import BackendOptions
 from settop.commands.booting import backend_of
 from settop.commands.reporting import reporting
@@ -14,12 +16,15 @@ from settop.store.folder import BoxFolder
 __all__ = ["confirm", "init", "mark_bad"]
 
 
-def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> int:
+def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, identity: str) -> int:
     """Make a box's folder, with the factory image in its EEPROM."""
-    box = BoxFolder.init(store, hardware, trust, eeprom)
+    interfaces = tuple(sorted(path.name for path in Path("/sys/class/net").glob("*") if path.name != "lo"))
+    own_id = box_id(LinuxMachine(), interfaces) if identity == "auto" else identity
+    box = BoxFolder.init(store, hardware, trust, eeprom, own_id)
     header = box.store.header(Source.EEPROM)
     assert header is not None
-    print(f"{store}: hardware {box.hardware}, {len(trust)} trusted key(s), EEPROM image {header.version}")
+    named = f"box {own_id}, " if own_id else ""
+    print(f"{store}: {named}hardware {box.hardware}, {len(trust)} trusted key(s), EEPROM image {header.version}")
     return 0
 
 

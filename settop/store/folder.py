@@ -7,20 +7,16 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from carousel.console.files import load_public_key, open_release
+from carousel.console.files import load_public_key
 from carousel.errors import OperatorError
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.store.disk import FolderDisk
-from settop.store.factory import image_of_release
+from settop.store.factory import open_factory
 from settop.store.identity import CONFIG, TRUST, read_identity
 from settop.store.slots import Store
-
-if TYPE_CHECKING:
-    from carousel.flute.releasefile import Release
 
 __all__ = ["BoxFolder"]
 
@@ -38,21 +34,22 @@ class BoxFolder:
         self.store = Store(self.disk, self.hardware, self.trust)
 
     @classmethod
-    def init(cls, path: Path, hardware: Hardware, trust: list[Path], eeprom: Path) -> "BoxFolder":
+    def init(cls, path: Path, hardware: Hardware, trust: list[Path], eeprom: Path, box_id: str = "") -> "BoxFolder":
         """Make a box's folder: identity, keys, factory image, first state record. Never over an existing one."""
         if (path / CONFIG).exists():
             raise OperatorError(f"{path} is a box's store already; remove it first if the box shall forget everything")
         ring = TrustRing.of(map(load_public_key, trust))
-        with open_release(eeprom) as release:
-            _check_factory(release, hardware, ring, eeprom)
+        with open_factory(eeprom) as (header, image):
+            _check_factory(header, hardware, ring, eeprom)
             path.mkdir(parents=True, exist_ok=True)
             (path / TRUST).mkdir(exist_ok=True)
             for number, key in enumerate(trust):
                 shutil.copyfile(key, path / TRUST / f"{number}-{key.stem}.pub")
-            config = json.dumps({"hardware": str(hardware)}) + "\n"
+            identity = {"id": box_id} if box_id else {}
+            config = json.dumps({"hardware": str(hardware)} | identity) + "\n"
             unfinished = path / (CONFIG + ".new")
             store = Store(FolderDisk(path), hardware, ring)
-            store.write_eeprom(release.header, image_of_release(release))
+            store.write_eeprom(header, image)
             store.format()
             unfinished.write_text(config)
             unfinished.replace(path / CONFIG)
@@ -104,8 +101,8 @@ def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -
             sleep(_LOCK_POLL_S)
 
 
-def _check_factory(release: "Release", hardware: Hardware, trust: TrustRing, path: Path) -> None:
-    if not trust.believes(release.header):
+def _check_factory(header: SignedHeader, hardware: Hardware, trust: TrustRing, path: Path) -> None:
+    if not trust.believes(header):
         raise OperatorError(f"{path} is signed by none of the keys given with --trust")
-    if not hardware.accepts(release.header.hardware):
-        raise OperatorError(f"{path} is made for hardware {release.header.hardware}, this box is {hardware}")
+    if not hardware.accepts(header.hardware):
+        raise OperatorError(f"{path} is made for hardware {header.hardware}, this box is {hardware}")

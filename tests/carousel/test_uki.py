@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import FormatError
-from carousel.uki import parse_pe, parse_uki
-from headend.pack.uki import build_uki
+from carousel.uki import build_uki, parse_pe, parse_uki
 from tests.settop.boot.models import STUB
 
 UKI = build_uki(STUB, b"kernel" * 100, b"initrd" * 50, "console=ttyAMA0 quiet", "ID=x\n")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import FormatError, OperatorError
-from carousel.uki import parse_uki
-from headend.pack.uki import architecture_of, build_uki, find_stub, make_uki
+from carousel.uki import build_uki, parse_uki
+from headend.pack.uki import architecture_of, find_stub, make_uki
 from tests.settop.boot.models import STUB
 
 ARM64_KERNEL = (b"MZ" + bytes(0x36) + b"ARM\x64").ljust(3000, b"k")

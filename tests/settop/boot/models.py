@@ -11,8 +11,7 @@ from functools import cache
 from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Version
 from carousel.release.trust import TrustRing
-from carousel.uki import parse_uki
-from headend.pack.uki import build_uki
+from carousel.uki import build_uki, parse_uki
 from settop.boot.backend import SlotImage, placed_name
 from settop.boot.firmwarefiles import Environment
 from settop.boot.grub import Grub

@@ -348,7 +348,7 @@ def test_the_power_cut_test_can_fail(mutation, monkeypatch):
         monkeypatch.setattr(EnvironmentBackend, "place", careless)
     elif mutation == "a torn environment believed":
         decode, believed = UBoot.decode, Environment(1 << 20, Source.SLOT_B)
-        monkeypatch.setattr(UBoot, "decode", lambda self, raw: decode(self, raw) or believed)
+        monkeypatch.setattr(UBoot, "decode", staticmethod(lambda raw: decode(raw) or believed))
     else:
         monkeypatch.setattr(EnvironmentBackend, "commit", lambda self, source: None)
     with pytest.raises((AssertionError, OperatorError, pytest.fail.Exception)):

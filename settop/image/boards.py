@@ -1,0 +1,113 @@
+"""The boards that cards are made for: their packages, drivers, and how their firmware finds the receiver."""
+
+from dataclasses import dataclass, field, replace
+
+from carousel.errors import OperatorError
+
+__all__ = ["BOARDS", "Board", "board_named"]
+
+_PYTHON = ("python3", "python3-numpy", "python3-cryptography", "python3-cffi-backend", "busybox-static")
+_VIRTIO = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_blk",
+    "virtio_net",
+)
+_FAT = ("vfat", "nls_cp437", "nls_ascii", "nls_utf8")
+_EFI = ("efivarfs",)
+_PC = ("ahci", "sd_mod", "nvme", "e1000e", "r8169", "igb")
+_PI = ("mmc_block", "sdhci_iproc", "bcm2835", "genet", "lan78xx", "smsc95xx", "broadcom")
+
+
+@dataclass(frozen=True)
+class Board:
+    """A kind of board. `loader` says which files its firmware partition gets (cardfiles.py)."""
+
+    name: str
+    debian: str
+    """Debian's name of its architecture."""
+    kernel_package: str
+    loader: str
+    """removable: /EFI/BOOT/BOOT*.EFI is the receiver; systemd-boot; grub; uboot; pi."""
+    backend: str
+    modules: tuple[str, ...]
+    console: str
+    packages: tuple[str, ...] = ()
+    components: tuple[str, ...] = ("main",)
+    cards: tuple[str, ...] = field(default=("firmware", "store"))
+    """Its partitions, in order."""
+
+    @property
+    def all_packages(self) -> tuple[str, ...]:
+        """What Debian has to bring."""
+        return (*_PYTHON, self.kernel_package, *self.packages)
+
+
+_QEMU = Board(
+    name="qemu-arm64",
+    debian="arm64",
+    kernel_package="linux-image-cloud-arm64",
+    loader="removable",
+    backend="kexec",
+    modules=(*_VIRTIO, *_FAT),
+    console="ttyAMA0",
+    packages=("kexec-tools", "systemd-boot-efi"),
+)
+_UBOOT = Board(
+    name="uboot-arm64",
+    debian="arm64",
+    kernel_package="linux-image-cloud-arm64",
+    loader="uboot",
+    backend="uboot",
+    modules=(*_VIRTIO, *_FAT),
+    console="ttyAMA0",
+    packages=("systemd-boot-efi",),
+)
+_UEFI_ARM = Board(
+    name="uefi-arm64",
+    debian="arm64",
+    kernel_package="linux-image-cloud-arm64",
+    loader="systemd-boot",
+    backend="systemd-boot",
+    modules=(*_VIRTIO, *_FAT, *_EFI),
+    console="ttyAMA0",
+    packages=("systemd-boot-efi",),
+)
+_UEFI_X86 = Board(
+    name="uefi-x86",
+    debian="amd64",
+    kernel_package="linux-image-amd64",
+    loader="systemd-boot",
+    backend="systemd-boot",
+    modules=(*_VIRTIO, "ext4", *_FAT, *_EFI, *_PC),
+    console="ttyS0",
+    packages=("systemd-boot-efi",),
+)
+_PI_BOARD = Board(
+    name="pi",
+    debian="arm64",
+    kernel_package="linux-image-arm64",
+    loader="pi",
+    backend="tryboot",
+    modules=("ext4", *_FAT, *_PI),
+    console="ttyS1,115200",
+    packages=("raspi-firmware", "systemd-boot-efi"),
+    components=("main", "non-free-firmware"),
+    cards=("firmware", "slot-a", "slot-b", "store"),
+)
+BOARDS = {board.name: board for board in (_QEMU, _UBOOT, _UEFI_ARM, _UEFI_X86, _PI_BOARD)}
+
+
+def board_named(name: str, loader: str | None = None) -> Board:
+    """Return the board of this name, with GRUB instead of systemd-boot where that is asked for."""
+    board = BOARDS.get(name)
+    if board is None:
+        raise OperatorError(f"there is no board {name!r}; there are {', '.join(BOARDS)}")
+    if loader in (None, board.loader):
+        return board
+    if loader == "grub" and board.loader == "systemd-boot":
+        package = f"grub-efi-{board.debian}-bin"
+        return replace(board, loader="grub", backend="grub", packages=(*board.packages, package))
+    raise OperatorError(f"a card for {name} has {board.loader} as its loader; --loader grub is for UEFI boards")

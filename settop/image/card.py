@@ -1,0 +1,161 @@
+"""`settop image`: a whole card for a board, or the receiver's initramfs alone."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from carousel.errors import OperatorError
+from carousel.release.header import SignedHeader
+from settop.image.boards import Board
+from settop.image.cardfiles import firmware_files, slot_files
+from settop.image.debian import debian_tree, wheel_tree
+from settop.image.ext4 import make_ext4
+from settop.image.fat import make_fat
+from settop.image.initramfs import Parts, build_initramfs
+from settop.image.mbr import ALIGNMENT_BYTES, EFI_SYSTEM, FAT32, LINUX, Partition, build_mbr
+from settop.image.ownwheel import find_wheel
+from settop.image.tools import need_tools
+
+__all__ = ["CardRequest", "Made", "build_card", "initramfs_of"]
+
+LABELS = {"firmware": "BCBOOT", "slot-a": "BCSLOTA", "slot-b": "BCSLOTB", "store": "BCSTORE"}
+CARD_WAIT_S = 20
+RETRY_S = 10
+_ROOM = 1.15
+"""File systems need some room of their own."""
+_STORE_IMAGES = 4
+"""The store holds two slots, the EEPROM image, and one that is on its way in with as many repair symbols."""
+
+
+@dataclass(frozen=True)
+class CardRequest:
+    """What a card is asked for."""
+
+    board: Board
+    hardware: str
+    group: str
+    interface: str
+    timeout: str = "60s"
+    console: str | None = None
+    kernel: Path | None = None
+    wheel: Path | None = None
+    size_bytes: int = 512 << 20
+    zstd_level: int = 19
+
+
+@dataclass(frozen=True)
+class Factory:
+    """What the factory puts on the card: the EEPROM image with its header, keys by file name."""
+
+    header: SignedHeader
+    image: bytes
+    keys: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Sizes of what was made, in bytes."""
+
+    card: int
+    initramfs: int
+    kernel: int
+    firmware: int
+
+
+def settings_of(request: CardRequest) -> dict[str, str]:
+    """Return board.conf: what the receiver's init reads."""
+    return {
+        "BOARD": request.board.name,
+        "BACKEND": request.board.backend,
+        "HARDWARE": request.hardware,
+        "GROUP": request.group,
+        "INTERFACE": request.interface,
+        "TIMEOUT": request.timeout,
+        "CARD_WAIT_S": str(CARD_WAIT_S),
+        "RETRY_S": str(RETRY_S),
+        "SLOT_PARTITIONS": "yes" if "slot-a" in request.board.cards else "",
+    }
+
+
+def initramfs_of(request: CardRequest) -> tuple[bytes, Path, Path]:
+    """Return the receiver's initramfs, the kernel that it is for, and the tree of Debian's packages."""
+    for name in ("hardware", "group", "interface", "timeout"):
+        if "'" in getattr(request, name) or "\n" in getattr(request, name):
+            raise OperatorError(f"--{name} {getattr(request, name)!r} can't be written into the receiver's settings")
+    tree = debian_tree(request.board)
+    kernel = request.kernel or _kernel_of(tree, request.board)
+    version = kernel.name.removeprefix("vmlinuz-")
+    modules = kernel.resolve().parent.parent / "lib" / "modules" / version
+    if not modules.is_dir():
+        raise OperatorError(
+            f"there is no {modules}: --kernel needs boot/vmlinuz-VERSION beside its lib/modules/VERSION"
+        )
+    wheel = find_wheel(request.board.debian, request.wheel)
+    parts = Parts(tree, modules, wheel, wheel_tree(request.board))
+    return build_initramfs(request.board, parts, settings_of(request), request.zstd_level), kernel, tree
+
+
+def _kernel_of(tree: Path, board: Board) -> Path:
+    found = sorted((tree / "boot").glob("vmlinuz-*"))
+    if not found:
+        raise OperatorError(f"Debian's {board.kernel_package} brought no kernel; name one with --kernel")
+    return found[-1]
+
+
+def build_card(request: CardRequest, factory: Factory, output: Path) -> Made:
+    """Make the card; `OperatorError` if it is too small, or this machine or the kernel lacks something."""
+    need_tools(["mformat", "mcopy", "mke2fs", "zstd"])
+    board = request.board
+    initramfs, kernel_path, tree = initramfs_of(request)
+    kernel = kernel_path.read_bytes()
+    command_line = f"console={request.console or board.console} panic=5 quiet bootcast.slot=receiver"
+    firmware = firmware_files(board, tree, kernel, initramfs, command_line)
+    firmware |= {"factory/eeprom.image": factory.image, "factory/eeprom.header": factory.header.raw}
+    firmware |= {f"factory/trust/{name}": content for name, content in factory.keys.items()}
+    contents = {"firmware": firmware, "slot-a": slot_files(board, tree), "slot-b": slot_files(board, tree)}
+    layout = plan_partitions(board, request.size_bytes, contents, len(factory.image))
+    partial = output.with_suffix(output.suffix + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.truncate(request.size_bytes)
+            disk_id = int.from_bytes(hashlib.sha256(board.name.encode()).digest()[:4], "little")
+            file.write(build_mbr(list(layout.values()), disk_id))
+        for role, partition in layout.items():
+            if role == "store":
+                make_ext4(partial, partition.offset_bytes, partition.size_bytes, LABELS[role])
+            else:
+                make_fat(partial, partition.offset_bytes, partition.size_bytes, LABELS[role], contents[role])
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+    used = sum(map(len, firmware.values()))
+    return Made(request.size_bytes, len(initramfs), len(kernel), used)
+
+
+def plan_partitions(
+    board: Board, size_bytes: int, contents: Mapping[str, Mapping[str, bytes]], image_bytes: int
+) -> dict[str, Partition]:
+    """Return the partitions by role, the store last with what is left; `OperatorError` if that is too little."""
+    needs = {}
+    for role in board.cards[:-1]:
+        placed = image_bytes * (3 if role == "firmware" and board.loader in ("uboot", "grub", "systemd-boot") else 0)
+        placed += image_bytes * 2 if role.startswith("slot") else 0
+        files_bytes = sum(map(len, contents[role].values()))
+        needs[role] = _aligned(int((files_bytes + placed) * _ROOM) + (8 << 20))
+    at, layout = ALIGNMENT_BYTES, {}
+    for role, need in needs.items():
+        kind = EFI_SYSTEM if board.loader != "pi" else FAT32
+        layout[role] = Partition(kind, at, need, is_bootable=role == "firmware")
+        at += need
+    store_bytes = (size_bytes - at) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
+    least = _aligned(int(image_bytes * _STORE_IMAGES * _ROOM) + (16 << 20))
+    if store_bytes < least:
+        whole = (at + least + (1 << 20)) >> 20
+        raise OperatorError(f"a card of {size_bytes >> 20}M is too small for this image; give --size {whole}M or more")
+    layout["store"] = Partition(LINUX, at, store_bytes)
+    return layout
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

@@ -1,0 +1,46 @@
+"""What ELF files need: shared libraries of programs, other modules of kernel modules."""
+
+import io
+import lzma
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
+from carousel.errors import OperatorError
+
+__all__ = ["libraries_needed", "load_module", "module_depends"]
+
+
+def libraries_needed(content: bytes) -> list[str]:
+    """Return the DT_NEEDED names of an ELF file; none for what is no ELF file."""
+    if not content.startswith(b"\x7fELF"):
+        return []
+    sections = ELFFile(io.BytesIO(content)).iter_sections()
+    return [
+        str(tag.needed)  # type: ignore[attr-defined]  # set for DT_NEEDED
+        for section in sections
+        if isinstance(section, DynamicSection)
+        for tag in section.iter_tags()
+        if tag.entry.d_tag == "DT_NEEDED"
+    ]
+
+
+def load_module(path: Path) -> bytes:
+    """Return a kernel module, unpacked where it is packed."""
+    content = path.read_bytes()
+    return lzma.decompress(content) if path.suffix == ".xz" else content
+
+
+def module_depends(content: bytes, name: str) -> list[str]:
+    """Return the names of the modules that a kernel module needs (its .modinfo section's depends=)."""
+    try:
+        section = ELFFile(io.BytesIO(content)).get_section_by_name(".modinfo")
+    except ELFError:
+        section = None
+    if section is None:
+        raise OperatorError(f"{name} is no kernel module")
+    fields = section.data().split(b"\0")
+    depends = next((field[8:] for field in fields if field.startswith(b"depends=")), b"").decode()
+    return [each.replace("-", "_") for each in depends.split(",") if each]
