@@ -43,3 +43,19 @@ class Codec(Protocol):
         is an array of rows of T bytes; row `repair_rows[i]` is the symbol with ESI `repair_esis[i]` (K or more). False
         means too few repair symbols, or dependent ones; more of them than are missing help against that.
         """
+
+    def find_wrong(
+        self,
+        block: Buffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> list[int] | None:
+        """Say which symbol is wrong, where one is: the ESIs, source or repair, that explain what doesn't add up.
+
+        Takes what `decode` takes, before it has filled anything in. With h more repair symbols than are missing there
+        are h check equations; 4 tell one symbol among thousands, 1 next to nothing. An empty list: all symbols agree.
+        None: there are too few to tell, or more than one is wrong. It is a hint; the block's digest decides.
+        """

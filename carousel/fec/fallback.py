@@ -10,6 +10,7 @@ from carousel.fec.codec import MAX_ESI
 from carousel.fec.octets import products
 from carousel.fec.parameters import columns_of, parameters_of
 from carousel.fec.planning import Plan, hdpc_pairs, plan_of
+from carousel.fec.suspects import suspects_of
 
 __all__ = ["NumpyCodec"]
 
@@ -63,6 +64,27 @@ class NumpyCodec:
                 return True
         return False
 
+    def find_wrong(
+        self,
+        block: Buffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> list[int] | None:
+        """Return the ESIs of which one may be wrong (see `Codec`)."""
+        source, rows = _symbols(as_bytes(block), symbol_size), as_bytes(repair)
+        _check_numbers(len(source), missing, len(rows) // symbol_size, repair_rows, repair_esis)
+        symbols = rows[: len(rows) // symbol_size * symbol_size].reshape(-1, symbol_size)
+        there = np.ones(len(source), dtype=bool)
+        there[missing] = False
+        esis = np.concatenate([np.flatnonzero(there), repair_esis])
+        plan = plan_of(len(source), parameters_of(len(source)).isi(esis))
+        if plan is None:
+            return None
+        return suspects_of(plan, _syndromes(plan, _words(np.concatenate([source[there], symbols[repair_rows]]))), esis)
+
     def _decode_with(
         self, source: NDArray[np.uint8], missing: IntArray, repair: NDArray[np.uint8], esis: IntArray
     ) -> bool:
@@ -112,9 +134,9 @@ def _xor(work: Words, rows: list[int], to: Words) -> None:
     np.bitwise_xor.reduce(work[rows], axis=0, out=to)
 
 
-def _intermediate(plan: Plan, inputs: Words) -> Words:
-    """Return the intermediate symbols (L, words): pivots without the inactive columns, these, and pivots again."""
-    matrix, peeling = plan.matrix, plan.peeling
+def _first_pass(plan: Plan, inputs: Words) -> tuple[Words, Words, Words]:
+    """Return the intermediate symbols with the inactive columns zero, the residuals, the solved columns likewise."""
+    peeling = plan.peeling
     work = np.zeros((plan.parameters.intermediate, inputs.shape[1]), dtype=np.uint64)
     for row, column in peeling.pivots:
         _sum_of_row(plan, work, inputs, row, work[column])
@@ -124,8 +146,15 @@ def _intermediate(plan: Plan, inputs: Words) -> Words:
     solved = np.zeros((len(plan.solved), inputs.shape[1]), dtype=np.uint64)
     for index, (_, rows, _) in enumerate(plan.solved):
         _xor(residuals, rows, solved[index])
+    return work, residuals, solved
+
+
+def _intermediate(plan: Plan, inputs: Words) -> Words:
+    """Return the intermediate symbols (L, words): pivots without the inactive columns, these, and pivots again."""
+    matrix, peeling = plan.matrix, plan.peeling
+    work, _, solved = _first_pass(plan, inputs)
     if plan.free:
-        work[plan.free] = _free(plan, work, solved)
+        work[plan.free] = _gf_sums(plan, work, solved, range(len(plan.free)))
     for index, (column, _, add) in enumerate(plan.solved):
         work[column] = solved[index] ^ np.bitwise_xor.reduce(work[add], axis=0)
     for row, column in peeling.pivots:
@@ -143,8 +172,8 @@ def _sum_of_row(plan: Plan, work: Words, inputs: Words, row: int, to: Words) -> 
         to ^= inputs[row]
 
 
-def _free(plan: Plan, work: Words, solved: Words) -> Words:
-    """Return the free columns' values, from the HDPC rows' right sides: y = alpha * y + C, column after column."""
+def _gf_sums(plan: Plan, work: Words, solved: Words, rows: range) -> Words:
+    """Return what rows of the plan's `gf` sum, from the HDPC rows' right sides: y = alpha * y + C, column by column."""
     sides = np.zeros((plan.parameters.h, work.shape[1] * WORD_BYTES), dtype=np.uint8)
     double = products()[2]
     y = np.zeros(sides.shape[1], dtype=np.uint8)
@@ -157,8 +186,18 @@ def _free(plan: Plan, work: Words, solved: Words) -> Words:
         sides[second] ^= y
     last = double[y] ^ octets[len(pairs)]
     terms = np.concatenate([sides, last[None], solved.view(np.uint8)])
-    values = [np.bitwise_xor.reduce(products()[row[:, None], terms], axis=0) for row in plan.gf]
-    return np.stack(values).view(np.uint64)
+    values = [np.bitwise_xor.reduce(products()[plan.gf[row][:, None], terms], axis=0) for row in rows]
+    return np.array(values, dtype=np.uint8).reshape(len(rows), sides.shape[1]).view(np.uint64)
+
+
+def _syndromes(plan: Plan, inputs: Words) -> NDArray[np.uint8]:
+    """Return what must be zero, a row for each check equation."""
+    work, residuals, solved = _first_pass(plan, inputs)
+    binary = np.zeros((len(plan.checks), work.shape[1]), dtype=np.uint64)
+    for index, rows in enumerate(plan.checks):
+        _xor(residuals, rows, binary[index])
+    others = _gf_sums(plan, work, solved, range(len(plan.free), plan.parameters.h))
+    return np.concatenate([binary, others]).view(np.uint8)
 
 
 def _sums(plan: Plan, work: Words, isis: IntArray) -> Words:

@@ -69,6 +69,42 @@ class NativeCodec:
         what = f"symbol numbers that a block of {len(write)} bytes and repair symbols of {len(read)} do not have"
         return self._core.status(code, what) == 0
 
+    def find_wrong(
+        self,
+        block: Buffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> list[int] | None:
+        """Return the ESIs of which one may be wrong (see `Codec`)."""
+        if len(repair_rows) != len(repair_esis):
+            raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
+        source, read = self._bytes(block), self._bytes(repair)
+        absent, rows, esis = map(self._numbers, (missing, repair_rows, repair_esis))
+        coder = self._coder_of(len(source), symbol_size)
+        found = np.empty(len(source) // symbol_size + len(esis), dtype=np.int64)
+        count = self._ffi.new("size_t *")
+        code = self._core.lib.bc_find_wrong(
+            coder,
+            source,
+            len(source),
+            symbol_size,
+            absent,
+            len(absent),
+            read,
+            len(read),
+            rows,
+            esis,
+            len(esis),
+            self._numbers(found),
+            len(found),
+            count,
+        )
+        what = f"symbol numbers that a block of {len(source)} bytes and repair symbols of {len(read)} do not have"
+        return None if self._core.status(code, what) else found[: count[0]].tolist()
+
     def _new_coder(self, k: int) -> Any:
         coder = self._ffi.new("bc_coder **")
         self._core.status(self._core.lib.bc_coder_new(k, coder), f"a block of {k} symbols")

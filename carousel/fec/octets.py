@@ -7,7 +7,7 @@ import numpy as np
 from carousel.buffers import Bytes
 from carousel.fec.rfc6330 import FIELD_POLYNOMIAL
 
-__all__ = ["power_of_alpha", "products", "solve"]
+__all__ = ["normalized", "power_of_alpha", "products", "solve"]
 
 
 @cache
@@ -57,3 +57,12 @@ def solve(lines: Bytes, unknowns: int) -> bool:
         factors[column] = 0
         lines ^= table[factors[:, None], lines[column]]
     return True
+
+
+def normalized(lines: Bytes) -> Bytes:
+    """Return lines times what makes their first octet that is not zero a 1; lines of zeros stay."""
+    exponents, logarithms = _logarithms()
+    first = lines[np.arange(len(lines)), (lines != 0).argmax(axis=1)]
+    inverse = exponents[255 - logarithms[first].astype(np.int64)]
+    scaled: Bytes = products()[inverse[:, None], lines]
+    return scaled

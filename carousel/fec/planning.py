@@ -20,8 +20,9 @@ __all__ = ["Plan", "bits_of", "hdpc_pairs", "plan_of"]
 class Plan:
     """What to do with the symbols; `inactive` columns are `solved` by residual rows, or `free` and solved by HDPC rows.
 
-    solved: (column, residual rows to sum, free columns to add). gf: (free, H + 1 + solved) octets: each free column is
-    a sum of the HDPC rows' right sides, the last y of the recurrence, and the solved columns without their free part.
+    solved: (column, residual rows to sum, free columns to add). gf: (H, H + 1 + solved) octets: each free column is a
+    sum of the HDPC rows' right sides, the last y of the recurrence, and the solved columns without their free part; the
+    rows behind theirs must give zero, and so must each sum of residual rows in `checks`.
     """
 
     parameters: Parameters
@@ -29,6 +30,7 @@ class Plan:
     peeling: Peeling
     solved: list[tuple[int, list[int], list[int]]]
     free: list[int]
+    checks: list[list[int]]
     gf: Bytes
 
 
@@ -59,7 +61,7 @@ def plan_of(k: int, isis: IntArray) -> Plan | None:
     peeling = peel(matrix)
     combinations = _combinations(matrix, peeling)
     lines = [_combine(matrix, row, combinations) for row in peeling.residuals]
-    solved, free = _eliminate(lines, len(peeling.inactive))
+    solved, free, checks = _eliminate(lines, len(peeling.inactive))
     if len(free) > parameters.h:
         return None
     gf = _solve_free(parameters, peeling, combinations, solved, free)
@@ -68,7 +70,7 @@ def plan_of(k: int, isis: IntArray) -> Plan | None:
     named = [
         (peeling.inactive[column], bits_of(rows), [peeling.inactive[f] for f in add]) for column, rows, add in solved
     ]
-    return Plan(parameters, matrix, peeling, named, [peeling.inactive[column] for column in free], gf)
+    return Plan(parameters, matrix, peeling, named, [peeling.inactive[column] for column in free], checks, gf)
 
 
 def _combine(matrix: Matrix, row: int, combinations: list[int]) -> int:
@@ -94,8 +96,11 @@ Solved = tuple[int, int, list[int]]
 """An inactive column, the set of residual rows to sum, the free columns to add; columns by their index."""
 
 
-def _eliminate(lines: list[int], unknowns: int) -> tuple[list[Solved], list[int]]:
-    """Gauss and Jordan over GF(2); the bits above the unknowns say which rows a line sums."""
+def _eliminate(lines: list[int], unknowns: int) -> tuple[list[Solved], list[int], list[list[int]]]:
+    """Gauss and Jordan over GF(2); the bits above the unknowns say which rows a line sums.
+
+    Return the solved columns, the free ones, and the sums of rows in which no column is left.
+    """
     lines = [line | 1 << unknowns + row for row, line in enumerate(lines)]
     pivots: list[int] = []
     free = []
@@ -109,9 +114,10 @@ def _eliminate(lines: list[int], unknowns: int) -> tuple[list[Solved], list[int]
         pivot = lines[rank]
         lines = [line ^ pivot if line & bit and row != rank else line for row, line in enumerate(lines)]
         pivots.append(column)
-    return [
+    solved = [
         (column, lines[row] >> unknowns, [f for f in free if lines[row] >> f & 1]) for row, column in enumerate(pivots)
-    ], free
+    ]
+    return solved, free, [bits_of(line >> unknowns) for line in lines[len(pivots) :]]
 
 
 def _hdpc_rows(parameters: Parameters) -> Bytes:
@@ -150,8 +156,6 @@ def _solve_free(
     parameters: Parameters, peeling: Peeling, combinations: list[int], solved: list[Solved], free: list[int]
 ) -> Bytes | None:
     h = parameters.h
-    if not free:
-        return np.zeros((0, h + 1 + len(solved)), dtype=np.uint8)
     rows = _coefficients(parameters, peeling, combinations)
     lines = np.concatenate([rows[:, free], np.eye(h, dtype=np.uint8)], axis=1)
     for column, _, add in solved:
@@ -159,7 +163,7 @@ def _solve_free(
             lines[:, free.index(f)] ^= rows[:, column]
     if not solve(lines, len(free)):
         return None
-    weights = lines[: len(free), len(free) :]
+    weights = lines[:, len(free) :]
     powers = np.array([[power_of_alpha(i)] for i in range(h)], dtype=np.uint8)
     behind = np.concatenate([powers, rows[:, [column for column, _, _ in solved]]], axis=1)
     terms = products()[weights[:, :, None], behind[None, :, :]]

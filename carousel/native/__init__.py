@@ -29,7 +29,7 @@ class Core:
         return str(self.ffi.string(self.lib.bc_kernels_name()).decode())
 
     def status(self, code: int, what: str) -> int:
-        """Return 0 or 1 of a `bc_status`; raise what the others mean."""
+        """Return a `bc_status` that is not negative; raise what the others mean."""
         if code == self.lib.BC_NO_MEMORY:
             raise MemoryError(what)
         if code < 0:

@@ -20,7 +20,7 @@ int bc_coder_new(uint32_t k, bc_coder **coder) {
     if (status == BC_OK) {
         for (uint32_t i = 0; i < k; i++)
             isis[i] = i;
-        status = bc_plan_init(&made->plan, k, isis, k);
+        status = bc_plan_init(&made->plan, k, isis, k, 0);
         if (status != BC_OK)
             bc_plan_free(&made->plan);
     }
@@ -133,38 +133,48 @@ int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, s
     return status;
 }
 
-int bc_decode_planned(const struct bc_decoding *d) {
+static int list_received(struct bc_received *r, struct bc_arena *arena, const struct bc_decoding *d) {
     const struct bc_params *p = &d->coder->plan.params;
+    const uint32_t count = p->k - d->missing_count + d->repair_count;
+    *r = (struct bc_received){.symbol_size = d->symbol_size};
+    r->input = BC_ARRAY(arena, count, const uint8_t *);
+    r->isis = BC_ARRAY(arena, count, uint32_t);
+    r->esis = BC_ARRAY(arena, count, int64_t);
+    uint8_t *is_missing = BC_ARRAY(arena, p->k, uint8_t);
+    if (!r->input || !r->isis || !r->esis || !is_missing)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < d->missing_count; i++)
+        is_missing[d->missing[i]] = 1;
+    for (uint32_t i = 0; i < p->k; i++) {
+        if (!is_missing[i]) {
+            r->esis[r->count] = i;
+            r->input[r->count++] = d->block + i * d->symbol_size;
+        }
+    }
+    for (uint32_t i = 0; i < d->repair_count; i++) {
+        r->esis[r->count] = d->esis[i];
+        r->input[r->count++] = d->repair + (size_t)d->rows[i] * d->symbol_size;
+    }
+    for (uint32_t i = 0; i < r->count; i++)
+        r->isis[i] = bc_isi(p, (uint32_t)r->esis[i]);
+    return BC_OK;
+}
+
+int bc_decode_planned(const struct bc_decoding *d) {
     struct bc_arena arena = {NULL};
-    const uint32_t inputs = p->k - d->missing_count + d->repair_count;
-    const uint8_t **input = BC_ARRAY(&arena, inputs, const uint8_t *);
-    uint8_t **outputs = BC_ARRAY(&arena, d->missing_count, uint8_t *);
-    uint32_t *isis = BC_ARRAY(&arena, inputs, uint32_t);
-    uint32_t *missing = BC_ARRAY(&arena, d->missing_count, uint32_t);
-    uint8_t *is_missing = BC_ARRAY(&arena, p->k, uint8_t);
+    struct bc_received received;
     struct bc_plan plan = {.inputs = 0};
-    int status = BC_NO_MEMORY;
-    if (input && outputs && isis && missing && is_missing) {
-        for (uint32_t i = 0; i < d->missing_count; i++) {
-            missing[i] = (uint32_t)d->missing[i];
-            is_missing[missing[i]] = 1;
-            outputs[i] = d->block + missing[i] * d->symbol_size;
-        }
-        uint32_t at = 0;
-        for (uint32_t i = 0; i < p->k; i++) {
-            if (!is_missing[i]) {
-                isis[at] = i;
-                input[at++] = d->block + i * d->symbol_size;
-            }
-        }
-        for (uint32_t i = 0; i < d->repair_count; i++) {
-            isis[at] = bc_isi(p, (uint32_t)d->esis[i]);
-            input[at++] = d->repair + (size_t)d->rows[i] * d->symbol_size;
-        }
-        status = bc_plan_init(&plan, p->k, isis, inputs);
+    uint8_t **outputs = BC_ARRAY(&arena, d->missing_count, uint8_t *);
+    uint32_t *missing = BC_ARRAY(&arena, d->missing_count, uint32_t);
+    int status = outputs && missing ? list_received(&received, &arena, d) : BC_NO_MEMORY;
+    if (status == BC_OK)
+        status = bc_plan_init(&plan, d->coder->plan.params.k, received.isis, received.count, 0);
+    for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++) {
+        missing[i] = (uint32_t)d->missing[i];
+        outputs[i] = d->block + missing[i] * d->symbol_size;
     }
     if (status == BC_OK)
-        status = run_sums(&plan, d->symbol_size, input, missing, outputs, d->missing_count);
+        status = run_sums(&plan, d->symbol_size, received.input, missing, outputs, d->missing_count);
     bc_plan_free(&plan);
     bc_arena_free(&arena);
     return status;
@@ -194,16 +204,23 @@ static int decode_some(struct bc_decoding d, uint32_t repair_count) {
     return d.missing_count <= MAX_FEW && d.missing_count <= worth ? bc_decode_few(&d) : bc_decode_planned(&d);
 }
 
+/* What both bc_decode and bc_find_wrong are given: BC_OK where every number fits. */
+static int open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missing_count, size_t repair_bytes,
+                         size_t repair_count) {
+    if (!fits(d->coder, d->block, block_bytes, d->symbol_size) || missing_count > d->coder->plan.params.k ||
+        repair_count > UINT16_MAX / 2 || (missing_count && !d->missing) ||
+        (repair_count && (!d->repair || !d->rows || !d->esis)))
+        return BC_INVALID;
+    d->missing_count = (uint32_t)missing_count;
+    d->repair_count = (uint32_t)repair_count;
+    return check(d, repair_bytes);
+}
+
 int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,
               size_t missing_count, const uint8_t *repair, size_t repair_bytes, const int64_t *repair_rows,
               const int64_t *repair_esis, size_t repair_count) {
-    if (!fits(coder, block, block_bytes, symbol_size) || missing_count > coder->plan.params.k ||
-        repair_count > UINT16_MAX / 2 || (missing_count && !missing) ||
-        (repair_count && (!repair || !repair_rows || !repair_esis)))
-        return BC_INVALID;
-    const struct bc_decoding d = {coder,  block,       symbol_size, missing,  (uint32_t)missing_count,
-                                  repair, repair_rows, repair_esis, (uint32_t)repair_count};
-    int status = check(&d, repair_bytes);
+    struct bc_decoding d = {coder, block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
+    int status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
     if (status != BC_OK || missing_count == 0)
         return status;
     if (repair_count < missing_count)
@@ -212,5 +229,26 @@ int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t 
     status = decode_some(d, (uint32_t)first);
     if (status == BC_DEPENDENT && first < repair_count)
         status = decode_some(d, (uint32_t)repair_count);
+    return status;
+}
+
+int bc_find_wrong(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+                  const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
+                  const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count, int64_t *suspects,
+                  size_t room, size_t *count) {
+    /* Only decoding writes to the block. */
+    struct bc_decoding d = {coder, (uint8_t *)block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
+    int status = count && (suspects || !room) ? BC_OK : BC_INVALID;
+    if (status == BC_OK)
+        status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
+    if (status != BC_OK)
+        return status;
+    *count = 0;
+    struct bc_arena arena = {NULL};
+    struct bc_received received;
+    status = list_received(&received, &arena, &d);
+    if (status == BC_OK)
+        status = bc_judge_received(&coder->plan.params, &received, suspects, room, count);
+    bc_arena_free(&arena);
     return status;
 }

@@ -24,6 +24,19 @@ struct bc_decoding {
     uint32_t repair_count;
 };
 
+/* The symbols that are there: source symbols in order, then repair symbols. */
+struct bc_received {
+    size_t symbol_size;
+    uint32_t count;
+    const uint8_t **input;
+    uint32_t *isis;
+    int64_t *esis;
+};
+
+/* As bc_find_wrong (wrong.c). */
+int bc_judge_received(const struct bc_params *params, const struct bc_received *received, int64_t *suspects,
+                      size_t room, size_t *count);
+
 /* Append the operation that makes the symbol of this ISI of the intermediate symbols; room for BC_SUM_WORDS. */
 #define BC_SUM_WORDS (3u + BC_MAX_LT + BC_MAX_PI)
 uint16_t *bc_sum_of_symbol(const struct bc_params *params, uint32_t isi, uint16_t *op, uint32_t to, uint32_t input);

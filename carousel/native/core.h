@@ -14,6 +14,7 @@
 enum bc_status {
     BC_OK = 0,
     BC_DEPENDENT = 1, /* too few symbols, or dependent ones: more are needed; nothing was written */
+    BC_MANY_WRONG = 2, /* no one symbol explains what does not add up */
     BC_INVALID = -1,  /* a number that does not fit; nothing was written */
     BC_NO_MEMORY = -2
 };
@@ -38,6 +39,13 @@ BC_API int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_b
 BC_API int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size,
                      const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                      const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count);
+
+/* Find the symbol that is wrong among more of them than are needed. Writes the ESIs that it may be to suspects, at most
+ * room, and how many to *count; none: all symbols agree. BC_DEPENDENT: there are too few to tell. */
+BC_API int bc_find_wrong(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+                         const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
+                         const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count,
+                         int64_t *suspects, size_t room, size_t *count);
 
 /* CRC-32/ISO-HDLC (zlib's), to be continued from a previous value; 0 begins. */
 BC_API uint32_t bc_crc32(uint32_t crc, const uint8_t *data, size_t size);

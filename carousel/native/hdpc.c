@@ -109,7 +109,7 @@ static int eliminate(uint8_t lines[BC_MAX_H][2 * BC_MAX_H], uint32_t h, uint32_t
 static void fill_gf(const struct hdpc *d, uint8_t lines[BC_MAX_H][2 * BC_MAX_H]) {
     struct bc_inactive *in = d->in;
     const uint32_t h = d->params->h;
-    for (uint32_t f = 0; f < in->free_count; f++) {
+    for (uint32_t f = 0; f < in->gf_rows; f++) {
         uint8_t *out = in->gf + (size_t)f * in->gf_inputs;
         for (uint32_t i = 0; i < h; i++) {
             const uint8_t c = lines[f][BC_MAX_H + i];
@@ -148,7 +148,8 @@ int bc_hdpc_solve(struct bc_inactive *in, struct bc_arena *scratch, struct bc_ar
     in->buckets = p->h * (p->h - 1) / 2 + 1;
     in->gf_inputs = p->h + 1 + in->solved_count;
     in->pair = BC_ARRAY(kept, d.columns, uint8_t);
-    in->gf = BC_ARRAY(kept, (size_t)in->free_count * in->gf_inputs, uint8_t);
+    in->gf_rows = in->with_checks ? p->h : in->free_count;
+    in->gf = BC_ARRAY(kept, (size_t)in->gf_rows * in->gf_inputs, uint8_t);
     d.rows = BC_ARRAY(scratch, (size_t)p->h * d.width, uint8_t);
     d.last = BC_ARRAY(scratch, d.width, uint8_t);
     d.spread = BC_ARRAY(scratch, (size_t)d.columns * STRIP, uint8_t);

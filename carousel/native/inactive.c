@@ -65,6 +65,18 @@ static int eliminate_column(struct system *system, uint32_t rank, uint32_t colum
     return 1;
 }
 
+/* Lines that ran out of columns: what they sum must be zero. */
+static int keep_checks(struct bc_inactive *in, struct bc_arena *arena, const struct system *system) {
+    in->check_count = system->count - in->solved_count;
+    in->check = BC_ARRAY(arena, (size_t)in->check_count * in->sum_words, uint64_t);
+    if (!in->check)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < in->check_count; i++)
+        memcpy(in->check + (size_t)i * in->sum_words, line_of(system, in->solved_count + i) + in->words,
+               in->sum_words * sizeof(uint64_t));
+    return BC_OK;
+}
+
 static int solve_binary(struct bc_inactive *in, struct bc_arena *arena, const struct bc_matrix *m,
                         const struct bc_peel *peel) {
     in->sum_words = (peel->residual_count + 63) / 64;
@@ -93,17 +105,17 @@ static int solve_binary(struct bc_inactive *in, struct bc_arena *arena, const st
         for (uint32_t f = 0; f < in->free_count; f++)
             in->free_part[i] |= (uint32_t)has_bit(line_of(&system, i), in->free_columns[f]) << f;
     }
-    return BC_OK;
+    return in->with_checks ? keep_checks(in, arena, &system) : BC_OK;
 }
 
 int bc_inactive_solve(struct bc_inactive *in, struct bc_arena *scratch, struct bc_arena *kept,
                       const struct bc_matrix *m, const struct bc_peel *peel) {
-    *in = (struct bc_inactive){.words = (peel->inactive_count + 63) / 64};
+    *in = (struct bc_inactive){.with_checks = in->with_checks, .words = (peel->inactive_count + 63) / 64};
     in->combination = BC_ARRAY(scratch, (size_t)m->params->l * in->words, uint64_t);
     uint64_t *set = BC_ARRAY(scratch, in->words, uint64_t);
     if (!in->combination || !set)
         return BC_NO_MEMORY;
     combine_columns(in, m, peel, set);
     const int status = solve_binary(in, scratch, m, peel);
-    return status == BC_OK && in->free_count ? bc_hdpc_solve(in, scratch, kept, m, peel) : status;
+    return status == BC_OK && (in->free_count || in->with_checks) ? bc_hdpc_solve(in, scratch, kept, m, peel) : status;
 }

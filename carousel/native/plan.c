@@ -108,12 +108,12 @@ static uint32_t bits_of(const uint64_t *set, uint32_t first, uint32_t count) {
     return (uint32_t)bits & ((1u << count) - 1);
 }
 
-static void emit_solved(struct builder *b) {
-    const struct bc_inactive *in = &b->inactive;
+/* Sums of residuals, each given as a set of them, to rows in order. */
+static void emit_sums(struct builder *b, const uint64_t *sums, uint32_t sum_count, uint32_t to) {
     const uint32_t residuals = b->peel.residual_count;
-    for (uint32_t i = 0; i < in->solved_count; i++) {
-        const uint64_t *sum = in->sum + (size_t)i * in->sum_words;
-        uint16_t *op = begin(b, &b->plan->first, residuals / b->group + 1, b->plan->solved_row + i, 0);
+    for (uint32_t i = 0; i < sum_count; i++) {
+        const uint64_t *sum = sums + (size_t)i * b->inactive.sum_words;
+        uint16_t *op = begin(b, &b->plan->first, residuals / b->group + 1, to + i, 0);
         if (!op)
             return;
         for (uint32_t first = 0; first < residuals; first += b->group) {
@@ -133,7 +133,8 @@ static void emit_first(struct builder *b) {
         emit_without_inactive(b, b->peel.residuals[i], UINT32_MAX, b->residual_row + i);
     emit_zeros(b);
     emit_tables(b);
-    emit_solved(b);
+    emit_sums(b, b->inactive.sum, b->inactive.solved_count, b->plan->solved_row);
+    emit_sums(b, b->inactive.check, b->inactive.check_count, b->plan->check_row);
 }
 
 static void emit_fold(struct builder *b) {
@@ -205,6 +206,8 @@ static int lay_out_rows(struct builder *b) {
     plan->buckets = in->buckets;
     plan->free_count = in->free_count;
     plan->gf_inputs = in->gf_inputs;
+    plan->gf_rows = in->gf_rows;
+    plan->check_count = in->check_count;
     plan->pair = in->pair;
     plan->gf = in->gf;
     for (uint32_t f = 0; f < in->free_count; f++)
@@ -212,7 +215,8 @@ static int lay_out_rows(struct builder *b) {
     plan->bucket_row = plan->params.l;
     plan->hdpc_row = plan->bucket_row + in->buckets;
     plan->solved_row = plan->hdpc_row + plan->params.h;
-    b->residual_row = plan->solved_row + in->solved_count;
+    plan->check_row = plan->solved_row + in->solved_count;
+    b->residual_row = plan->check_row + in->check_count;
     b->table_row = b->residual_row + residuals;
     plan->work_rows = b->table_row + ((residuals / b->group + 1) << b->group);
     return plan->work_rows <= MAX_WORK_ROWS ? BC_OK : BC_INVALID;
@@ -229,7 +233,7 @@ static int build(struct builder *b, struct bc_arena *scratch, const uint32_t *is
     if (status != BC_OK)
         return status;
     emit_first(b);
-    if (b->plan->free_count)
+    if (b->plan->gf_rows)
         emit_fold(b);
     emit_inactive(b);
     for (uint32_t i = 0; i < b->peel.pivot_count; i++)
@@ -237,10 +241,10 @@ static int build(struct builder *b, struct bc_arena *scratch, const uint32_t *is
     return b->failed ? BC_NO_MEMORY : BC_OK;
 }
 
-int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count) {
+int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count, int with_checks) {
     *plan = (struct bc_plan){.inputs = count};
     struct bc_arena scratch = {NULL};
-    struct builder b = {.plan = plan};
+    struct builder b = {.plan = plan, .inactive = {.with_checks = with_checks}};
     int status = bc_params_init(&plan->params, k);
     if (status == BC_OK && count < k)
         status = BC_DEPENDENT;

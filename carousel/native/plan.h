@@ -7,6 +7,7 @@
  *     bucket_row ..   the sums of the HDPC recurrence, one for each pair of rows, and the last y
  *     hdpc_row ..     the HDPC rows' right sides
  *     solved_row ..   the solved inactive columns, as long as the free ones count as zero
+ *     check_row ..    with checks: sums that must be zero
  *     ...             residuals and tables of their sums, used by `first` alone
  */
 #ifndef BC_PLAN_H
@@ -30,6 +31,8 @@ struct bc_plan {
     uint32_t work_rows, bucket_row, hdpc_row, solved_row;
     uint32_t hdpc_columns, buckets;
     uint32_t free_count, gf_inputs;  /* 0: the residual rows gave every column, there is no HDPC step */
+    uint32_t gf_rows;                /* beyond free_count, with checks: sums that must be zero */
+    uint32_t check_row, check_count; /* with checks: rows that must be zero, too */
     uint16_t free_columns[BC_MAX_H]; /* as columns */
     const uint8_t *pair, *gf;
     struct bc_program first;   /* pivots with the inactive columns zero; residuals; solved columns */
@@ -38,7 +41,7 @@ struct bc_plan {
 };
 
 /* BC_DEPENDENT where the symbols don't determine the block. What is made must be freed, whatever is returned. */
-int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count);
+int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count, int with_checks);
 void bc_plan_free(struct bc_plan *plan);
 
 #endif

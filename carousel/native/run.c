@@ -32,6 +32,7 @@ static void run_program(const struct run *run, const struct bc_program *program)
     s->kernels->rows[s->lanes](program->words, program->words + program->size, s->work, s->inputs, s->offset);
 }
 
+/* The HDPC rows' right sides, with the free columns zero. */
 static void run_hdpc(struct run *run) {
     const struct bc_plan *plan = run->job->plan;
     const struct bc_strip *s = &run->strip;
@@ -45,6 +46,12 @@ static void run_hdpc(struct run *run) {
     run->gf_in[h] = work_row(run, plan->bucket_row + plan->buckets - 1);
     for (uint32_t i = h + 1; i < plan->gf_inputs; i++)
         run->gf_in[i] = work_row(run, plan->solved_row + i - h - 1);
+    run->strip.gf_in = run->gf_in;
+}
+
+static void run_free(struct run *run) {
+    const struct bc_plan *plan = run->job->plan;
+    const struct bc_strip *s = &run->strip;
     for (uint32_t f = 0; f < plan->free_count; f++)
         run->gf_out[f] = work_row(run, plan->free_columns[f]);
     const struct bc_gf_job job = {plan->free_count, plan->gf_inputs, plan->gf, run->gf_in, run->gf_out, s->lanes};
@@ -54,8 +61,12 @@ static void run_hdpc(struct run *run) {
 static int run_strip(struct run *run) {
     const struct bc_plan *plan = run->job->plan;
     run_program(run, &plan->first);
-    if (plan->free_count)
+    if (plan->gf_rows)
         run_hdpc(run);
+    if (run->job->only_checks)
+        return run->job->finish(run->job->context, &run->strip);
+    if (plan->free_count)
+        run_free(run);
     run_program(run, &plan->second);
     return run->job->finish(run->job->context, &run->strip);
 }

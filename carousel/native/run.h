@@ -16,6 +16,7 @@ struct bc_strip {
     const uint8_t *const *inputs;
     uint8_t *const *outputs;
     size_t offset;            /* of the strip in inputs and outputs */
+    const uint8_t *const *gf_in;  /* the rows that a row of the plan's `gf` sums */
 };
 
 struct bc_job {
@@ -25,6 +26,7 @@ struct bc_job {
     const uint8_t *const *input;
     uint32_t outputs;
     uint8_t *const *output;
+    int only_checks;          /* don't go on to the intermediate symbols: `finish` looks at what must be zero */
     uint32_t more_rows;       /* work rows behind the plan's that `finish` needs */
     int (*finish)(void *context, const struct bc_strip *strip);
     void *context;

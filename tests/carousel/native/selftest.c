@@ -69,6 +69,15 @@ static void try_losses(const bc_coder *coder, struct block *b, uint32_t missing)
         memset(b->holed + (first + i) * b->size, 0xEE, b->size);
     }
     CHECK(missing == 0 || decode(coder, b, missing, missing - 1) == BC_DEPENDENT);
+    int64_t suspects[8];
+    size_t count = 9;
+    CHECK(bc_find_wrong(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
+                        b->esis, missing + 4, suspects, 8, &count) == BC_OK && count == 0);
+    b->repair[missing * b->size] ^= 1;
+    CHECK(bc_find_wrong(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
+                        b->esis, missing + 4, suspects, 8, &count) == BC_OK && count == 1);
+    CHECK(suspects[0] == b->esis[missing]);
+    b->repair[missing * b->size] ^= 1;
     CHECK(decode(coder, b, missing, missing + 3) == BC_OK);
     CHECK(memcmp(b->holed, b->source, bytes) == 0);
 }

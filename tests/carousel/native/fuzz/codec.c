@@ -47,6 +47,10 @@ static void run(const bc_coder *coder, uint32_t k, size_t size, struct input *in
     for (size_t i = 0; i < missing_count; i++)
         if (missing[i] >= 0 && missing[i] < k)
             memset(holed + missing[i] * size, 0xEE, size);
+    int64_t suspects[200];
+    size_t count;
+    bc_find_wrong(coder, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows, esis,
+                  repair_count, suspects, 200, &count);
     const int decoded = bc_decode(coder, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows,
                                   esis, repair_count);
     int in_order = 1;
