@@ -75,6 +75,7 @@ class Landing:
         tables = np.empty((2, len(repair)), dtype=np.int32) if slot_tables is None else slot_tables
         self.slot_sbn, self.slot_esi = tables
         self.slot_sbn[:] = -1
+        self.slot_esi[:] = 0
         self.free = np.arange(len(repair), dtype=np.int32)[::-1].copy()
         self.free_count = np.array([len(repair)], dtype=np.int32)
 
