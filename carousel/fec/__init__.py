@@ -5,7 +5,6 @@ from carousel.fec.block import decode_block, encode_repair
 from carousel.fec.codec import MAX_ESI, Codec
 
 __all__ = [
-    "AVAILABLE",
     "MAX_ESI",
     "Codec",
     "codec",
@@ -14,6 +13,3 @@ __all__ = [
     "native_available",
     "why_not_native",
 ]
-
-AVAILABLE = True
-"""There is always a codec."""

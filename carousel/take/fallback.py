@@ -83,7 +83,9 @@ class NumpyTaker:
             mine = np.flatnonzero(owner == index)
             tally.heard[index] += len(mine)
             landing = targets.targets[index].landing
-            symbols = _symbols_in_range(landing, packets[mine], mine, tally)
+            symbols = _symbols_in_range(landing, packets[mine, :SYMBOL_OFFSET], mine, tally)
+            if _take_at_once(landing, int(index), symbols, packets, tally):
+                continue
             for sbn, esi, row, packet in zip(*(column.tolist() for column in symbols), strict=True):
                 _take_symbol(landing, int(index), sbn, esi, row, packets[packet], tally)
 
@@ -97,6 +99,51 @@ def _symbols_in_range(landing: Landing, packets: Bytes, offsets: IntArray, tally
     tally.out_of_range += int(np.count_nonzero(~in_range))
     sbn, esi = sbn[in_range], esi[in_range]
     return _Symbols(sbn, esi, geometry.row_of(sbn, esi), offsets[in_range])
+
+
+def _take_at_once(landing: Landing, target: int, symbols: _Symbols, packets: Bytes, tally: _Tally) -> bool:
+    """Take them all by columns, if none gets in another's way; else do nothing and return False.
+
+    That is: no row twice, all CRCs right, room for all, and no block filled before its last packet here.
+    """
+    is_wanted = landing.wanted[symbols.sbn] > 0
+    is_fresh = is_wanted & (landing.held[symbols.rows] == 0)
+    sbn, esi, rows, places = (column[is_fresh] for column in symbols)
+    counts = np.bincount(sbn, minlength=landing.geometry.blocks)
+    repeats = np.bincount(symbols.sbn[is_wanted & ~is_fresh], minlength=landing.geometry.blocks)
+    is_repair = esi >= landing.block_sizes[sbn]
+    repair_count = int(np.count_nonzero(is_repair))
+    is_free_of_order = (counts + (repeats > 0) <= landing.wanted)[sbn].all() and len(np.unique(rows)) == len(rows)
+    if not is_free_of_order or repair_count > landing.free_count[0] or not _crcs_are_right(packets, places):
+        return False
+    tally.ignored += int(np.count_nonzero(~is_wanted))
+    tally.duplicates += int(repeats.sum())
+    landing.source[rows[~is_repair]] = packets[places[~is_repair], SYMBOL_OFFSET:]
+    first = int(landing.free_count[0]) - repair_count
+    slots = landing.free[first : first + repair_count][::-1]
+    landing.repair[slots] = packets[places[is_repair], SYMBOL_OFFSET:]
+    landing.slot_sbn[slots], landing.slot_esi[slots] = sbn[is_repair], esi[is_repair]
+    landing.free_count[0] = first
+    landing.held[rows] = 1
+    landing.wanted -= counts.astype(np.int32)
+    repair_counts = np.bincount(sbn[is_repair], minlength=landing.geometry.blocks)
+    landing.repair_held += repair_counts.astype(np.int32)
+    landing.source_held += (counts - repair_counts).astype(np.int32)
+    tally.filled += [(target, int(block)) for block in np.flatnonzero((counts > 0) & (landing.wanted == 0))]
+    tally.rows[target] += rows.tolist()
+    return True
+
+
+def _crcs_are_right(packets: Bytes, places: IntArray) -> bool:
+    """Say whether all these packets of one object, with one prefix, have the right CRC-32."""
+    if not len(places):
+        return True
+    stride, view = packets.shape[1], memoryview(packets.reshape(-1))
+    start = crc32(bytes(packets[places[0], :PREFIX_BYTES]))
+    stated = packets[places, CRC_OFFSET:PAYLOAD_ID_OFFSET].copy().view(">u4").reshape(-1).tolist()
+    ends = ((places + 1) * stride).tolist()
+    skipped = stride - PAYLOAD_ID_OFFSET
+    return all(crc32(view[end - skipped : end], start) == crc for end, crc in zip(ends, stated, strict=True))
 
 
 def _take_symbol(landing: Landing, target: int, sbn: int, esi: int, row: int, packet: Bytes, tally: _Tally) -> None:
