@@ -138,7 +138,7 @@ def _crcs_are_right(packets: Bytes, places: IntArray) -> bool:
     """Say whether all these packets of one object, with one prefix, have the right CRC-32."""
     if not len(places):
         return True
-    stride, view = packets.shape[1], memoryview(packets.reshape(-1))
+    stride, view = packets.shape[1], packets.reshape(-1).data
     start = crc32(bytes(packets[places[0], :PREFIX_BYTES]))
     stated = packets[places, CRC_OFFSET:PAYLOAD_ID_OFFSET].copy().view(">u4").reshape(-1).tolist()
     ends = ((places + 1) * stride).tolist()
