@@ -56,7 +56,7 @@ def main() -> int:
         head_end.send_signal(signal.SIGTERM)
         head_end.wait()
     for name, _, _ in BOXES:
-        settop("boot", "--store", options.folder / name)
+        settop("boot", "--store", options.folder / name, "--count-only")
         settop("confirm", "--store", options.folder / name)
     headline("The head-end is gone. A fresh box powers up:")
     new_box(options.folder, "attic")

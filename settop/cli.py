@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
 from carousel.console.defaults import apply_defaults, read_config
+from carousel.console.quantities import parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
 from settop.commands.options import add_hearing, add_json, add_store, value, whole_number
@@ -117,9 +118,10 @@ def run_receive(arguments: argparse.Namespace) -> int:
 
 def run_boot(arguments: argparse.Namespace) -> int:
     """Choose and boot."""
-    from settop.commands.booting import boot
+    from settop.commands.booting import Intent, boot
 
-    return boot(*_backend_options(arguments), arguments.as_json)
+    intent = Intent.LOOK if arguments.dry_run else Intent.COUNT_ONLY if arguments.count_only else Intent.START
+    return boot(*_backend_options(arguments), intent, arguments.as_json)
 
 
 def run_run(arguments: argparse.Namespace) -> int:
@@ -149,6 +151,13 @@ def run_image(arguments: argparse.Namespace) -> int:
     from settop.commands.imaging import image
 
     return image(arguments)
+
+
+def run_forget(arguments: argparse.Namespace) -> int:
+    """Empty a slot."""
+    from settop.commands.box import forget
+
+    return forget(arguments.store, arguments.slot, arguments.as_json)
 
 
 def run_status(arguments: argparse.Namespace) -> int:
@@ -206,6 +215,13 @@ def _parse_slot(text: str) -> Any:
     return Source(text)
 
 
+def _parse_command(text: str) -> str:
+    from settop.boot.command import words_of
+
+    words_of(text)
+    return text
+
+
 def _add_backend(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("Boot loader")
     group.add_argument(
@@ -218,17 +234,10 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--command",
+        type=value(_parse_command),
         metavar="WORDS",
         help="run this to boot; {image}, {version} and {slot} are filled in",
     )
-
-
-def _parse_size(text: str) -> int:
-    units = {"K": 10, "M": 20, "G": 30}
-    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].upper() in units else (text, "")
-    if not number.isdecimal() or not int(number):
-        raise OperatorError(f"{text!r} is no size such as 512M or 4G")
-    return int(number) << units.get(unit, 0)
 
 
 def _add_image(commands: Commands) -> None:
@@ -248,9 +257,17 @@ def _add_image(commands: Commands) -> None:
     image.add_argument("--console", metavar="NAME", help="the kernel's console, such as ttyAMA0")
     level = whole_number(1, 19)
     image.add_argument("--zstd-level", type=level, default=19, metavar="N", help="19: smallest; 3: a minute faster")
-    image.add_argument("--size", type=value(_parse_size), default="512M", metavar="SIZE", help="of the card")
+    image.add_argument("--size", type=value(parse_size_bytes), default="512MiB", metavar="SIZE", help="of the card")
     image.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write")
     add_hearing(image)
+
+
+def _add_forget(commands: Commands) -> None:
+    text = "empty a slot that does not boot, so that an image that failed there may be installed once more"
+    forget = add_command(commands, "forget", run_forget, text)
+    forget.add_argument("slot", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b")
+    add_store(forget)
+    add_json(forget)
 
 
 def make_parser() -> Parser:
@@ -285,6 +302,12 @@ def make_parser() -> Parser:
     status = add_command(commands, "status", run_status, "show what the box holds")
     bad = add_command(commands, "mark-bad", run_mark_bad, "say that a slot's image is no good: it never boots again")
     bad.add_argument("--slot", type=value(_parse_slot), metavar="NAME", help="slot-a or slot-b; else the one on trial")
+    _add_forget(commands)
+    how = boot.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")
+    how.add_argument(
+        "--count-only", action="store_true", help="count the try and boot nothing: for a script that starts the image"
+    )
     for each in (boot, confirm, bad, status):
         add_store(each)
         add_json(each)

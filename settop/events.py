@@ -164,6 +164,8 @@ class Nothing(Event):
     timeout_s: float
     heard: dict[str, int]
     """What was rejected, by reason."""
+    why: str
+    """The likeliest cause, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

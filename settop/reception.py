@@ -3,6 +3,7 @@
 Nothing here waits but `_wait`, and that ends with the deadline.
 """
 
+import math
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,7 @@ SETTLE_S = 1.0
 LONGEST_SETTLE_S = 3.0
 """The same while headers wait for their check: a flood of them must not keep a box listening for ever."""
 REJOIN_AFTER_S = 30.0
+SILENT_S = 5.0
 LOOK_INTERVAL_S = 0.2
 MAX_WAIT_S = 0.1
 GATHER_MS = 3
@@ -55,6 +57,8 @@ class Reception:
         self._leaving: dict[ReleaseId, PartFile] = {}
         self._to_collect: list[Collect] = []
         self._since_s = self._heard_s = self._looked_s = self.clock()
+        self._packet_s = -math.inf
+        self._is_silent = False
         self._rate_mark = (self._since_s, 0)
         self._is_overloaded = False
 
@@ -92,7 +96,7 @@ class Reception:
         for _ in range(READS_AT_ONCE):
             now, pieces = self.clock(), self.listener.read()
             if pieces:
-                self._heard_s = now
+                self._heard_s = self._packet_s = now
                 kept = self.test_loss.thin(pieces) if self.test_loss else pieces
                 self._take(self.wire.receive(self.listener.buffer, kept, now), now)
             if not self.listener.has_more:
@@ -200,9 +204,23 @@ class Reception:
         best = self.receiver.most_complete
         if best is not None:
             self.on_event(self._progress(best, now))
+            self._notice_silence(now)
         if now - self._heard_s > REJOIN_AFTER_S:
             self.listener.rejoin()
             self._heard_s = now
+
+    @property
+    def silent_s(self) -> float:
+        """How long nothing at all has been heard; infinity for never."""
+        return self.clock() - self._packet_s
+
+    def _notice_silence(self, now: float) -> None:
+        """Say once that a carousel has died, and once that it is back."""
+        is_silent = now - self._packet_s > SILENT_S
+        if is_silent != self._is_silent and not self.receiver.is_sated:
+            self._is_silent = is_silent
+            text = f"nothing for {SILENT_S:.0f} s: has the carousel stopped, or the network?" if is_silent else ""
+            self.on_event(Note(text or "packets come again"))
 
     def _progress(self, best: Assembly, now: float) -> Progress:
         heard = self.wire.heard(best.header.release_id)

@@ -9,6 +9,8 @@ from carousel.console.reporter import Language, Reporter, bar, make_reporter
 __all__ = ["LANGUAGE", "Reporter", "box_reporter"]
 
 Fields = Mapping[str, Any]
+OTHER_HARDWARE = "made for hardware"
+"""What boxes of several kinds share a carousel for: no line for each release of the others."""
 WORDS = {
     "listening": "listening to {group} on {interface}",
     "image_found": "found {name} {version}, {image_size:,} bytes{resumed_words}",
@@ -19,7 +21,7 @@ WORDS = {
     "installed": "installed {version} into {slot}, on trial",
     "up_to_date": "up to date: {version} is what this box has",
     "refused": "refused {version}: {reason}",
-    "nothing": "nothing acceptable was heard in {timeout_s:g} s",
+    "nothing": "nothing acceptable was heard in {timeout_s:g} s: {why}",
     "note": "{text}",
     "boot": "booting {version} from {source}: {reason}",
     "would_boot": "would boot {version} from {source}: {reason}",
@@ -35,7 +37,7 @@ WORDS = {
 def say(event: str, fields: Fields) -> str | None:
     """Say an event in a line; None for what only machines want to know."""
     words = WORDS.get(event)
-    if words is None:
+    if words is None or (event == "refused" and fields["reason"].startswith(OTHER_HARDWARE)):
         return None
     resumed = ", going on from what an earlier run left" if fields.get("resumed") else ""
     return words.format(**fields, resumed_words=resumed, loss_words=_losses(fields))

@@ -10,7 +10,8 @@ from carousel.errors import OperatorError
 from carousel.fec import codec, why_not_native
 from carousel.release.header import SignedHeader
 from carousel.release.layout import ReleaseLayout
-from settop.events import Event, Installed, Listening, Note, Nothing, UpToDate, fields_of
+from settop.blame import why_nothing
+from settop.events import Event, ImageRefused, Installed, Listening, Note, Nothing, UpToDate, fields_of
 from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
 from settop.options import Outcome, ReceiveOptions
@@ -28,6 +29,8 @@ __all__ = ["MoreTime", "receive_and_install"]
 
 MoreTime = Callable[[float], None]
 """Ask whoever waits for this box to wait so many seconds from now on."""
+MAX_REFUSALS = 3
+"""So many reasons are said again at the end."""
 INSTALL_LEAST_S = 30.0
 INSTALL_BYTES_PER_S = 2e6
 """An install that takes longer than this slow medium would is taken for hung."""
@@ -44,6 +47,7 @@ class _Session:
 
     def __post_init__(self) -> None:
         self._live_parts: list[PartFile] = []
+        self._refusals: dict[str, str] = {}
 
     def listen(self) -> tuple[Outcome, Assembly | None]:
         """Listen to the end; the part files are closed, and hold all that was received."""
@@ -60,12 +64,26 @@ class _Session:
             stack.enter_context(_on_core(options.core))
             reception = Reception(receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss)
             stack.callback(reception.close)
-            outcome, assembly = reception.run(options.timeout_s)
+            try:
+                outcome, assembly = reception.run(options.timeout_s)
+            except KeyboardInterrupt:
+                self._tell_kept(receiver)
+                raise
             if outcome is Outcome.UP_TO_DATE and receiver.up_to_date is not None:
                 self._tell(UpToDate(receiver.up_to_date.version))
             elif assembly is None:
-                self._tell(Nothing(options.timeout_s, dict(wire.stats.rejected)))
+                share = _share(receiver)
+                refused = tuple(self._refusals.values()) if outcome is Outcome.REFUSED else ()
+                why = why_nothing(wire.stats, share, reception.silent_s, refused)
+                self._tell(Nothing(options.timeout_s, dict(wire.stats.rejected), why))
+                if share is None and wire.stats.unknown_keys:
+                    outcome = Outcome.REFUSED
             return outcome, assembly
+
+    def _tell_kept(self, receiver: Receiver) -> None:
+        share = _share(receiver)
+        if share:
+            self._tell(Note(f"kept {share:.0%}, run again to go on"))
 
     def _open_part(self, header: SignedHeader, layout: ReleaseLayout) -> PartFile:
         """Open a release's part file, new or as an earlier run left it.
@@ -87,6 +105,8 @@ class _Session:
         return part
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, ImageRefused) and len(self._refusals) < MAX_REFUSALS:
+            self._refusals[event.name] = event.reason
         if event.event:
             self.teller.tell(event.event, **fields_of(event))
 
@@ -100,6 +120,12 @@ class _Session:
             self._tell(Note(text))
         endpoint, interface = str(self.options.endpoint), self.options.interface
         self._tell(Listening(endpoint, interface, crc.implementation(), listener.uses_gro))
+
+
+def _share(receiver: Receiver) -> float | None:
+    """Return how much of the most complete release is here; None if none was found."""
+    best = receiver.most_complete
+    return min(1.0, best.useful_symbols / best.needed_symbols) if best is not None else None
 
 
 @contextmanager

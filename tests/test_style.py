@@ -48,6 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
     "settop/image": {"carousel/release", "carousel/uki", "settop/boot"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
+    "settop/blame": {"settop/stitch"},
     "settop/report": {"carousel/console", "settop/events"},
     "settop/options": {"carousel/console"},
     "settop/reception": {"carousel/release", "settop/events", "settop/options", "settop/link", "settop/stitch"}

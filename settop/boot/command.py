@@ -1,15 +1,33 @@
 """A command of the user's starts the image: `--command 'kexec -l {image} --reuse-cmdline'`, a script, anything."""
 
 import shlex
+from string import Formatter
 from typing import ClassVar
 
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 from settop.boot.backend import LoaderState, SlotImage
 from settop.boot.kexec import booted_by_command_line
 from settop.boot.machine import Machine
 from settop.store.choice import Source
 
-__all__ = ["Command"]
+__all__ = ["Command", "words_of"]
+
+
+FIELDS = {"image", "version", "slot"}
+
+
+def words_of(template: str) -> list[str]:
+    """Split a command into words; `UsageError` if they can't be filled in, or there are none."""
+    try:
+        words = shlex.split(template)
+        found = [field for word in words for field in Formatter().parse(word)]
+    except ValueError:
+        words, found = [], []
+    if not words or any(name is not None and (name not in FIELDS or spec or how) for _, name, spec, how in found):
+        raise UsageError(
+            f"--command {template!r} is no command with {{image}}, {{version}} and {{slot}}; check quotes and braces"
+        )
+    return words
 
 
 class Command:
@@ -50,14 +68,7 @@ class Command:
             "version": str(image.header.version),
             "slot": source.value,
         }
-        try:
-            words = [word.format(**fields) for word in shlex.split(template)]
-        except (KeyError, ValueError, IndexError):
-            raise OperatorError(
-                f"--command {template!r} is no command with {{image}}, {{version}} and {{slot}}; "
-                f"check quotes and braces"
-            ) from None
-        return self._machine.run(words)
+        return self._machine.run([word.format(**fields) for word in words_of(template)])
 
     def commit(self, source: Source | None) -> None:
         """Nothing: the record says it."""

@@ -1,14 +1,23 @@
 """Choose what to boot, and boot it."""
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+
+from carousel.errors import OperatorError
 from settop.boot.backend import Backend
 from settop.boot.flow import Prepared, prepare
 from settop.boot.table import BackendOptions, choose_backend
 from settop.commands.reporting import reporting
 from settop.report import Reporter
 from settop.store.folder import BoxFolder
-from settop.store.slots import BootDecision, describe
+from settop.store.slots import Access, BootDecision, Store, describe
 
-__all__ = ["backend_of", "boot", "boot_box"]
+__all__ = ["Intent", "backend_of", "boot", "boot_box"]
+
+LOCK_WAIT_S = 10.0
+"""How long a boot waits for who holds the box; a reception of another process may last longer than anybody waits."""
 
 
 def backend_of(name: str | None, options: BackendOptions) -> Backend | None:
@@ -18,34 +27,77 @@ def backend_of(name: str | None, options: BackendOptions) -> Backend | None:
     return choose_backend(name, options)
 
 
-def boot(options: BackendOptions, backend_name: str | None, as_json: bool) -> int:
+class Intent(Enum):
+    """What a boot is to do."""
+
+    START = "start what is chosen"
+    COUNT_ONLY = "count the try, and leave starting it to who asks"
+    LOOK = "say what would boot"
+
+
+def boot(options: BackendOptions, backend_name: str | None, intent: Intent, as_json: bool) -> int:
     """Choose an image, verify it, and boot it; return the exit code of `--command`."""
     box = BoxFolder(options.folder)
     with reporting(as_json, options.folder) as reporter:
-        _, status = boot_box(box, backend_of(backend_name, options), reporter)
+        _, status = boot_box(box, backend_of(backend_name, options), reporter, intent)
     return status
 
 
-def boot_box(box: BoxFolder, backend: Backend | None, reporter: Reporter) -> tuple[BootDecision, int]:
-    """Decide, tell, and start it over the backend, if any; return a command's exit code, too."""
-    if backend is None:
-        with box.locked():
-            decision = box.store.boot()
+def boot_box(
+    box: BoxFolder, backend: Backend | None, reporter: Reporter, intent: Intent = Intent.START
+) -> tuple[BootDecision, int]:
+    """Decide, tell, and start it over the backend, if any; return a command's exit code, too.
+
+    Where there is nothing to start it with, it is only looked at: a try that nobody makes must not be counted.
+    """
+    for trouble in box.identity.troubles:
+        reporter.tell("note", text=trouble)
+    if intent is Intent.COUNT_ONLY:
+        with _writable(box, reporter) as store:
+            decision = store.boot()
         _tell(reporter, "boot", decision)
         return decision, 0
-    with box.locked():
-        prepared = prepare(box.store, box.disk, backend)
+    if backend is None or intent is Intent.LOOK:
+        decision = box.store.with_access(Access.LOOK).boot()
+        _tell(reporter, "would_boot", decision)
+        if backend is None and intent is Intent.START:
+            text = "nothing was started, and no try counted: give --command or --backend (or --count-only to a script)"
+            reporter.tell("note", text=text)
+        return decision, 0
+    with _writable(box, reporter) as store:
+        prepared = prepare(store, box.disk, backend)
     for note in prepared.notes:
         reporter.tell("note", text=note)
     _tell(reporter, "runs_already" if prepared.runs_already else "boot", prepared.decision)
-    return prepared.decision, _start(prepared, backend)
+    return prepared.decision, _start(prepared, backend, reporter)
 
 
-def _start(prepared: Prepared, backend: Backend) -> int:
-    return 0 if prepared.runs_already else backend.start(prepared.decision.source, prepared.image)
+@contextmanager
+def _writable(box: BoxFolder, reporter: Reporter) -> Iterator[Store]:
+    """Give the store under the box's lock; where somebody holds that for long, what may boot without a record."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(box.locked(LOCK_WAIT_S, time.sleep))
+        except OperatorError as error:
+            reporter.tell("note", text=f"{error}; booting what needs no record")
+            yield box.store.with_access(Access.HELD)
+            return
+        yield box.store
+
+
+def _start(prepared: Prepared, backend: Backend, reporter: Reporter) -> int:
+    if prepared.runs_already:
+        return 0
+    code = backend.start(prepared.decision.source, prepared.image)
+    code = 128 - code if code < 0 else code  # a signal, as shells say it
+    if code:
+        reporter.tell("command_failed", exit_code=code)
+    return code
 
 
 def _tell(reporter: Reporter, event: str, decision: BootDecision) -> None:
+    for note in decision.notes:
+        reporter.tell("note", text=note)
     for passed, failure in decision.passed_over:
         reporter.tell("passed_over", source=passed.value, reason=describe(failure))
     version = str(decision.header.version)

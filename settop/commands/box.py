@@ -13,7 +13,7 @@ from settop.commands.reporting import reporting
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
 
-__all__ = ["confirm", "init", "mark_bad"]
+__all__ = ["confirm", "forget", "init", "mark_bad"]
 
 
 def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, identity: str) -> int:
@@ -49,4 +49,13 @@ def mark_bad(options: BackendOptions, backend_name: str | None, slot: Source | N
             raise OperatorError("no slot is on trial; say which one is bad: --slot slot-a or --slot slot-b")
         flow.mark_bad(box.store, box.disk, backend, source)
         reporter.tell("marked_bad", source=source.value)
+    return 0
+
+
+def forget(store: Path, slot: Source, as_json: bool) -> int:
+    """Empty a slot that does not boot, so that what failed there may be installed once more."""
+    box = BoxFolder(store)
+    with box.locked(), reporting(as_json, store) as reporter:
+        box.store.forget(slot)
+        reporter.tell("forgotten", source=slot.value)
     return 0

@@ -87,6 +87,8 @@ class WireStats:
     ignored: int = 0
     """Symbols of blocks that want no more."""
     rejected: tuple[tuple[str, int], ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+    """IDs of some keys that headers claim and this box does not trust; anybody may claim anything."""
 
 
 class Wire(Protocol):

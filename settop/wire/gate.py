@@ -109,13 +109,15 @@ class AnnouncementGate:
 
     def _is_worth_a_check(self, raw: bytes) -> bool:
         try:
-            is_ours = claimed_key_id(raw) in self._trust.keys
+            key_id = claimed_key_id(raw)
         except FormatError as error:
             self._tally.count(Reason(error.reason))
             return False
-        if not is_ours:
-            self._tally.count(Reason.UNKNOWN_KEY)
-        return is_ours
+        if key_id in self._trust.keys:
+            return True
+        self._tally.count(Reason.UNKNOWN_KEY)
+        self._tally.claim(key_id)
+        return False
 
     def _wait(self, release: ReleaseId, newcomer: _Pending) -> None:
         """Let a header wait for its check; where too many do, the least heard one goes."""

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad_signature"
 
 
+MAX_UNKNOWN_KEYS = 3
 NO_REJECTION = {Reason.DUPLICATE, Reason.IGNORED}
 
 
@@ -55,11 +56,17 @@ class Tally:
 
     def __init__(self) -> None:
         self._counts: Counter[Reason] = Counter()
+        self._unknown_keys: dict[str, None] = {}
 
     def count(self, reason: Reason, packets: int = 1) -> None:
         """Count packets under a reason."""
         if packets:
             self._counts[reason] += packets
+
+    def claim(self, key_id: bytes) -> None:
+        """Remember a key that a header claims to be signed by; the first few of them."""
+        if len(self._unknown_keys) < MAX_UNKNOWN_KEYS:
+            self._unknown_keys[key_id.hex()] = None
 
     def stats(self) -> WireStats:
         """Return what was counted so far."""
@@ -68,6 +75,7 @@ class Tally:
             duplicates=self._counts[Reason.DUPLICATE],
             ignored=self._counts[Reason.IGNORED],
             rejected=tuple((reason.value, self._counts[reason]) for reason in Reason if self._is_rejection(reason)),
+            unknown_keys=tuple(self._unknown_keys),
         )
 
     def _is_rejection(self, reason: Reason) -> bool:

@@ -81,9 +81,9 @@ def test_silence_is_exit_3_and_run_boots_the_eeprom(lab):
     where = ("--store", box, "--group", lab.group, "--interface", "lo", "--timeout", 0.5, "--json")
     done = run("settop", "run", *where)
     assert done.returncode == 0
-    assert named(done.stdout, "boot")[0]["source"] == "eeprom"
+    assert named(done.stdout, "would_boot")[0]["source"] == "eeprom"
     broken = run("settop", "run", *where[:4], "--interface", "nosuch0", "--timeout", 1, "--json")
-    assert named(broken.stdout, "boot")[0]["source"] == "eeprom", "a box without a network boots, too"
+    assert named(broken.stdout, "would_boot")[0]["source"] == "eeprom", "a box without a network boots, too"
 
 
 def kill_when(receiving: subprocess.Popen, is_time) -> None:
@@ -192,7 +192,7 @@ def test_faults_are_one_sentence_and_lose_nothing(lab):
     one_sentence(run("settop", *listen, "--interface", "nosuch0"), "no interface 'nosuch0'")
     one_sentence(run("settop", *listen, "--interface", "lo", "--core", 4096), "may not use core 4096")
     one_sentence(run("settop", "receive", "--store", folder, *group, "--interface", "lo"), "no store of a box")
-    one_sentence(run("settop", "boot", "--store", box, "--command", "echo '{nothing"), "check quotes and braces")
+    one_sentence(run("settop", "boot", "--store", box, "--command", "echo '{nothing"), "check quotes and braces", 2)
     again = run("settop", "init", "--store", box, "--hardware", "1:1", "--trust", folder / "lab.pub", "--eeprom", "x")
     one_sentence(again, "OUI:model", 2)
     assert run("settop", "receive", "--store", box).returncode == 2
@@ -223,7 +223,7 @@ def test_a_full_disk_and_a_read_only_store(lab, small_disk):
     one_sentence(lab.receive(small_disk / "box", timeout=1), "read-only")
     booted = run("settop", "boot", "--store", small_disk / "box", "--json")
     assert booted.returncode == 0
-    assert named(booted.stdout, "boot")[0]["source"] == "eeprom"
+    assert named(booted.stdout, "would_boot")[0]["source"] == "eeprom"
 
 
 def test_inspect_tells_good_signatures_from_others(lab):

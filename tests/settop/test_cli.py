@@ -11,7 +11,7 @@ from settop.cli import make_parser
 from settop.commands import flashing, options
 from settop.flasher import frames
 
-COMMANDS = ("init", "receive", "run", "boot", "confirm", "status", "flash", "console")
+COMMANDS = ("init", "receive", "run", "boot", "confirm", "mark-bad", "forget", "status", "flash", "console")
 DEAR = ("numpy", "construct", "cryptography", "typer", "rich", "cffi", "serial", "tomllib", "settop.session")
 RECEIVE = ("receive", "--store", "x", "--interface", "lo")
 
@@ -79,6 +79,12 @@ def test_version():
         ((*RECEIVE, "--workers", "0"), "from 1 to 16"),
         ((*RECEIVE, "--drops", "1"), "unrecognized arguments: --drops"),
         (("init", "--store", "x", "--hardware", "1:1", "--trust", "x", "--eeprom", "x"), "OUI:model"),
+        *[
+            (("boot", "--store", "x", "--command", words), "is no command with {image}, {version} and {slot}")
+            for words in ("", "echo '", "echo {", "echo {image.nope}", "echo {image!r}", "echo {other}", "{0}")
+        ],
+        (("boot", "--store", "x", "--dry-run", "--count-only"), "not allowed with"),
+        (("forget", "--store", "x", "eeprom"), "is no slot"),
         (("dance",), "invalid choice: 'dance'"),
         (("flash",), "which port?"),
         (("flash", "--port", "x"), "nothing to do"),
