@@ -34,5 +34,7 @@ class ReceiveOptions:
     """How many threads hash and decode."""
     core: int | None = None
     """The processor core that the receiving thread keeps to, not those that work; None: any."""
+    allows_older: bool = False
+    """Whether an older version than the newest held may come, down to the security floor: for labs."""
     memory_bytes: int | None = None
     """What the process may have of anonymous memory; None: what it takes."""

@@ -60,7 +60,7 @@ class _Session:
             self._tell_start(listener)
             loss = TestLoss(options.drop, options.drop_seed) if options.drop else None
             wire = FluteWire(options.tsi, self.box.trust)
-            receiver = Receiver(self.box.store.profile(), options.use_fec, self.clock())
+            receiver = Receiver(self.box.store.profile(options.allows_older), options.use_fec, self.clock())
             stack.enter_context(_on_core(options.core))
             reception = Reception(receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss)
             stack.callback(reception.close)

@@ -133,6 +133,11 @@ def _add_trying_out(parser: argparse.ArgumentParser) -> None:
     trying.add_argument(
         "--drop-seed", type=whole_number(0, 2**63 - 1), default=0, metavar="NUMBER", help="seed of --drop"
     )
+    trying.add_argument(
+        "--allow-older",
+        action="store_true",
+        help="take an older version than this box holds, too, down to its security floor: for labs",
+    )
     trying.add_argument("--no-fec", action="store_true", help="complete from source symbols alone")
     trying.add_argument("--no-gro", action="store_true", help="read packets one by one, as on old kernels")
 

@@ -26,6 +26,8 @@ class BoxProfile:
     floor: int = 0
     held: tuple[tuple[bytes, Version], ...] = ()
     failed: frozenset[bytes] = frozenset()
+    allows_older: bool = False
+    """Whether versions may go back, down to the floor."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def judge(header: SignedHeader, box: BoxProfile) -> Verdict:
         refusal = f"made for hardware {header.hardware}, this box is {box.hardware}"
     elif header.security_counter < box.floor:
         refusal = f"security counter {header.security_counter} is below this box's floor {box.floor}"
-    elif newest is not None and header.version <= newest:
+    elif newest is not None and header.version <= newest and not box.allows_older:
         refusal = f"version {header.version} is not newer than {newest}"
     elif digest in box.failed:
         refusal = "this image was tried here and never confirmed"

@@ -120,7 +120,7 @@ class Store:
         except (FormatError, OSError):
             return None
 
-    def profile(self) -> BoxProfile:
+    def profile(self, allows_older: bool = False) -> BoxProfile:
         """Return what the policy for new images needs to know."""
         record = self.record()
         held = []
@@ -133,7 +133,7 @@ class Store:
             for slot in record.slots
             if slot.state is SlotState.FAILED and slot.failure in (Failure.TRIES_USED_UP, Failure.MARKED_BAD)
         )
-        return BoxProfile(self._hardware, self._trust, record.floor, tuple(held), failed)
+        return BoxProfile(self._hardware, self._trust, record.floor, tuple(held), failed, allows_older)
 
     def _inspect(self, source: Source, floor: int) -> Failure:
         """Check an image as at every boot: header, signature, hardware, counter, SHA-256."""

@@ -17,6 +17,8 @@ DIGEST = header_of("2.0.0").image_sha256[:8]
         ({"counter": 5}, {"floor": 5}, None),
         ({}, {"held": ((b"x" * 8, Version(2, 0, 0)),)}, "not newer than 2.0.0"),
         ({}, {"held": ((b"x" * 8, Version(1, 9, 9)),)}, None),
+        ({}, {"held": ((b"x" * 8, Version(3, 0, 0)),), "allows_older": True}, None),
+        ({"counter": 4}, {"floor": 5, "allows_older": True}, "below this box's floor 5"),
         ({}, {"failed": frozenset([DIGEST])}, "never confirmed"),
     ],
 )
