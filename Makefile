@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help test-fast demo board test bench bench-setup wire vectors dist native wheels lint clean
+.PHONY: validate help test-fast demo board test bench bench-setup wire vectors dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,9 @@ test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but P
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto
+
+validate: $(SETUP)  ## fleets against single boxes simulated from the protocol, at length (half an hour)
+	$(BIN)/bootbench validate -o bench-out/validate
 
 bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m pytest bench/speed/stages --benchmark-enable --benchmark-columns=median,stddev,rounds --benchmark-sort=name

@@ -13,8 +13,9 @@ import typer
 
 from bench.fleet.executor import Run, dask_client, run_on_dask, run_on_processes
 from bench.fleet.report.data import report_of, show, write_json
+from bench.fleet.report.headline import headline
 from bench.fleet.report.page import write_page
-from bench.fleet.report.pictures import draw_all
+from bench.fleet.report.thresholds import broken, parse_threshold
 from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
 from bench.fleet.scenario.reading import find_scenario, shipped
 from bench.fleet.scenario.values import Scenario
@@ -24,6 +25,8 @@ from carousel.errors import OperatorError
 __all__ = ["fleet", "progress_bar", "write_report"]
 
 MOST_SEEDS = 100
+FAILED_EXIT = 3
+LOG_EVERY_S = 10.0
 
 
 def fleet(
@@ -37,6 +40,10 @@ def fleet(
     strategy: Annotated[list[str] | None, typer.Option(help="Only this strategy; may be repeated.")] = None,
     profiles: Annotated[Path | None, typer.Option(help="More link profiles, as for `bootbench link`.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the report.")] = Path("bench-out/fleet"),
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Exit 3 if it is so: 'p99.99 > 60s', 'unicast: never > 1%'; repeatable."),
+    ] = None,
     list_scenarios: Annotated[bool, typer.Option("--list", help="List the scenarios that ship.")] = False,
 ) -> None:
     """Simulate a fleet that boots, and write a report: who boots when, and what it costs the network."""
@@ -46,6 +53,7 @@ def fleet(
         return
     if scenario is None:
         raise OperatorError("which scenario? A file, or one of: " + ", ".join(shipped()))
+    thresholds = [parse_threshold(words) for words in fail_if or []]
     chosen = _adapted(find_scenario(scenario, profiles), boxes, strategy)
     fidelity = fidelity or "sampled"
     if fidelity not in FIDELITIES:
@@ -59,6 +67,11 @@ def fleet(
     write_report(result, wall_s, where, output)
     if result.is_partial:
         raise SystemExit(130)
+    failed = broken(result, thresholds)
+    for sentence in failed:
+        print(f"failed: {sentence}")
+    if failed:
+        raise SystemExit(FAILED_EXIT)
 
 
 def _adapted(scenario: Scenario, boxes: str | None, strategies: list[str] | None) -> Scenario:
@@ -84,7 +97,7 @@ def _pool(workers: int, dask: str | None) -> Iterator[tuple[Run, str]]:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, nothing elsewhere."""
+    """Show a bar on a terminal; elsewhere a line every so often, so that a log shows that it runs."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
@@ -92,14 +105,22 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        told_s = [time.monotonic()]
+
+        def tell(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - told_s[0] > LOG_EVERY_S:
+                told_s[0] = time.monotonic()
+                print(f"{title}: {done} of {total}", file=sys.stderr)
+
+        yield tell
 
 
 def write_report(result: FleetRun, wall_s: float, where: str, output: Path) -> None:
-    """Write report.json, pictures and the page, and print the table."""
+    """Write report.json and the page, and print the table and what it comes to."""
     write_json(report_of(result, wall_s, where), output / "report.json")
-    pictures = draw_all(result, output) if result.stories else []
-    write_page(result, pictures, output / "index.html")
+    write_page(result, output / "index.html")
     show(result)
-    names = ["report.json", "index.html", *(path.name for path in pictures)]
-    print(f"{output}: {', '.join(names)} ({wall_s:.1f} s, {where})")
+    if result.stories:
+        print(headline(result))
+    print(f"{output}: report.json, index.html ({wall_s:.1f} s, {where})")

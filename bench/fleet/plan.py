@@ -133,6 +133,7 @@ def plan(
     down: Annotated[str, typer.Option(help="A link in words, over the profile's: loss=1%,burst=4.")] = "",
     rate: Annotated[str | None, typer.Option(help="Given the rate, find the best repair and interval.")] = None,
     symbol_size: Annotated[int, typer.Option(help="T, in bytes.")] = 1440,
+    margin: Annotated[str, typer.Option(help="What may be worse than thought, each by itself: 20%.")] = "20%",
     profiles: Annotated[Path | None, typer.Option(help="More link profiles.")] = None,
 ) -> None:
     """Find the smallest rate, or the best repair ratio and announcement interval, that boots a fleet in time."""
@@ -146,10 +147,51 @@ def plan(
     if not deadline_s:
         raise OperatorError("--deadline 0 is met by nobody: give a time such as 60s")
     question = Question(parse_size_bytes(image_size), symbol_size, link, chain, deadline_s, quantile)
+    share = _margin(margin)
     if rate is None:
-        _plan_rate(question, parse_count(boxes))
+        choice = _plan_rate(question, parse_count(boxes), share)
     else:
-        _plan_order(question, parse_count(boxes), parse_rate_bps(rate))
+        choice = _plan_order(question, parse_count(boxes), parse_rate_bps(rate))
+    _print_sensitivity(question, choice, share)
+    _print_commands(question, choice)
+
+
+def _margin(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not text.endswith("%") or not 0 <= share <= 0.9:
+        raise OperatorError(f"--margin {text!r} is not a share such as 20%, up to 90%")
+    return share
+
+
+def with_loss(question: Question, loss: float) -> Question:
+    """Return the question with another mean loss: more bursts, as long as before."""
+    chain = question.chain
+    if chain.is_memoryless:
+        return replace(question, chain=LossChain(0.0, 1.0, 0.0, 1 - loss))
+    share = (loss - (1 - chain.k)) / (chain.k - chain.h)
+    return replace(question, chain=replace(chain, p=min(1.0, chain.r * share / (1 - share))))
+
+
+def surviving(question: Question, choice: Plan, margin: float) -> Plan:
+    """Return the plan with a rate that stays in time where image or loss are larger, or the rate lower, by `margin`."""
+    worlds = [
+        replace(question, image_bytes=int(question.image_bytes * (1 + margin))),
+        with_loss(question, min(0.99, question.chain.mean * (1 + margin))),
+    ]
+    rates = [choice.rate_bps / (1 - margin)]
+    for world in worlds:
+        found = smallest_rate_bps(world, choice.repair_ratio, choice.interval_s, choice.rate_bps * (1 + margin))
+        rates.append(math.inf if found is None else found)
+    rate_bps = max(rates)
+    if rate_bps > question.line_bps:
+        raise OperatorError(
+            f"{format_rate_bps(choice.rate_bps)} boots the fleet in time, but nothing that the link carries does with "
+            f"a margin of {margin:.0%}; allow more time, a smaller image, or --margin 0%"
+        )
+    return replace(choice, rate_bps=rate_bps)
 
 
 def _search(question: Question, tell: Callable[[int, int], None]) -> dict[tuple[float, float], float | None]:
@@ -172,7 +214,7 @@ def _search(question: Question, tell: Callable[[int, int], None]) -> dict[tuple[
     return rates
 
 
-def _plan_rate(question: Question, boxes: int) -> None:
+def _plan_rate(question: Question, boxes: int, margin: float) -> Plan:
     with progress_bar("plan") as tell:
         rates = _search(question, tell)
     found = {key: each for key, each in rates.items() if each is not None}
@@ -187,10 +229,14 @@ def _plan_rate(question: Question, boxes: int) -> None:
         for key, each in sorted(rates.items(), key=lambda item: (item[0][0], item[0][1]))
     ]
     _print_choices(question, boxes, rows, "smallest rate")
-    _print_sensitivity(question, choice)
+    if not margin:
+        return choice
+    safe = surviving(question, choice, margin)
+    print(f"\nWith a margin of {margin:.0%}: {format_rate_bps(safe.rate_bps)}, not {format_rate_bps(choice.rate_bps)}.")
+    return safe
 
 
-def _plan_order(question: Question, boxes: int, rate_bps: float) -> None:
+def _plan_order(question: Question, boxes: int, rate_bps: float) -> Plan:
     if rate_bps > question.line_bps:
         raise OperatorError(
             f"a carousel of {format_rate_bps(rate_bps)} does not fit through the link, which carries "
@@ -211,7 +257,7 @@ def _plan_order(question: Question, boxes: int, rate_bps: float) -> None:
     choices.sort(key=lambda each: (each.repair_ratio, each.interval_s))
     rows = [((each.repair_ratio, each.interval_s), each, each == choice) for each in choices]
     _print_choices(question, boxes, rows, "rate")
-    _print_sensitivity(question, choice)
+    return choice
 
 
 def _refuse(question: Question) -> None:
@@ -252,23 +298,19 @@ def _print_choices(
     Console(width=120, markup=False).print(table)
 
 
-def _print_sensitivity(question: Question, choice: Plan) -> None:
+def _print_sensitivity(question: Question, choice: Plan, margin: float) -> None:
     """Say what it costs if things are worse than thought."""
     share_late = 1 - question.quantile
     base_s = time_to_image_s(question, choice, share_late)
 
-    def with_loss(loss: float) -> Question:
-        chain = question.chain
-        if chain.is_memoryless:
-            return replace(question, chain=LossChain(0.0, 1.0, 0.0, 1 - loss))
-        share = (loss - (1 - chain.k)) / (chain.k - chain.h)  # more bursts, as long as before
-        return replace(question, chain=replace(chain, p=min(1.0, chain.r * share / (1 - share))))
-
+    mean, more = question.chain.mean, margin or 0.1
+    larger = replace(question, image_bytes=int(question.image_bytes * (1 + more)))
     worse = {
-        "1 % more loss": (with_loss(question.chain.mean + 0.01), choice),
-        "5 % more loss": (with_loss(question.chain.mean + 0.05), choice),
-        "an image 10 % larger": (replace(question, image_bytes=int(question.image_bytes * 1.1)), choice),
-        "10 % less rate": (question, replace(choice, rate_bps=choice.rate_bps * 0.9)),
+        f"{more * 100:g} % more of the loss": (with_loss(question, mean * (1 + more)), choice),
+        "1 % more loss": (with_loss(question, mean + 0.01), choice),
+        "5 % more loss": (with_loss(question, mean + 0.05), choice),
+        f"an image {more * 100:g} % larger": (larger, choice),
+        f"{more * 100:g} % less rate": (question, replace(choice, rate_bps=choice.rate_bps * (1 - more))),
         "half the announcements": (question, replace(choice, interval_s=choice.interval_s * 2)),
     }
     print(
@@ -279,3 +321,15 @@ def _print_sensitivity(question: Question, choice: Plan) -> None:
         taken_s = time_to_image_s(asked, chosen, share_late)
         in_time = "in time" if taken_s <= question.deadline_s else "too late"
         print(f"  {what:24} {format_duration_s(taken_s):>9}  ({taken_s / base_s - 1:+.1%}, {in_time})")
+
+
+def _print_commands(question: Question, choice: Plan) -> None:
+    """Print the lines to copy."""
+    rate = f"{math.ceil(choice.rate_bps / 1e5) / 10:g}M"
+    symbol = "" if question.symbol_bytes == 1440 else f" --symbol-size {question.symbol_bytes}"
+    print(
+        "\nTo copy, with your own image, key, hardware, version and interface:\n"
+        f"  headend pack IMAGE -o v1.release --key lab.key --hardware 00A1B2:7 --version 1.0.0 "
+        f"--repair {choice.repair_ratio:g}{symbol}\n"
+        f"  headend cast v1.release --interface eth0 --rate {rate} --announce-interval {choice.interval_s:g}"
+    )

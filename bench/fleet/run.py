@@ -125,7 +125,9 @@ def _carousel_stories(
             on, verified = (np.flatnonzero(whole.events[event]) for event in ("power", "verified"))
             busy_s = (int(verified[-1]) - int(on[0]) + 1) * scenario.horizon_s / STEPS
             sent_bytes = rate_bps / 8 * min(busy_s, scenario.horizon_s) / scenario.boxes
-            stories.append(Story(name, seed, whole, phases_of_events(whole.events), [load], sent_bytes))
+            notes = tuple(whole.notes)
+            phases = phases_of_events(whole.events)
+            stories.append(Story(name, seed, whole, phases, [load], sent_bytes, notes=notes))
     return stories
 
 

@@ -80,10 +80,13 @@ class LossChain:
 
 def binomial(successes: NDArray[np.int64], tries: int, chance: float) -> FloatArray:
     """Return the chance of each number of successes."""
-    from scipy import stats  # noqa: PLC0415 - takes a second to load, which other commands need not wait for
-
-    found: FloatArray = stats.binom.pmf(successes, tries, chance)
-    return found
+    if chance <= 0 or chance >= 1:
+        certain: FloatArray = (successes == (tries if chance >= 1 else 0)).astype(np.float64)
+        return certain
+    ways = special.gammaln(tries + 1) - special.gammaln(successes + 1.0) - special.gammaln(tries - successes + 1.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.exp(ways + successes * np.log(chance) + (tries - successes) * np.log1p(-chance))
+    return np.where(successes <= tries, found, 0.0)
 
 
 def binomial_beyond(successes: NDArray[np.int64], tries: NDArray[np.int64], chance: float) -> FloatArray:

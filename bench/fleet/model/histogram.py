@@ -24,15 +24,24 @@ def bins_of(times_s: NDArray[np.float64]) -> IntArray:
 
 @dataclass
 class Histogram:
-    """How many boxes took how long; `unfinished` never got there while somebody looked."""
+    """How many boxes took how long; `unfinished` never got there while somebody looked.
+
+    Percentiles of which a smaller share than `shown` is later are refused: nobody knows them.
+    """
 
     counts: IntArray = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
     unfinished: int = 0
+    shown: float = 0.0
 
     @classmethod
     def of_times(cls, times_s: NDArray[np.float64], unfinished: int = 0) -> "Histogram":
         """Count single times."""
         return cls(np.bincount(bins_of(times_s), minlength=BINS), unfinished)
+
+    @classmethod
+    def of_counts(cls, times_s: NDArray[np.float64], counts: IntArray, boxes: int) -> "Histogram":
+        """Count `counts` boxes at these times; the others, of `boxes`, never got there."""
+        return cls(np.bincount(bins_of(times_s), counts, BINS).astype(np.int64), boxes - int(counts.sum()))
 
     @property
     def finished(self) -> int:
@@ -48,11 +57,12 @@ class Histogram:
         """Take in another one's counts."""
         self.counts = self.counts + other.counts
         self.unfinished += other.unfinished
+        self.shown = max(self.shown, other.shown)
 
     def quantile(self, share: float) -> float | None:
         """Return the time within which `share` of all boxes got there; None if fewer did."""
         rank = max(1, int(np.ceil(share * self.total - 1e-9 * self.total**0.5)))
-        if self.total == 0 or rank > self.finished:
+        if self.total == 0 or rank > self.finished or 1 - share < self.shown - 1e-15:
             return None
         reached = np.cumsum(self.counts)
         index = int(np.searchsorted(reached, rank))

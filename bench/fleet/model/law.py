@@ -31,7 +31,10 @@ __all__ = ["CompletionLaw", "law_of", "law_of_class"]
 FloatArray = NDArray[np.float64]
 MOST_EXTRA = 4
 """K + h symbols fail to decode with probability 256^-(h+1): beyond this, once in 10^12 blocks."""
-MOST_HEADERS = 8
+MOST_HEADERS = 6
+NONE_LATE = 1e-16
+NEGLIGIBLE_WEIGHT = 1e-9
+PHASES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,12 @@ class CompletionLaw:
         size = round(float(self.timeline.layout.objects[0].block_sizes.mean()))
         step = max(1, (size + self.repair) // 512)
         means = np.minimum(np.round(heard.mean(axis=2) / step) * step, size + self.repair).astype(np.int64)
-        return np.array([self._late_after_repeats(size, tuple(column.tolist())) for column in means.T])
+        found = np.zeros(means.shape[1])
+        for index in np.argsort(means.sum(axis=0), kind="stable").tolist():
+            found[index] = self._late_after_repeats(size, tuple(means[:, index].tolist()))
+            if found[index] < NONE_LATE:  # and less where more was heard
+                break
+        return found
 
     def _lacks_source(self, heard: IntArray) -> FloatArray:
         """Return the chance without repair symbols: each source symbol must come at least once; shape (times,)."""
@@ -138,7 +146,7 @@ class CompletionLaw:
         exactly = heard - np.append(heard[1:], np.zeros((1, heard.shape[1]), np.int64), axis=0)
         none_lost = np.zeros(heard.shape[1])
         for passes, counts in enumerate(exactly, start=1):
-            if counts.any():
+            if counts.any() and self.slot_chain.mean**passes * symbols > NONE_LATE / 1e3:
                 none_lost += self._log_none_lost(passes, counts)
         return np.where(heard[0] < symbols, 1.0, -np.expm1(none_lost))
 
@@ -148,13 +156,8 @@ class CompletionLaw:
         if chain.is_memoryless:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.where(counts > 0, counts * np.log1p(-(chain.mean**passes)), 0.0)
-        begin, transitions, loss = chain.side_by_side(passes)
-        survive = (1 - loss)[:, None] * transitions
-        values, vectors = np.linalg.eig(survive)
-        lead = int(np.argmax(values.real))
-        left = np.linalg.inv(vectors)
-        weight = float((begin @ vectors[:, lead]).real * left[lead].sum().real)
-        return np.where(counts > 0, counts * np.log(values[lead].real) + np.log(min(1.0, weight)), 0.0)
+        rate, weight = _log_survival(chain, passes)
+        return np.where(counts > 0, counts * rate + weight, 0.0)
 
     # --- the box ----------------------------------------------------------------------------------------
 
@@ -166,9 +169,32 @@ class CompletionLaw:
 
     def lacks_proof(self, start_s: float, heard_s: FloatArray, loss: float) -> FloatArray:
         """Return the chance that the announcement or the digest chain is not heard yet, where `loss` is lost."""
+        gaps_s = [self.timeline.announce_interval_s]
+        gaps_s += [self.timeline.period_s / max(1, len(times)) for times in self.timeline.urgent_s]
         on_air = [self.timeline.announced(start_s, heard_s)]
         on_air += [self.timeline.times_on_air(times, start_s, heard_s) for times in self.timeline.urgent_s]
-        return any_late(loss ** np.column_stack(on_air).astype(np.float64))
+        all_lost = [self._all_lost(count, loss, gap_s) for count, gap_s in zip(on_air, gaps_s, strict=True)]
+        return any_late(np.column_stack(all_lost))
+
+    def _all_lost(self, count: IntArray, loss: float, gap_s: float) -> FloatArray:
+        """Return the chance that each of so many packets `gap_s` apart is lost: a long burst takes several."""
+        packets = gap_s * len(self.timeline.wire) / self.timeline.period_s
+        kept = 0.0 if self.chain.is_memoryless else max(0.0, self.chain.memory) ** packets
+        again = loss + (1 - loss) * kept
+        return np.where(count > 0, loss * again ** np.maximum(0, count - 1), 1.0)
+
+    def late_over(self, starts_s: FloatArray, durations_s: FloatArray, loss: float | None = None) -> FloatArray:
+        """Return the chance to be late of a box that powers up at any of these moments.
+
+        The carousel's place and the announcements' phase are independent over a long time: the phases of all
+        announcements go with each place.
+        """
+        heard_s = np.maximum(durations_s - self.delay_s, 0.0)
+        share = self.chain.mean if loss is None else loss
+        phases_s = starts_s[0] + (np.arange(PHASES) + 0.5) / PHASES * self.timeline.announce_interval_s
+        proof = np.mean([self.lacks_proof(float(phase_s), heard_s, share) for phase_s in phases_s], axis=0)
+        lacks = np.mean([self._lacks_symbols_kept(float(start_s), heard_s) for start_s in starts_s], axis=0)
+        return any_late(np.column_stack([lacks, proof]))
 
     def _lacks_symbols_kept(self, start_s: float, heard_s: FloatArray) -> FloatArray:
         """Return the chance that symbols lack, those dropped included that came before the announcement.
@@ -177,15 +203,19 @@ class CompletionLaw:
         """
         kept_s = EARLY_BYTES * 8 / self.rate_bps
         first_s, interval_s = self.timeline.next_announcement_s(start_s), self.timeline.announce_interval_s
-        if first_s + interval_s * MOST_HEADERS <= kept_s:
-            return self.lacks_symbols(start_s, heard_s)
-        lacks, weight_left = np.zeros(len(heard_s)), 1.0
-        for index in range(MOST_HEADERS):
-            weight = weight_left * (1 - self.chain.mean) if index < MOST_HEADERS - 1 else weight_left
+        # As long as all is kept, it does not matter which announcement is heard.
+        enough = max(0, int((kept_s - first_s) / interval_s) + 1)
+        weight_left = self.chain.mean**enough
+        lacks = (1 - weight_left) * self.lacks_symbols(start_s, heard_s) if enough else np.zeros(len(heard_s))
+        if weight_left < NEGLIGIBLE_WEIGHT:
+            return lacks
+        for index in range(enough, enough + MOST_HEADERS):
+            is_last = index == enough + MOST_HEADERS - 1
+            weight = weight_left if is_last else weight_left * (1 - self.chain.mean)
             gone_s = max(0.0, first_s + index * interval_s - kept_s)
             lacks += weight * self.lacks_symbols(start_s + gone_s, np.maximum(0.0, heard_s - gone_s))
             weight_left -= weight
-            if weight_left < 1e-12:
+            if weight_left < NEGLIGIBLE_WEIGHT:
                 break
         return np.minimum(1.0, lacks)
 
@@ -230,6 +260,18 @@ def _trimmed(chances: FloatArray) -> FloatArray:
     """Cut what is negligible off the end."""
     seen = np.flatnonzero(chances > 1e-25)
     return chances[: int(seen[-1]) + 1] if len(seen) else chances[:1]
+
+
+@lru_cache(maxsize=256)
+def _log_survival(chain: LossChain, passes: int) -> tuple[float, float]:
+    """Return (log chance a neighbour more, log chance at the begin) that none is lost each of so many times."""
+    begin, transitions, loss = chain.side_by_side(passes)
+    survive = (1 - loss)[:, None] * transitions
+    values, vectors = np.linalg.eig(survive)
+    lead = int(np.argmax(values.real))
+    left = np.linalg.inv(vectors)
+    weight = float((begin @ vectors[:, lead]).real * left[lead].sum().real)
+    return float(np.log(values[lead].real)), float(np.log(min(1.0, weight)))
 
 
 @lru_cache(maxsize=64)

@@ -1,14 +1,12 @@
 """When boxes power up."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from bench.fleet.scenario.values import Group, Region, Spread, SpreadKind
 
-__all__ = ["Cohorts", "cohorts_of", "draw_starts", "share_up_by"]
+__all__ = ["draw_starts", "share_up_by", "stratified_starts"]
 
 FloatArray = NDArray[np.float64]
 SIGMAS = 3.0
@@ -42,33 +40,22 @@ def share_up_by(region: Region, times_s: FloatArray) -> FloatArray:
 
 def draw_starts(group: Group, boxes: int, rng: np.random.Generator) -> FloatArray:
     """Draw single boxes' power-on times in the scenario's time, in seconds."""
-    spread, u = group.region.spread, rng.random(boxes)
-    if spread.kind is SpreadKind.AT_ONCE:
-        offsets = np.zeros(boxes)
-    elif spread.kind is SpreadKind.UNIFORM:
+    return group.region.power_at_s + _offsets(group.region.spread, rng.random(boxes))
+
+
+def _offsets(spread: Spread, u: FloatArray) -> FloatArray:
+    """Return the time by which each share of the boxes has powered up."""
+    offsets = np.zeros(len(u))
+    if spread.kind is SpreadKind.UNIFORM:
         offsets = u * spread.over_s
     elif spread.kind is SpreadKind.NORMAL:
         offsets = np.clip(0.5 + special.ndtri(u) / (2 * SIGMAS), 0.0, 1.0) * spread.over_s
-    else:
+    elif spread.kind is SpreadKind.EXPONENTIAL:
         offsets = np.minimum(-np.log1p(-u), MEANS_COVERED) * spread.over_s
-    return group.region.power_at_s + offsets
+    return offsets
 
 
-@dataclass(frozen=True)
-class Cohorts:
-    """Boxes that power up in the same small part of a spread: `starts_s` (n,), its middle, and `counts` (n,)."""
-
-    starts_s: FloatArray
-    counts: NDArray[np.int64]
-
-
-def cohorts_of(group: Group, most: int, rng: np.random.Generator) -> Cohorts:
-    """Draw how many boxes of a group fall into each of up to `most` equal parts of its spread."""
-    spread, at_s = group.region.spread, group.region.power_at_s
-    if spread.kind is SpreadKind.AT_ONCE:
-        return Cohorts(np.array([at_s]), np.array([group.boxes]))
-    bounds = np.linspace(0, 1, most + 1)
-    chances = np.diff(_cumulative(spread, bounds))
-    counts = rng.multinomial(group.boxes, chances / chances.sum())
-    middles = (bounds[:-1] + bounds[1:]) / 2 * _span_s(spread)
-    return Cohorts(at_s + middles[counts > 0], counts[counts > 0])
+def stratified_starts(region: Region, count: int, rng: np.random.Generator) -> FloatArray:
+    """Return power-on times, one anywhere in each part of the spread that holds as many boxes: no period can alias."""
+    u = (np.arange(count) + rng.random(count)) / count
+    return region.power_at_s + _offsets(region.spread, u)

@@ -26,7 +26,7 @@ def _no_events() -> dict[str, IntArray]:
 class Tally:
     """Boxes of one strategy. `boot` by region, from power-on to the started image; `events` by step of the horizon,
     the last entry for what comes later or never; `efficiency`, needed over received symbols, in 1,000 bins from 0 to 1;
-    `packets` that simulated receivers took in one by one.
+    `packets` that simulated receivers took in one by one; `notes` on what was drawn from, with its measured error.
     """
 
     horizon_s: float
@@ -34,6 +34,7 @@ class Tally:
     events: dict[str, IntArray] = field(default_factory=_no_events)
     efficiency: IntArray = field(default_factory=lambda: np.zeros(EFFICIENCY_BINS + 1, dtype=np.int64))
     packets: int = 0
+    notes: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def boxes(self) -> int:
@@ -48,6 +49,7 @@ class Tally:
             self.events[name] = self.events[name] + other.events[name]
         self.efficiency = self.efficiency + other.efficiency
         self.packets += other.packets
+        self.notes |= other.notes
 
     def count(self, name: str, times_s: FloatArray, counts: IntArray | None = None) -> None:
         """Count events at these times of the scenario, infinity for never."""

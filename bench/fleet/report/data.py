@@ -18,7 +18,17 @@ from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
 from carousel.console.quantities import format_count, format_duration_s, format_size_bytes
 
-__all__ = ["PERCENTILES", "by_label", "efficiency_of", "report_of", "show", "summary_rows", "write_json"]
+__all__ = [
+    "PERCENTILES",
+    "by_label",
+    "efficiency_of",
+    "in_time_of",
+    "plain",
+    "report_of",
+    "show",
+    "summary_rows",
+    "write_json",
+]
 
 SCHEMA = 2
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999, "p99.9999": 0.999999}
@@ -71,6 +81,7 @@ def _story(story: Story) -> dict[str, Any]:
         "label": story.label,
         "seed": story.seed,
         "counts_from": story.counts_from,
+        "in_time": _rounded(in_time_of(story)),
         "time": times_of(story.tally.all_boot()),
         "regions": {name: times_of(each) for name, each in story.tally.boot.items()},
         "efficiency": {"mean": _rounded(mean), "worst": _rounded(worst)},
@@ -123,6 +134,19 @@ def write_json(report: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(report, allow_nan=False) + "\n")
 
 
+def in_time_of(story: Story) -> float | None:
+    """Return the share of boxes that had their image by the deadline; None where there is none (logins)."""
+    if story.counts_from != "power-on":
+        return None
+    boxes = max(1, story.tally.boxes)
+    return 1 - int(story.tally.events["fallback"][:-1].sum()) / boxes
+
+
+def _share_words(share: float) -> str:
+    """Return a share of which not even one box in a million is rounded away."""
+    return "all" if share == 1 else f"{share:.4%}" if share > 0.99 else f"{share:.2%}"
+
+
 def _median(values: list[float | None]) -> float | None:
     found = sorted(math.inf if value is None else value for value in values)
     middle = found[len(found) // 2]
@@ -131,20 +155,20 @@ def _median(values: list[float | None]) -> float | None:
 
 def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
     """Return a table's head and cells, a row for each strategy: medians over seeds."""
-    head = ["strategy", "p50", "p99", "p99.99", "last box", "never", "efficiency mean / worst", "sent per box"]
+    head = ["strategy", "in time", "never", "p50", "p99", "p99.99", "last box", "sent per box"]
     rows = []
     for label, stories in by_label(run.stories).items():
         whole = [story.tally.all_boot() for story in stories]
         times = [_median([each.quantile(share) for each in whole]) for share in (0.5, 0.99, 0.9999, 1.0)]
         never = max(each.unfinished for each in whole)
-        mean, worst = efficiency_of(stories[0].tally)
+        in_time = [each for each in map(in_time_of, stories) if each is not None]
         sent = stories[0].wire_bytes_per_box
         rows.append(
             [
                 label,
-                *("-" if value is None else format_duration_s(value) for value in times),
+                _share_words(min(in_time)) if in_time else "-",
                 f"{format_count(never)} ({never / max(1, whole[0].total):.2%})" if never else "0",
-                f"{mean:.3f} / {worst:.3f}" if mean is not None and worst is not None else "",
+                *("-" if value is None else format_duration_s(value) for value in times),
                 format_size_bytes(sent) if sent is not None else "",
             ]
         )

@@ -1,58 +1,97 @@
-"""The report as one self-contained page: the table, the pictures, the scenario, and what each picture shows."""
+"""The report as one self-contained page: what the run says, who boots in time, when, and what it hangs on."""
 
-import base64
 import html
 import json
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
-from bench.fleet.report.data import plain, summary_rows
+from bench.fleet.report.charts import curves_chart, load_panels, phase_panels
+from bench.fleet.report.data import PERCENTILES, by_label, plain, summary_rows
+from bench.fleet.report.headline import headline
 from bench.fleet.run import FleetRun
-from carousel.console.quantities import format_count, format_duration_s
+from bench.fleet.scenario.values import Scenario
+from carousel.console.quantities import format_count, format_duration_s, format_rate_bps, format_size_bytes
 
-__all__ = ["write_page"]
+__all__ = ["table", "write_page"]
 
-CAPTIONS = {
-    "cdf.png": "How many boxes do not run yet, so long after their power came on. Read from the top: half of them, "
-    "one in a hundred, ..., the last one. What never boots before the horizon ends in the air.",
-    "phases.png": "Where the boxes are over time.",
-    "load.png": "What servers, peers and the broadcast carry, as a share of what they can. The carousel's load is "
-    "the same for one box and for all of them.",
-    "efficiency.png": "How much of what a box received it needed: 1 is ideal, less is duplicates and the code's cost.",
-    "regions.png": "Percentiles of the time to boot by region.",
-}
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; font-size: 14px; } td, th { padding: .3em .8em; border-bottom: 1px solid #ddd; }
-th { text-align: left; } td { font-variant-numeric: tabular-nums; }
-td:not(:first-child) { text-align: right; white-space: nowrap; }
-img { max-width: 100%; } figure { margin: 2em 0; } figcaption { color: #555; max-width: 60em; }
-.partial { background: #fde2e2; padding: .6em 1em; } details { margin: 2em 0; } pre { font-size: 12px; overflow: auto; }
-"""
+_HERE = files("bench.fleet.report")
+STYLE, SCRIPT = _HERE.joinpath("page.css").read_text(), _HERE.joinpath("page.js").read_text()
 
 
-def write_page(run: FleetRun, pictures: list[Path], path: Path) -> None:
-    """Write the page; pictures are inside it."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table."""
+    cells = "".join(f"<th>{html.escape(each)}</th>" for each in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div class='wide'><table><tr>{cells}</tr>{body}</table></div>"
+
+
+def write_page(run: FleetRun, path: Path) -> None:
+    """Write the page."""
     scenario = run.scenario
-    head, rows = summary_rows(run)
     parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{html.escape(scenario.title)}</title>",
-        f"<style>{STYLE}</style><h1>{html.escape(scenario.title)}</h1>",
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
+        f"<title>{html.escape(scenario.title)}</title><style>{STYLE}</style>",
+        f"<h1>{html.escape(scenario.title)}</h1><p class='headline'>{html.escape(headline(run))}</p>",
     ]
     if run.is_partial:
         parts.append("<p class='partial'>Partial: the run was ended early, and what was not done is missing.</p>")
+    if scenario.description:
+        parts.append(f"<p class='note'>{html.escape(scenario.description)}</p>")
+    parts.append(table(*summary_rows(run)))
+    medians = f"Medians over {len(run.seeds)} seeds. " if len(run.seeds) > 1 else ""
     parts.append(
-        f"<p>{format_count(scenario.boxes)} boxes, {run.fidelity} fidelity, seeds {', '.join(map(str, run.seeds))}; "
-        f"deadline {format_duration_s(scenario.deadline_s)}, looked at for {format_duration_s(scenario.horizon_s)}. "
-        "Times are medians over seeds, from power-on to the started image; for logins from there to being online.</p>"
+        f"<p class='note'>{medians}“In time” is within {format_duration_s(scenario.deadline_s)} of power-on; "
+        f"“never”, not within the {format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or "
+        "the figure is refused (see what it hangs on).</p>"
     )
-    parts.append("<table><tr>" + "".join(f"<th>{html.escape(each)}</th>" for each in head) + "</tr>")
-    parts += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
-    parts.append("</table>")
-    for picture in pictures:
-        data = base64.b64encode(picture.read_bytes()).decode()
-        caption = html.escape(CAPTIONS[picture.name])
-        parts.append(f"<figure><img alt='{picture.stem}' src='data:image/png;base64,{data}'>")
-        parts.append(f"<figcaption>{caption}</figcaption></figure>")
+    if any(story.counts_from == "power-on" for story in run.stories):
+        parts.append("<h2>Who does not run yet</h2>" + curves_chart(run))
+        parts.append("<p id='reading'>Point at the chart to read it; click on a line to hide it.</p>")
+    parts.append("<h2>Where the boxes are</h2>" + phase_panels(run))
+    loads = load_panels(run)
+    if loads:
+        parts.append("<h2>What servers and peers are asked, by what they can</h2>" + loads)
+    parts.append(_regions(run) + _assumptions(run, scenario))
     described = html.escape(json.dumps(plain(scenario), indent=1))
-    parts.append(f"<details><summary>The scenario, as it was run</summary><pre>{described}</pre></details></html>")
+    parts.append(f"<details><summary>The scenario, as it was run</summary><pre>{described}</pre></details>")
+    parts.append(f"<script>{SCRIPT}</script></html>")
     path.write_text("\n".join(parts))
+
+
+def _regions(run: FleetRun) -> str:
+    """Return percentiles by region, of the first strategy and seed."""
+    story = next((each for each in run.stories if each.counts_from == "power-on"), None)
+    if story is None or len(story.tally.boot) < 2:
+        return ""
+    rows = []
+    for name, times in story.tally.boot.items():
+        found = [times.quantile(share) for share in PERCENTILES.values()]
+        cells = ["-" if each is None else format_duration_s(each) for each in found]
+        rows.append([name, format_count(times.total), *cells])
+    return f"<h2>By region: {html.escape(story.label)}</h2>" + table(["region", "boxes", *PERCENTILES], rows)
+
+
+def _assumptions(run: FleetRun, scenario: Scenario) -> str:
+    """Return what the figures hang on: the carousel, the links, and each approximation with its measured error."""
+    carousel = scenario.carousel
+    lines = [f"The carousel sends {format_rate_bps(carousel.rate_bps)}, announced every "
+             f"{format_duration_s(carousel.announce_interval_s)}."]  # fmt: skip
+    for release in scenario.releases:
+        size = format_size_bytes(release.image_bytes)
+        lines.append(f"Release {release.name}: {size}, {release.repair_ratio:g} repair symbols for each source symbol.")
+    for each in scenario.classes:
+        down, up = each.down.mean_loss, each.up.mean_loss
+        burst = f" in bursts of {each.down.burst:g}" if each.down.burst else ""
+        back = "nothing comes back" if each.up.is_dead else f"{up:.2%} of what it sends"
+        lines.append(f"Class {each.name}: loses {down:.2%} of what it is sent{burst}, {back}.")
+    for stories in by_label(run.stories).values():
+        story = stories[0]
+        lines += [f"{story.label}: {note}." for note in story.notes]
+        if story.step_s is not None:
+            lines.append(
+                f"{story.label}: steps of {story.step_s:.3g} s; halving them last changed a figure by "
+                f"{story.step_error or 0.0:.2%}."
+            )
+    items = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
+    return f"<h2>What the figures hang on</h2><ul>{items}</ul>"

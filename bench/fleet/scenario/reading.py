@@ -17,6 +17,7 @@ from bench.fleet.scenario.values import (
     ReleaseSpec,
     Retry,
     RetryKind,
+    Rollout,
     Scenario,
     Server,
     Spread,
@@ -37,7 +38,7 @@ from carousel.errors import OperatorError
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
 SHIPPED = files("bench").joinpath("scenarios")
-STRATEGIES = ("carousel", "carousel-plain", "unicast", "datacentres", "elastic", "p2p")
+STRATEGIES = ("carousel", "carousel-plain", "unicast", "datacentres", "elastic", "p2p", "rollout")
 MOST_HORIZON_S = 30 * 86400.0
 
 Reader = Callable[[Any], Any]
@@ -210,9 +211,20 @@ LOGIN: dict[str, tuple[str, Reader]] = {
     "timeout": ("timeout_s", _span),
     "disciplines": ("disciplines", _list_of(_one_of(Discipline))),
 }
+ROLLOUT: dict[str, tuple[str, Reader]] = {
+    "plans": ("plans", _list_of(_list_of(_share))),
+    "stage_over": ("stage_over_s", _span),
+    "soak": ("soak_s", _time),
+    "failing_share": ("failing_share", _share),
+    "recovering_share": ("recovering_share", _share),
+    "reporting_share": ("reporting_share", _share),
+    "report_delay": ("report_delay_s", _time),
+    "stop_above": ("stop_above", _share),
+    "least_reports": ("least_reports", _count),
+}
 TABLES = {
     "carousel", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic", "p2p",
-    "login",
+    "login", "rollout",
 }  # fmt: skip
 
 
@@ -294,6 +306,7 @@ def _strategies(content: Mapping[str, Any]) -> dict[str, Any]:
         ("elastic", "elastic", SERVER, Server),
         ("p2p", "peers", PEERS, Peers),
         ("login", "login", LOGIN, Login),
+        ("rollout", "rollout", ROLLOUT, Rollout),
     )
     for table, field, keys, make in kinds:
         if table in content:
@@ -357,7 +370,13 @@ def _check_sums(scenario: Scenario) -> None:
     if scenario.horizon_s > MOST_HORIZON_S:
         raise OperatorError("a horizon of more than 30 days")
     _check_deadline(scenario)
-    needed = (("unicast", "server"), ("datacentres", "datacentres"), ("elastic", "elastic"), ("p2p", "peers"))
+    needed = (
+        ("unicast", "server"),
+        ("datacentres", "datacentres"),
+        ("elastic", "elastic"),
+        ("p2p", "peers"),
+        ("rollout", "rollout"),
+    )
     for strategy, field in needed:
         if strategy in scenario.strategies and getattr(scenario, field) is None:
             raise OperatorError(f"strategy {strategy!r} needs a table [{strategy}]")

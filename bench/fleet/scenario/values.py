@@ -16,6 +16,7 @@ __all__ = [
     "ReleaseSpec",
     "Retry",
     "RetryKind",
+    "Rollout",
     "Scenario",
     "Server",
     "Spread",
@@ -188,6 +189,26 @@ class Login:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """A new image by stages, each over `stage_over_s` and watched for `soak_s`; `plans` of cumulative shares are run.
+
+    It breaks `failing_share` of the boxes, of which `recovering_share` come back to their old image by themselves;
+    `reporting_share` of all can report, `report_delay_s` later. It is withdrawn once more than `stop_above` of at least
+    `least_reports` report a failure.
+    """
+
+    plans: tuple[tuple[float, ...], ...] = ((0.01, 0.1, 1.0), (0.1, 1.0), (1.0,))
+    stage_over_s: float = 3600.0
+    soak_s: float = 3600.0
+    failing_share: float = 0.3
+    recovering_share: float = 0.9
+    reporting_share: float = 0.001
+    report_delay_s: float = 900.0
+    stop_above: float = 0.02
+    least_reports: int = 50
+
+
+@dataclass(frozen=True)
 class Scenario:
     """Everything about a run but its seed."""
 
@@ -209,6 +230,7 @@ class Scenario:
     elastic: Server | None = None
     peers: Peers | None = None
     login: Login | None = None
+    rollout: Rollout | None = None
     description: str = ""
 
     def release(self, name: str) -> ReleaseSpec:

@@ -8,6 +8,7 @@ from bench.fleet.scenario.values import Discipline, Scenario, Server
 from bench.fleet.storm.crowd import Story
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
+from bench.fleet.storm.rollout import run_rollout
 from bench.fleet.storm.unicast import run_unicast
 from carousel.release.blocks import IntArray
 
@@ -26,6 +27,7 @@ class StormRun:
     discipline: Discipline = Discipline.QUEUE
     up: tuple[int, ...] = ()
     after: str = ""
+    stages: tuple[float, ...] = ()
 
 
 def servers_of(scenario: Scenario) -> dict[str, Server]:
@@ -42,6 +44,8 @@ def storms_of(scenario: Scenario, seeds: list[int]) -> list[StormRun]:
             storms += [StormRun(scenario, seed, name, retry) for name in servers_of(scenario)]
             if "p2p" in scenario.strategies:
                 storms += [StormRun(scenario, seed, "p2p", retry, healing) for healing in scenario.healing]
+        if "rollout" in scenario.strategies and scenario.rollout is not None:
+            storms += [StormRun(scenario, seed, "rollout", 0, stages=stages) for stages in scenario.rollout.plans]
     return storms
 
 
@@ -63,6 +67,8 @@ def run_storm(storm: StormRun) -> Story:
     if storm.kind == "login":
         up: IntArray = np.array(storm.up, dtype=np.int64)
         return run_login(scenario, storm.seed, retry, storm.is_healing, storm.discipline, up, storm.after)
+    if storm.kind == "rollout":
+        return run_rollout(scenario, storm.seed, storm.stages)
     if storm.kind == "p2p":
         return run_p2p(scenario, storm.seed, retry, storm.is_healing)
     return run_unicast(scenario, storm.seed, retry, servers_of(scenario)[storm.kind], storm.kind)

@@ -189,7 +189,7 @@ class _Storm:
         self._seen.requests[at] += asking.sum()
         self._let_in(asking, now_s - clock.step_s, index, share)
         self._transfer(now_s, at, share)
-        if not self._server.resume:
+        if not (self._server.resume and self._server.protocol == "http"):
             for transfers in self._transfers:
                 for crowd in transfers.time_out(now_s - self._server.transfer_timeout_s):
                     self._room.turn_away(crowd)

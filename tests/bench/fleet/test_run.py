@@ -9,7 +9,6 @@ from bench.fleet.executor import run_on_processes
 from bench.fleet.model.sampled import sampled_shards
 from bench.fleet.report.data import report_of, write_json
 from bench.fleet.report.page import write_page
-from bench.fleet.report.pictures import draw_all
 from bench.fleet.run import run_fleet
 from bench.fleet.scenario.values import Login, Peers, Region, Retry, RetryKind, Server, Spread, SpreadKind
 from carousel.errors import OperatorError
@@ -61,16 +60,17 @@ def test_a_report_has_all_strategies_regions_and_seeds(tmp_path):
     assert 0.05 < carousel["efficiency"]["worst"] <= carousel["efficiency"]["mean"] <= 1
 
 
-def test_pictures_and_a_page_that_stands_alone(tmp_path):
+def test_a_page_that_stands_alone(tmp_path):
     run = run_fleet(FLEET, "sampled", [3, 4], run_on_processes(1), silent)
-    pictures = draw_all(run, tmp_path)
-    assert {path.name for path in pictures} == {"cdf.png", "phases.png", "load.png", "efficiency.png", "regions.png"}
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
-    write_page(replace_title(run, "<b>&"), pictures, tmp_path / "index.html")
+    write_page(replace_title(run, "<b>&"), tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
     assert "&lt;b&gt;&amp;" in page
-    assert re.findall(r"(?:src|href)='(?!data:)", page) == []  # nothing is fetched from elsewhere
+    assert re.findall(r"(?:src|href)=|url\(|https?://", page) == []  # nothing is fetched from elsewhere
+    shown = set(re.findall(r"data-label='([^']+)'", page))
+    assert shown == {story.label for story in run.stories if story.counts_from == "power-on"}
+    assert "By carousel all 20,000 boxes run within" in page
+    assert page.index("in time") < page.index("never") < page.index("p50")
+    assert "one by one" in page  # each approximation, with its measured error
 
 
 def replace_title(run, title):
@@ -107,7 +107,7 @@ def test_an_interruption_leaves_what_is_done_and_says_so(tmp_path):
     finished = [(story.label, story.seed) for story in run.stories]
     assert finished == [("carousel", 3), ("carousel", 4)]
     assert all(story.tally.boxes == 20_000 for story in run.stories)
-    write_page(run, draw_all(run, tmp_path), tmp_path / "index.html")
+    write_page(run, tmp_path / "index.html")
     assert "Partial" in (tmp_path / "index.html").read_text()
     assert report_of(run, 1.0, "x")["is_partial"]
 

@@ -1,0 +1,65 @@
+"""`bootbench compare A B`: two runs side by side, from their reports."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from carousel.console.quantities import format_duration_s
+from carousel.errors import OperatorError
+
+__all__ = ["compare", "comparison"]
+
+TIMES = ("p50_s", "p99_s", "p99.99_s", "last_s")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A report's folder, or its report.json.")],
+    second: Annotated[Path, typer.Argument(help="The one to set beside it.")],
+) -> None:
+    """Set two runs of fleets side by side: what changed, by strategy."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    reports = [_read(path) for path in (first, second)]
+    head, rows = comparison(*reports)
+    titles = [f"{each['scenario']['title']}, {each['scenario']['boxes']:,} boxes" for each in reports]
+    table = Table(*head, title=titles[0] if titles[0] == titles[1] else " against ".join(titles), title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=150, markup=False).print(table)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    where = path / "report.json" if path.is_dir() else path
+    try:
+        found: dict[str, Any] = json.loads(where.read_text())
+        assert found["schema"] >= 2
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        raise OperatorError(f"{where} is no report of `bootbench fleet` of this version; run it with -o") from None
+    return found
+
+
+def comparison(one: dict[str, Any], other: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return a table's head and rows: medians over seeds, the change in percent."""
+    labels = list(dict.fromkeys(story["label"] for report in (one, other) for story in report["stories"]))
+    rows = []
+    for label in labels:
+        stories = [[each for each in report["stories"] if each["label"] == label] for report in (one, other)]
+        never = [_median([each["time"]["never"] / max(1, each["time"]["boxes"]) for each in some]) for some in stories]
+        cells = [label, " → ".join("-" if each is None else f"{each:.2%}" for each in never)]
+        for name in TIMES:
+            cells.append(_change(*(_median([each["time"][name] for each in some]) for some in stories)))
+        rows.append(cells)
+    return ["strategy", "never", *(name.removesuffix("_s") for name in TIMES)], rows
+
+
+def _median(values: list[float | None]) -> float | None:
+    seen = sorted(each for each in values if each is not None)
+    return seen[len(seen) // 2] if seen and len(seen) * 2 > len(values) else None
+
+
+def _change(one: float | None, other: float | None) -> str:
+    words = " → ".join("-" if each is None else format_duration_s(each) for each in (one, other))
+    return f"{words} ({other / one - 1:+.1%})" if one and other else words

@@ -1,0 +1,65 @@
+import math
+
+import numpy as np
+import pytest
+
+from bench.fleet.model.histogram import Histogram
+from bench.fleet.model.tally import Tally
+from bench.fleet.report.compare import comparison
+from bench.fleet.report.svg import Scale, spread_labels, time_ticks
+from bench.fleet.report.thresholds import broken, parse_threshold
+from bench.fleet.run import FleetRun
+from bench.fleet.storm.crowd import Story
+from carousel.errors import OperatorError
+from tests.bench.fleet.fleets import scenario
+
+
+def run(times_s, unfinished=0, label="carousel"):
+    tally = Tally(600.0)
+    histogram = Histogram.of_times(times_s, unfinished)
+    tally.boot["here"] = histogram
+    tally.events["fallback"][0] = unfinished
+    return FleetRun(scenario(histogram.total), "sampled", [1], [Story(label, 1, tally, {}, [])])
+
+
+def test_a_broken_threshold_is_said_with_its_figure():
+    fleet = run(np.linspace(10, 20, 1000), unfinished=10)
+    assert broken(fleet, [parse_threshold("p50 > 10s")])[0].startswith("carousel, seed 1: p50 is 15")
+    for words in ("p50 > 20s", "p50 < 10s", "carousel: p90 > 1m", "never > 2%", "in-time < 98%"):
+        assert broken(fleet, [parse_threshold(words)]) == []
+    for words in ("p50 < 20s", "never > 0.1%", "in-time < 99.5%"):
+        assert len(broken(fleet, [parse_threshold(words)])) == 1
+    assert "never" in broken(fleet, [parse_threshold("last > 1d")])[0]  # ten boxes never got there
+
+
+@pytest.mark.parametrize("words", ["p99", "p99 > ", "p101 > 1s", "never > 3", "p0 > 1s", "speed > 3s", "p50 >= 1s"])
+def test_what_can_not_be_read_is_refused(words):
+    with pytest.raises(OperatorError, match="--fail-if"):
+        parse_threshold(words)
+
+
+def test_a_strategy_that_was_not_run_is_refused():
+    with pytest.raises(OperatorError, match="no strategy 'unicast'"):
+        broken(run(np.ones(5)), [parse_threshold("unicast: p50 > 1s")])
+
+
+def test_two_runs_are_set_side_by_side():
+    def report(p50):
+        times = {"never": 0, "boxes": 10, "p50_s": p50, "p99_s": None, "p99.99_s": 3.0, "last_s": 4.0}
+        return {"stories": [{"label": "carousel", "time": times}]}
+
+    _, rows = comparison(report(2.0), report(3.0))
+    assert rows[0][0] == "carousel"
+    assert "+50.0%" in rows[0][2]
+    assert "- → -" in rows[0][3]
+
+
+def test_scales_and_ticks():
+    scale = Scale(1.0, 100.0, 0.0, 200.0, True)
+    assert scale.at(10.0) == pytest.approx(100.0)
+    assert time_ticks(0.0, 10.0, False) == [0, 2, 4, 6, 8, 10]
+    assert time_ticks(1.0, 10.0, True) == [1.0, 2.0, 5.0, 10.0]
+    assert math.isclose(Scale(0, 10, 0, 100).at(5), 50)
+    apart = spread_labels([10.0, 11.0, 90.0], 15.0, 0.0, 100.0)
+    assert apart[1] - apart[0] >= 15
+    assert apart[2] == 90.0
