@@ -206,8 +206,9 @@ class CompletionLaw:
         # As long as all is kept, it does not matter which announcement is heard.
         enough = max(0, int((kept_s - first_s) / interval_s) + 1)
         weight_left = self.chain.mean**enough
+        weight_left = weight_left if weight_left >= NEGLIGIBLE_WEIGHT else 0.0
         lacks = (1 - weight_left) * self.lacks_symbols(start_s, heard_s) if enough else np.zeros(len(heard_s))
-        if weight_left < NEGLIGIBLE_WEIGHT:
+        if not weight_left:
             return lacks
         for index in range(enough, enough + MOST_HEADERS):
             is_last = index == enough + MOST_HEADERS - 1
@@ -217,7 +218,8 @@ class CompletionLaw:
             weight_left -= weight
             if weight_left < NEGLIGIBLE_WEIGHT:
                 break
-        return np.minimum(1.0, lacks)
+        whole = lacks / (1 - weight_left)
+        return np.where(whole > 1 - 1e-14, 1.0, whole)  # the weights add up to 1 but for rounding
 
     @cached_property
     def least_s(self) -> float:
