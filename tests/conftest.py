@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,8 @@ LACKING = {
     "tshark": lambda: missing("tshark"),
     "dvb": lambda: missing("tshark", "dvbinfo", "ffprobe", "gst-launch-1.0"),
     "stub": lambda: missing("cc", "make"),
+    "fuzz": lambda: missing("clang", "make"),
+    "oracle": lambda: "" if find_spec("raptorq") else "the package raptorq",
     "emulator": lambda: missing("make", "arm-none-eabi-gcc", "qemu-system-arm"),
     "namespaces": lambda: missing("ip", "nft", "tc", "curl") or ("root" if os.geteuid() else ""),
 }

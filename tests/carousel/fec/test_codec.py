@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from carousel.fec import codec as codec_of
 from tests.carousel.fec.oracle import repair_symbols
+from tests.carousel.native.need import BOTH, needs_native
 
-CODECS = ["native", "numpy"]
 CORNERS = [1, 2, 9, 10, 11, 26, 100, 101, 257, 1000, 1002]
 LARGE_CORNERS = [1001, 2000, 2500, 3499, 4999, 5000, 6999, 7000]
 
 
-@pytest.fixture(params=CODECS)
+@pytest.fixture(params=BOTH)
 def codec(request):
     return codec_of(request.param)
 
@@ -60,6 +60,7 @@ def test_repair_symbols_of_large_blocks_are_those_of_the_oracle(codec, k):
     assert np.array_equal(encoded(codec, block, range(k, 2 * k)), repair_symbols(block.tobytes(), 32, k))
 
 
+@needs_native
 @pytest.mark.parametrize("k", [5, 120])
 def test_native_and_numpy_give_the_same_bytes(k):
     block, esis = random_block(k, 72), range(k, 3 * k)
@@ -89,7 +90,7 @@ def test_the_largest_esi(codec):
 
 @given(st.integers(1, 120), st.data())
 @settings(max_examples=80, deadline=None)
-@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("name", BOTH)
 def test_any_losses_are_mended_by_as_many_repair_symbols_and_two(name, k, data):
     codec = codec_of(name)
     block = random_block(k, 16)

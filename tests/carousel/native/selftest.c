@@ -75,8 +75,11 @@ static void try_losses(const bc_coder *coder, struct block *b, uint32_t missing)
                         b->esis, missing + 4, suspects, 8, &count) == BC_OK && count == 0);
     b->repair[missing * b->size] ^= 1;
     CHECK(bc_find_wrong(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
-                        b->esis, missing + 4, suspects, 8, &count) == BC_OK && count == 1);
-    CHECK(suspects[0] == b->esis[missing]);
+                        b->esis, missing + 4, suspects, 8, &count) == BC_OK);
+    int found = 0; /* in some 10,000 tries another symbol has the same direction */
+    for (size_t i = 0; i < count; i++)
+        found |= suspects[i] == b->esis[missing];
+    CHECK(found);
     b->repair[missing * b->size] ^= 1;
     CHECK(decode(coder, b, missing, missing + 3) == BC_OK);
     CHECK(memcmp(b->holed, b->source, bytes) == 0);

@@ -8,6 +8,7 @@ import pytest
 from carousel import fec, native
 from native_build.compile import compile_library, compiler
 from native_build.generate import NATIVE, affine_matrices, generated, nibble_products
+from tests.carousel.native.need import needs_native
 
 
 @pytest.mark.parametrize("name", sorted(generated()))
@@ -43,6 +44,7 @@ def test_a_source_with_an_error_leaves_no_library(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@needs_native
 @pytest.mark.parametrize("name", ["plain", "ssse3", "avx2", "gfni", "neon"])
 def test_every_kind_of_kernels_gives_the_same_bytes(name):
     core = native.core()
@@ -62,6 +64,7 @@ def test_every_kind_of_kernels_gives_the_same_bytes(name):
     assert np.array_equal(decoded, block)
 
 
+@needs_native
 def test_kernels_that_do_not_exist_are_refused():
     core = native.core()
     assert core is not None, native.why_not()
