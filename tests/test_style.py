@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "headend/cast": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu"},
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute"},
+    "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},

@@ -68,13 +68,27 @@ class Broadcaster:
         self._shares(releases, demands, now)
         self._format.replace(releases, now)
         kept = {id(wheel.release): wheel for wheel in self._wheels}
-        self._wheels = [
-            kept.get(id(release)) or Wheel(release, self._format.burst_rows(release), self._settings.seed)
-            for release in releases
-        ]
+        self._wheels = [kept.get(id(release)) or self._new_wheel(release) for release in releases]
         self._demands = demands
         self._reshare(now)
         self._cycles_done = min(wheel.cycle for wheel in self._wheels)
+
+    def _new_wheel(self, release: Release) -> Wheel:
+        burst_packets = self._format.burst_rows(release)
+        return Wheel(release, burst_packets, self._settings.seed, self._settings.begin_share)
+
+    def set_rate(self, rate_bps: float) -> None:
+        """Send at another rate from now on; bursts stay as they are."""
+        self._pacer.set_rate(rate_bps)
+
+    @property
+    def places(self) -> list[tuple[Release, int]]:
+        """Each release with the image packet that it is at."""
+        return [(wheel.release, wheel.sent_in_cycle) for wheel in self._wheels]
+
+    def seek(self, release: Release, packet: int) -> None:
+        """Go on with a release from another of its image packets."""
+        next(wheel for wheel in self._wheels if wheel.release is release).seek(packet)
 
     def _shares(self, releases: Sequence[Release], demands: Sequence[Demand], now: float) -> list[float]:
         lengths_bytes = [release.layout.objects[0].source_symbols * release.packet_size for release in releases]

@@ -64,7 +64,11 @@ class FluteFormat:
     def _render(self, now: float) -> None:
         """Render header packets, and an FDT under a new instance ID: its bytes never change under one."""
         unix_s = int(self._settings.unix_offset_s + now)
-        instance = unix_s & 0xFFFFF if self._fdt_instance is None else (self._fdt_instance + 1) & 0xFFFFF
+        step, rest = self._settings.fdt_step, self._settings.fdt_rest
+        if self._fdt_instance is None:
+            instance = (unix_s - unix_s % step + rest) & 0xFFFFF
+        else:
+            instance = (self._fdt_instance + step) & 0xFFFFF
         self._headers = [header_packet(release) for release in self._releases]
         self._fdts = []
         for tsi in sorted({release.tsi for release in self._releases}):

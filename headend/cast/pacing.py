@@ -31,6 +31,10 @@ class Pacer:
         self._not_before_s = now
         self._at_once_s = 0.0
 
+    def set_rate(self, rate_bps: float) -> None:
+        """Go on at another rate."""
+        self._rate_bps = rate_bps
+
     def due(self, now: float) -> float:
         """Return when the next burst may go, asked at `now`; not later than `now` if it may go at once."""
         if self._due_s > now:
@@ -60,6 +64,10 @@ class LeadPacer:
         self._lead_s = lead_s
         self._due_s = now
         self._is_filling = True
+
+    def set_rate(self, rate_bps: float) -> None:
+        """Go on at another rate."""
+        self._rate_bps = rate_bps
 
     def due(self, now: float) -> float:
         """Return when the next burst may go, asked at `now`; not later than `now` if it may go at once."""

@@ -10,7 +10,7 @@ it carries, and so do RTP's sequence number and clock, which count what was sent
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,6 +67,10 @@ class SsuSettings:
     def datagram_bytes(self) -> int:
         """UDP payload of a datagram."""
         return DATAGRAM_BYTES + (RTP_BYTES if self.is_rtp else 0)
+
+    def with_bursts_of(self, burst_s: float) -> "SsuSettings":
+        """Return the same with bursts of another length."""
+        return replace(self, burst_s=burst_s)
 
     @property
     def wire_rate_bps(self) -> float:

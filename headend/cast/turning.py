@@ -11,6 +11,7 @@ from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError
 from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
+from headend.cast.pair import Pair
 
 __all__ = ["Carousel", "Shelf", "Wire", "describe_release"]
 
@@ -61,6 +62,7 @@ class Carousel:
     clock: Callable[[], float]
     wait: Callable[[float], None]
     tell: Tell
+    pair: Pair | None = None
 
     def __post_init__(self) -> None:
         self.should_stop = False
@@ -75,6 +77,8 @@ class Carousel:
         """Turn until `should_stop`, or until so many cycles are done (0: for ever)."""
         now = status_s = check_s = self.clock()
         while not self.should_stop and not (cycles and self.broadcaster.cycles_done >= cycles):
+            if self.pair is not None and self.pair.tend(self.broadcaster, now):
+                self.tell("peer", alive=not self.pair.is_alone)
             pause_s = self.broadcaster.due(now) - now
             if pause_s > 0:
                 self.wait(pause_s)

@@ -8,6 +8,7 @@ source and repair, the few that every box needs soon sixteen times an image's wo
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,7 +29,7 @@ DIGEST_PASSES = 0.25
 class Wheel:
     """The endless order of one release's bursts."""
 
-    def __init__(self, release: Release, burst_packets: int, seed: int) -> None:
+    def __init__(self, release: Release, burst_packets: int, seed: int, begin_share: float = 0.0) -> None:
         self.release = release
         self.cycle = 0
         self.sent_in_cycle = 0
@@ -36,10 +37,19 @@ class Wheel:
         self._seed = seed
         self._urgent = release.urgent_packets()
         self._bursts = self._run()
+        if begin_share:
+            self.seek(round(begin_share * release.image_packets))
 
     def next_burst(self) -> tuple[int, int]:
         """Return (first row, count) of the next burst."""
         return next(self._bursts)
+
+    def seek(self, packet: int) -> None:
+        """Go on in this cycle from another image packet."""
+        if not 0 <= packet < self.release.image_packets:
+            raise ValueError(f"packet {packet} of {self.release.image_packets}")
+        self.sent_in_cycle = packet
+        self._bursts = self._run()
 
     def _run(self) -> Iterator[tuple[int, int]]:
         """Yield (first packet, count) for ever, digest packets among the image's."""
@@ -74,14 +84,16 @@ class Wheel:
     def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
         """Yield the image's bursts of one cycle, in chunks shuffled within windows of either phase.
 
-        No repair symbol comes before the last source symbol: who missed nothing need not decode.
+        No repair symbol comes before the last source symbol: who missed nothing need not decode. And no window lies
+        across half a cycle: two head-ends turn so far apart (headend/cast/pair.py).
         """
         rng = np.random.default_rng([self._seed, self.cycle])
         size = self._burst_packets
         chunk = size * max(1, CHUNK_PACKETS // size)
         source = self.release.layout.objects[0].source_symbols
-        for begin, end in ((0, source), (source, self.release.image_packets)):
-            for window in range(begin, end, chunk * WINDOW_CHUNKS):
+        sought = self.sent_in_cycle
+        for begin, end in pairwise(sorted({0, source, self.release.image_packets // 2, self.release.image_packets})):
+            for window in range(max(begin, sought), end, chunk * WINDOW_CHUNKS):
                 chunks = np.arange(window, min(window + chunk * WINDOW_CHUNKS, end), chunk)
                 for chunk_begin in rng.permutation(chunks).tolist():
                     chunk_end = min(chunk_begin + chunk, end)

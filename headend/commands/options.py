@@ -1,6 +1,5 @@
 """Options that several commands of `headend` share, and what they are read into."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,16 +7,12 @@ import typer
 
 from carousel.errors import OperatorError
 from carousel.flute.alc import DEFAULT_TSI
-from carousel.flute.releasefile import Release
 from carousel.ssu.psi import Program
-from headend.cast.ssu import MAX_RELEASES, SsuFormat, SsuSettings
+from headend.cast.ssu import MAX_RELEASES, SsuSettings
 
-__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "parse_tsi", "ssu_notes", "ssu_settings"]
+__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "parse_tsi", "ssu_settings"]
 
 DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
-LOADER_PATIENCE_S = 200
-"""How long a loader in the field waits for all blocks."""
-
 NETWORK, CAROUSEL, SSU, OUTPUT = "Network", "Carousel", "DVB-SSU", "Output"
 """The groups that options stand in."""
 
@@ -78,15 +73,6 @@ def ssu_settings(
     program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
     clock_pid = first_pid - 2 if pcr else None
     return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
-
-
-def ssu_notes(stream: SsuFormat | None, releases: list[Release]) -> Iterator[str]:
-    cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
-    if cycle_s > LOADER_PATIENCE_S:
-        yield (
-            f"a cycle takes {cycle_s:.0f} s, and loaders in the field wait {LOADER_PATIENCE_S} s for all blocks: "
-            f"{cycle_s / LOADER_PATIENCE_S:.1f} times the rate would do"
-        )
 
 
 def parse_tsi(text: str) -> int:

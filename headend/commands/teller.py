@@ -19,6 +19,9 @@ def say(event: str, fields: Fields) -> str | None:
             return f"swapped to {names}"
         rate = format_rate_bps(fields["rate_bps"])
         return f"casting {names} to {fields['group']} on {fields['interface']} at {rate}, paced by {fields['paced_by']}"
+    if event == "peer":
+        rate = "half the rate" if fields["alive"] else "the whole rate"
+        return f"the other head-end {'is back' if fields['alive'] else 'is silent'}: {rate} from now on"
     words = {
         "trouble": "the network takes nothing: {reason}",
         "trouble_over": "the network takes packets again",

@@ -9,6 +9,7 @@ from headend.cast.broadcaster import Broadcaster
 from headend.cast.recording import recorded
 from headend.cast.settings import BroadcastSettings
 from headend.cast.ssu import SsuFormat
+from headend.casting import ssu_notes
 from headend.commands import options
 from headend.commands.options import CAROUSEL, OUTPUT, option
 from headend.shelf import ReleaseShelf
@@ -48,5 +49,5 @@ def ts(
     print(
         f"{output}: {loops} cycle(s), {format_size_bytes(size_bytes)}, {size_bytes * 8 / rate_bps:.1f} s at {rate}b/s"
     )
-    for text in options.ssu_notes(stream, loaded):
+    for text in ssu_notes(stream, loaded):
         print(f"note: {text}")

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 
 from carousel.batch import MAX_BATCH_PACKETS, Batch
 from carousel.console.endpoint import Endpoint
@@ -43,6 +44,8 @@ class GroupSender:
             known = ", ".join(name for _, name in socket.if_nameindex())
             raise OperatorError(f"there is no interface {interface!r} here; there are {known}") from None
         self._endpoint, self._ttl, self._dscp = endpoint, ttl, dscp
+        self.paced_by: str | None = None
+        """The queue that spaces our packets, if one does."""
         self._pacing_rate = 0
         self._burst_packets = MAX_BATCH_PACKETS
         self._address: tuple[str, int] | tuple[str, int, int, int] = (endpoint.group, endpoint.port)
@@ -79,11 +82,16 @@ class GroupSender:
         pacing = kernel_pacing(_qdiscs(), self._index, wire_rate_bps)
         if pacing is None:
             return None
+        self.paced_by = pacing.kind
         self._burst_packets = packets_per_burst(rate_bps, packet_bytes, MAX_BATCH_PACKETS)
         if pacing.needs_rate:
             self._pacing_rate = round(wire_rate_bps * KERNEL_PACE / 8)
             self._open_anew()
         return pacing
+
+    def sent_from(self, address: tuple[str, int]) -> bool:
+        """Say whether packets from this address are our own: by the port, which no other socket here has."""
+        return address[1] == self._socket.getsockname()[1] and _is_of_this_machine(address[0], self._index)
 
     def _open_anew(self) -> None:
         self._socket.close()
@@ -161,6 +169,18 @@ def _qdiscs() -> list[Qdisc]:
     except OSError:
         return []
     return found
+
+
+@lru_cache(maxsize=64)
+def _is_of_this_machine(address: str, index: int) -> bool:
+    """Say whether an address is one of this machine's: the kernel lets only these be bound."""
+    is_ipv6 = ":" in address
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as tried:
+        try:
+            tried.bind((address, 0, 0, index) if is_ipv6 else (address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _has_gso(of_socket: socket.socket) -> bool:

@@ -320,3 +320,26 @@ def wakes_of(pid):
     """How often a process has gone to sleep by itself."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
+def test_two_head_ends_feed_one_carousel_and_one_takes_over(lab):
+    """On lo, as on a network: kill one while a box receives; the other sends all of it from then on."""
+    image = b"pair" * 1_000_000
+    release = lab.pack(image, "3.0.0", "pair")
+    box = lab.box("box")
+    with lab.cast(release, rate="20M", options=("--pair", "first")):
+        second_log = lab.folder / "second.log"
+        arguments = ["--group", lab.group, "--interface", "lo", "--rate", "20M", "--json", "--pair", "second"]
+        with second_log.open("w") as out:
+            second = subprocess.Popen(command("headend", "cast", release, *arguments), stdout=out)
+        wait_for(lambda: '"casting"' in second_log.read_text(), second)
+        receiving = lab.start_receive(box, timeout=60)
+        time.sleep(1.0)
+        second.kill()
+        second.wait()
+        output, _ = receiving.communicate(timeout=90)
+        assert receiving.returncode == 0, output
+        log = lab.folder / "cast.log"
+        wait_for(lambda: not named(log.read_text(), "peer")[-1]["alive"] if named(log.read_text(), "peer") else False)
+    verified = named(output, "image_verified")[0]
+    assert verified["rejected_symbols"] == 0

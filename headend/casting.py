@@ -1,0 +1,119 @@
+"""A carousel on a real network: the one driver, which opens the sockets that a broadcaster needs and says how it casts.
+
+`headend cast` is this and its options; each carousel of the service is this in a process of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from carousel.console.endpoint import Endpoint
+from carousel.flute.releasefile import Release
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.pair import Pair, PairRole
+from headend.cast.settings import BroadcastSettings
+from headend.cast.ssu import SsuFormat, SsuSettings
+from headend.cast.turning import Carousel, Shelf, describe_release
+from headend.link.ear import GroupEar
+from headend.link.sender import IP_UDP_BYTES, GroupSender
+
+__all__ = ["CastOptions", "Clocks", "casting", "ssu_notes"]
+
+ETHERNET_MTU = 1500
+LOADER_PATIENCE_S = 200
+"""How long a loader in the field waits for all blocks."""
+
+
+@dataclass(frozen=True)
+class CastOptions:
+    """Where to cast, how fast, and how; `rate_bps` counts UDP payload, or transport packets with `ssu`."""
+
+    endpoint: Endpoint
+    interface: str
+    rate_bps: float
+    ttl: int = 1
+    dscp: int = 0
+    announce_interval_s: float = 0.25
+    seed: int = 0
+    use_gso: bool = True
+    ssu: SsuSettings | None = None
+    pair: PairRole | None = None
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """Time as a driver needs it: monotonic and unix, in seconds, and a way to wait."""
+
+    now: Callable[[], float]
+    unix: Callable[[], float]
+    wait: Callable[[float], None]
+
+
+@contextmanager
+def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[..., None]) -> Iterator[Carousel]:
+    """Open what a carousel of the shelf's releases needs, for the length of a with statement; `run` turns it."""
+    releases = shelf.load()
+    with ExitStack() as open_things:
+        sender = GroupSender(options.endpoint, options.interface, options.ttl, options.dscp, options.use_gso)
+        open_things.enter_context(closing(sender))
+        settings, stream = _settings(options, sender, releases, clocks)
+        broadcaster = Broadcaster(releases, settings, clocks.now(), stream)
+        pair = None
+        if options.pair is not None:
+            ear = GroupEar(options.endpoint, options.interface, sender.sent_from)
+            open_things.enter_context(closing(ear))
+            pair = Pair(options.pair, ear, settings.rate_bps, clocks.now())
+        how: dict[str, Any] = {"gso": sender.uses_gso, "sendfile": sender.sends_files and stream is None}
+        how["paced_by"] = sender.paced_by or "the head-end"
+        where = {"group": str(options.endpoint), "interface": options.interface, "rate_bps": round(options.rate_bps)}
+        tell("casting", **where, **how, releases=[describe_release(release) for release in releases])
+        for text in (*_notes(options, broadcaster, releases), *ssu_notes(stream, releases)):
+            tell("note", text=text)
+        yield Carousel(broadcaster, shelf, sender, clocks.now, clocks.wait, tell, pair)
+
+
+def _settings(
+    options: CastOptions, sender: GroupSender, releases: list[Release], clocks: Clocks
+) -> tuple[BroadcastSettings, SsuFormat | None]:
+    """Let the kernel space the packets where it can, and cut bursts to what it takes."""
+    rate_bps = options.ssu.wire_rate_bps if options.ssu else options.rate_bps
+    pacing = sender.pace_by_kernel(rate_bps, min(_packet_sizes(options, releases)))
+    lead_s = pacing.lead_s if pacing else 0.0
+    is_second = options.pair is PairRole.SECOND
+    settings = BroadcastSettings(
+        rate_bps,
+        options.announce_interval_s,
+        options.seed,
+        unix_offset_s=clocks.unix() - clocks.now(),
+        lead_s=lead_s,
+        begin_share=0.5 if is_second else 0.0,
+        fdt_step=2 if options.pair else 1,
+        fdt_rest=1 if is_second else 0,
+    )
+    if options.ssu is None:
+        return settings, None
+    return settings, SsuFormat(options.ssu.with_bursts_of(lead_s / 4) if lead_s else options.ssu)
+
+
+def _packet_sizes(options: CastOptions, releases: list[Release]) -> list[int]:
+    return [options.ssu.datagram_bytes] if options.ssu else [release.packet_size for release in releases]
+
+
+def _notes(options: CastOptions, broadcaster: Broadcaster, releases: list[Release]) -> Iterator[str]:
+    """Yield what an operator may want to know about a carousel, in words."""
+    datagram_bytes = max(_packet_sizes(options, releases)) + IP_UDP_BYTES[options.endpoint.is_ipv6]
+    if datagram_bytes > ETHERNET_MTU and options.interface != "lo":
+        yield f"packets are {datagram_bytes} bytes with IP and UDP: above an MTU of {ETHERNET_MTU} they are fragmented"
+    if broadcaster.announce_interval_s > options.announce_interval_s:
+        yield f"announcements get half the rate at most: they go every {broadcaster.announce_interval_s:.2g} s"
+
+
+def ssu_notes(stream: SsuFormat | None, releases: list[Release]) -> Iterator[str]:
+    """Yield what an operator may want to know about an update service, in words."""
+    cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
+    if cycle_s > LOADER_PATIENCE_S:
+        yield (
+            f"a cycle takes {cycle_s:.0f} s, and loaders in the field wait {LOADER_PATIENCE_S} s for all blocks: "
+            f"{cycle_s / LOADER_PATIENCE_S:.1f} times the rate would do"
+        )
