@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: validate help test-fast demo board test bench bench-setup wire vectors dist native wheels lint clean
+.PHONY: validate help test-fast demo board test bench bench-setup wire vectors events dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,9 @@ native: $(SETUP)  ## what is generated for the native core (its tables, its bind
 
 vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
 	$(BIN)/python -m bench.vectors
+
+events: $(SETUP)  ## docs/events.md: what a box's JSON lines hold, from the code
+	$(BIN)/python -m bench.eventpage
 
 wheels: $(SETUP)  ## dist/wheels: for x86-64, aarch64 and armv7, cross-compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang

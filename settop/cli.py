@@ -27,7 +27,8 @@ exit codes:
   1    it could not be done; one sentence on stderr says why, and what to do
   2    a wrong command line
   3    nothing acceptable was heard before the deadline
-  4    only images were heard that this box must refuse; each reason is said
+  4    only images were heard that this box must refuse, or that are signed by
+       a key it does not trust; each reason is said
   130  interrupted
   boot and run end with the exit code of --command, if it was run
 """

@@ -16,21 +16,26 @@ __all__ = [
     "BlockVerified",
     "Boot",
     "Collect",
+    "CommandFailed",
     "Confirmed",
     "Effect",
     "Event",
+    "Forgotten",
     "GivenUp",
     "ImageFound",
     "ImageRefused",
     "ImageVerified",
     "Installed",
     "Listening",
+    "MarkedBad",
     "Note",
     "Nothing",
     "PassedOver",
     "Progress",
+    "RunsAlready",
     "Suspicion",
     "UpToDate",
+    "WouldBoot",
     "fields_of",
 ]
 
@@ -185,6 +190,51 @@ class PassedOver(Event):
     event: ClassVar[str] = "passed_over"
     source: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WouldBoot(Event):
+    """What `boot` would start; nothing was started, and no try counted."""
+
+    event: ClassVar[str] = "would_boot"
+    source: str
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunsAlready(Event):
+    """What `boot` would start runs already."""
+
+    event: ClassVar[str] = "runs_already"
+    source: str
+    version: Version
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFailed(Event):
+    """What was to start the image did not."""
+
+    event: ClassVar[str] = "command_failed"
+    exit_code: int
+    """128 and more: it died of the signal with this number less 128."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedBad(Event):
+    """A slot's image was given up by a person; it is not installed again."""
+
+    event: ClassVar[str] = "marked_bad"
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten(Event):
+    """A slot was emptied; what failed there may be installed again."""
+
+    event: ClassVar[str] = "forgotten"
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,9 @@ def plan_partitions(
     least = _aligned(int(image_bytes * _STORE_IMAGES * _ROOM) + (16 << 20))
     if store_bytes < least:
         whole = (at + least + (1 << 20)) >> 20
-        raise OperatorError(f"a card of {size_bytes >> 20}MiB is too small for this image; give --size {whole}MiB or more")
+        raise OperatorError(
+            f"a card of {size_bytes >> 20}MiB is too small for this image; give --size {whole}MiB or more"
+        )
     layout["store"] = Partition(LINUX, at, store_bytes)
     return layout
 
