@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from carousel.errors import OperatorError
 from carousel.release.header import SignedHeader
 from settop.flasher.frames import Place
+from settop.stitch.policy import DIGEST_PREFIX_BYTES
 from settop.store.choice import Source
 from settop.store.staterecord import NO_SLOT, Failure, SlotRecord, SlotState, StateRecord
 from tests.conftest import KEY
@@ -128,6 +129,28 @@ def test_a_halt_of_another_image_or_of_a_confirmed_one_changes_nothing():
     same_confirmation(board)
     assert same_halt(board) is None
     assert same_decision(board) is Source.SLOT_B
+
+
+@pytest.mark.parametrize("byte", range(DIGEST_PREFIX_BYTES))
+def test_a_halt_names_its_image_by_all_of_the_digests_begin(byte):
+    board = on_trial("slot_b", "1.1.0")
+    digest = bytearray(header_of("1.1.0", counter=2).image_sha256)
+    digest[byte] ^= 1
+    before = board.flash
+    assert board.halt(bytes(digest)) == 1
+    assert board.store.halt(bytes(digest)) is None
+    assert board.flash == before
+
+
+def test_what_has_not_been_booted_is_not_confirmed():
+    board = on_trial("slot_a", "1.0.0")
+    before = board.flash
+    assert board.confirm() == 2
+    assert board.flash == before
+    same_confirmation(board)
+    assert same_decision(board) is Source.SLOT_A
+    same_confirmation(board)
+    assert board.store.record().slots[0].state is SlotState.CONFIRMED
 
 
 def test_a_header_with_any_bytes_in_its_name_is_read_alike():
