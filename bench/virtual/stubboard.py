@@ -168,9 +168,10 @@ class Board:
         """Cut the power at an operation, counted from 1; 0: never."""
         self.stub.host_arm(self._host, cut_at, int(cut), ctypes.c_uint64(seed))
 
-    def arm_fault(self, fault_at: int, cut: Cut, seed: int = 0, is_worn: bool = False) -> None:
-        """Let the flash report a fault at an operation, its effect as a cut's; worn: at all after it, too."""
-        self.stub.host_arm_fault(self._host, fault_at, int(is_worn), int(cut), ctypes.c_uint64(seed))
+    def arm_fault(self, fault_at: int, cut: Cut, seed: int = 0, is_worn: bool = False, is_silent: bool = False) -> None:
+        """Let an operation of the flash fail, its effect as a cut's; worn: all after it, too; silent: unreported."""
+        how = (int(is_worn), int(is_silent), int(cut), ctypes.c_uint64(seed))
+        self.stub.host_arm_fault(self._host, fault_at, *how)
 
     def boot(self) -> Decision | int | None:
         """Return the decision; None where nothing boots; `POWER_WENT`."""

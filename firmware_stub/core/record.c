@@ -94,7 +94,7 @@ bool record_append(const struct stub *stub, struct state_record *record)
         find_place_behind(stub, at, &place);
     }
     record->crc = crc32(0, record, CRC_OFFSET);
-    if (place % flash->sector_bytes == 0 && !flash->erase(flash->context, records + place)) {
+    if (place % flash->sector_bytes == 0 && !flash_erase_unless_blank(flash, records + place)) {
         return false;
     }
     return flash_write(flash, records + place, record, sizeof *record);

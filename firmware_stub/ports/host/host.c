@@ -103,9 +103,10 @@ EXPORT void host_arm(struct host *host, uint32_t cut_at, int cut, uint64_t seed)
     nor_arm(&host->nor, cut_at, (enum cut)cut, seed);
 }
 
-EXPORT void host_arm_fault(struct host *host, uint32_t fault_at, int is_worn, int cut, uint64_t seed)
+EXPORT void host_arm_fault(
+    struct host *host, uint32_t fault_at, int is_worn, int is_silent, int cut, uint64_t seed)
 {
-    nor_arm_fault(&host->nor, fault_at, is_worn != 0, (enum cut)cut, seed);
+    nor_arm_fault(&host->nor, fault_at, is_worn != 0, is_silent != 0, (enum cut)cut, seed);
 }
 
 EXPORT uint32_t host_operations(const struct host *host)

@@ -20,11 +20,12 @@ void nor_arm(struct nor *nor, uint32_t cut_at, enum cut cut, uint64_t seed)
     nor->random = seed * 0x9e3779b97f4a7c15u + 1;
 }
 
-void nor_arm_fault(struct nor *nor, uint32_t fault_at, bool is_worn, enum cut cut, uint64_t seed)
+void nor_arm_fault(struct nor *nor, uint32_t fault_at, bool is_worn, bool is_silent, enum cut cut, uint64_t seed)
 {
     nor_arm(nor, 0, cut, seed);
     nor->fault_at = fault_at;
     nor->is_worn = is_worn;
+    nor->is_silent = is_silent;
 }
 
 /* What becomes of one byte of the operation under way, `index` of `length`. */
@@ -67,7 +68,7 @@ static bool change(struct nor *nor, uint32_t offset, const uint8_t *data, uint32
         nor->cut_at = 0;
         longjmp(*nor->power_goes, 1);
     }
-    return !is_torn;
+    return !is_torn || nor->is_silent;
 }
 
 static void nor_read(void *context, uint32_t offset, void *into, uint32_t length)

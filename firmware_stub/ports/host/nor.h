@@ -18,6 +18,7 @@ struct nor {
     uint32_t cut_at;     /* the operation that the cut hits, from 1 on; 0: none */
     uint32_t fault_at;   /* the operation that fails, and says so; 0: none */
     bool is_worn;        /* so do all after it */
+    bool is_silent;      /* they say nothing: only reading back tells */
     enum cut cut;
     uint64_t random;
     uint32_t violations; /* bits that a program would have had to set, or ranges out of bounds */
@@ -30,7 +31,8 @@ struct nor {
 void nor_arm(struct nor *nor, uint32_t cut_at, enum cut cut, uint64_t seed);
 
 /* Let an operation fail, its effect as `cut` says. */
-void nor_arm_fault(struct nor *nor, uint32_t fault_at, bool is_worn, enum cut cut, uint64_t seed);
+void nor_arm_fault(
+    struct nor *nor, uint32_t fault_at, bool is_worn, bool is_silent, enum cut cut, uint64_t seed);
 
 void nor_flash(struct nor *nor, struct flash *flash);
 

@@ -185,6 +185,28 @@ def test_a_heard_loader_stays_for_half_a_minute_and_goes_back_to_its_first_rate(
     assert not board.loader_tick()
 
 
+def test_the_boards_own_work_is_no_silence_of_the_host():
+    """Erasing may take longer than an idle loader stays."""
+    board = Board(GEOMETRY)
+    board.put(board.geometry.regions["slot_a"][0], b"old header")
+    board.set_flash_speed(31_000_000, 0)
+    board.loader_start(1, 0)
+    board.take_output()
+    say(board, build_frame(Message.BEGIN, 1, place=0, header=header_of("2.0.0").raw))
+    assert board.busy_us() >= 31_000_000
+    assert board.loader_tick()
+
+
+def test_the_factory_image_is_below_no_floor():
+    board = started(prepared(Scenario(("2.0.0",), "install", 6)))  # confirmed: the floor is 2
+    header, image = header_of("0.1.0", 0), image_of("0.1.0")
+    offset, _ = board.geometry.regions["eeprom"]
+    board.put(offset, header.raw)
+    board.put(offset + board.geometry.sector_bytes, image)
+    (answer,) = say(board, build_frame(Message.INSPECT, 1, place=2))
+    assert parse_payload(answer)[0].failure == 0
+
+
 def test_a_stranded_loader_stays_and_calls():
     board = started()
     for now_ms in range(0, 100_000, 500):

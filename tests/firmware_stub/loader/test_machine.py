@@ -168,6 +168,12 @@ class Loader(RuleBasedStateMachine):
             self.verifies[taken] = Failure.HEADER_DAMAGED
             self.is_trial = self.is_trial and taken is not Place.SLOT_B
 
+    @precondition(lambda self: self.transfer is None and not self.is_done)
+    @rule(place=st.sampled_from([1, 2, 255]))
+    def begin_well(self, place):
+        """Most of what there is to find lies behind a transfer that is open."""
+        self.begin(place, "2.0.0")
+
     @staticmethod
     def refusal_of(place, kind):
         """What is wrong with the header comes first, then what is wrong with the place."""
