@@ -127,7 +127,8 @@ def run_boot(arguments: argparse.Namespace) -> int:
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Receive with a deadline, then boot."""
-    from settop.commands.receiving import options_of, run
+    from settop.commands.receiving import options_of
+    from settop.commands.running import run
 
     options = options_of(arguments)
     return run(*_backend_options(arguments), options, arguments.keep_listening, arguments.as_json)
@@ -323,6 +324,7 @@ def _run(arguments: list[str]) -> None:
     if not arguments:
         parser.print_help()
         raise SystemExit(EXIT_USAGE)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy starts threads for matrices, and a box has none
     apply_defaults(parser, os.environ, read_config(Path(os.environ.get("BOOTCAST_CONFIG", CONFIG))))
     found = parser.parse_args(arguments)
     raise SystemExit(found.run(found))

@@ -39,6 +39,21 @@ def test_help_imports_nothing_dear(command):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("settop.session", ("construct", "typer", "rich", "serial", "multiprocessing", "subprocess", "settop.boot")),
+        ("settop.commands.booting", ("construct", "typer", "rich", "serial", "numpy", "settop.session")),
+        ("settop.commands.running", ("construct", "typer", "rich", "serial", "numpy", "settop.session")),
+        ("settop.commands.status", ("construct", "typer", "rich", "serial", "numpy", "settop.session")),
+    ],
+)
+def test_a_command_imports_nothing_dear_that_it_does_not_need(module, without):
+    code = f"import sys, {module}; print(sorted(set({without!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_names_every_option_in_a_group_and_keeps_brackets(command, capsys):
     with pytest.raises(SystemExit) as ended:
