@@ -14,6 +14,7 @@ COMMANDS = (
     LazyCommand("codec", "bench.speed.codec:codec", "Measure what a block costs: native, NumPy and PyPI's raptorq."),
     LazyCommand("fleet", "bench.fleet.cli:fleet", "Simulate a fleet that boots, and write a report.", "bench"),
     LazyCommand("compare", "bench.fleet.report.compare:compare", "Set two runs of fleets side by side.", "bench"),
+    LazyCommand("tornado", "bench.fleet.tornado:tornado", "Turn every parameter of a fleet up and down.", "bench"),
     LazyCommand("validate", "bench.fleet.validate:validate", "Check fleets against single boxes, at length.", "bench"),
     LazyCommand("plan", "bench.fleet.plan:plan", "Find the rate that boots a fleet in time.", "bench"),
     LazyCommand("live", "bench.fleet.live:live", "Run real receivers on a pool, each behind a link.", "bench"),
