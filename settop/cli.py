@@ -148,6 +148,14 @@ def run_mark_bad(arguments: argparse.Namespace) -> int:
     return mark_bad(*_backend_options(arguments), arguments.slot, arguments.as_json)
 
 
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """Examine the board."""
+    from settop.commands.doctor import doctor
+
+    options, _ = _backend_options(arguments)
+    return doctor(options, arguments.interface, arguments.as_json)
+
+
 def run_image(arguments: argparse.Namespace) -> int:
     """Make a card."""
     from settop.commands.imaging import image
@@ -310,7 +318,9 @@ def make_parser() -> Parser:
     how.add_argument(
         "--count-only", action="store_true", help="count the try and boot nothing: for a script that starts the image"
     )
-    for each in (boot, confirm, bad, status):
+    doctor = add_command(commands, "doctor", run_doctor, "examine a board: loaders, partitions, interface, watchdog")
+    doctor.add_argument("--interface", metavar="NAME", help="the interface that is listened on")
+    for each in (boot, confirm, bad, status, doctor):
         add_store(each)
         add_json(each)
         _add_backend(each)

@@ -78,6 +78,8 @@ def release_file(tmp_path: Path) -> Callable[[Release, str], Path]:
 
 
 LACKING = {
+    "cards": lambda: missing("mformat", "mcopy", "mke2fs"),
+    "vm": lambda: missing("qemu-system-aarch64", "mmdebstrap", "mformat", "zstd") or missing_files(*LOADERS),
     "tshark": lambda: missing("tshark"),
     "dvb": lambda: missing("tshark", "dvbinfo", "ffprobe", "gst-launch-1.0"),
     "stub": lambda: missing("cc", "make"),
@@ -87,6 +89,13 @@ LACKING = {
     "namespaces": lambda: missing("ip", "nft", "tc", "curl") or ("root" if os.geteuid() else ""),
 }
 """Markers whose tests need more than Python: what of it is not here. Nothing may be missing in .ci/run."""
+
+
+LOADERS = ("/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/share/AAVMF/AAVMF_CODE.fd")
+
+
+def missing_files(*paths: str) -> str:
+    return ", ".join(path for path in paths if not Path(path).exists())
 
 
 def missing(*programs: str) -> str:

@@ -1,0 +1,90 @@
+"""What can be told of a board before it matters: loaders, partitions, interface, watchdog; each with what to expect.
+
+Each check says what was found and what is expected, so that a report from a board nobody here has can be read.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carousel.errors import OperatorError, explain_os_error
+from settop.boot.backend import Backend
+from settop.boot.flow import disagreements
+from settop.boot.identity import box_id
+from settop.boot.machine import Machine
+from settop.store.disk import Disk
+from settop.store.staterecord import StateRecord
+
+__all__ = ["Check", "examine_board", "examine_loaders", "examine_partition"]
+
+_BOOTLOADER = "/proc/device-tree/chosen/bootloader"
+_PROBE_FILE = "settop-doctor"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; `is_good` None: nothing to judge."""
+
+    name: str
+    is_good: bool | None
+    found: str
+    expected: str = ""
+
+
+def examine_board(machine: Machine, interface: str | None) -> Iterator[Check]:
+    """Yield what the machine says of itself."""
+    model = (machine.read("/proc/device-tree/model") or b"").rstrip(b"\0").decode("utf-8", "replace")
+    yield Check("board", None, model or "no device tree: a PC, or an emulated board with UEFI")
+    own_id = box_id(machine, (interface,) if interface else ())
+    yield Check("box id", bool(own_id), own_id or "none", "serial-... or mac-...: the same after each start")
+    if interface:
+        state = (machine.read(f"/sys/class/net/{interface}/operstate") or b"").decode().strip()
+        yield Check("interface", state in ("up", "unknown"), f"{interface}: {state or 'not there'}", "up")
+    watchdog = machine.read("/sys/class/watchdog/watchdog0/identity")
+    found = watchdog.decode("utf-8", "replace").strip() if watchdog else "none"
+    yield Check("watchdog", watchdog is not None, found, "one: an image that hangs is left only by a watchdog")
+    if machine.read(f"{_BOOTLOADER}/tryboot") is not None:
+        yield from _examine_pi(machine)
+
+
+def _examine_pi(machine: Machine) -> Iterator[Check]:
+    partition = int.from_bytes(machine.read(f"{_BOOTLOADER}/partition") or b"", "big")
+    expected = "1 in the receiver, 2 in slot A, 3 in slot B; 0 on a Pi 3 and with an old EEPROM of a Pi 5"
+    yield Check("firmware's partition", partition in (0, 1, 2, 3), str(partition), expected)
+    flag = int.from_bytes(machine.read(f"{_BOOTLOADER}/tryboot") or b"", "big")
+    yield Check("tryboot flag", flag in (0, 1), str(flag), "1 only in the start after `settop boot` of a trial")
+    built = int.from_bytes(machine.read(f"{_BOOTLOADER}/build-timestamp") or b"", "big")
+    yield Check("EEPROM built", built > 0, str(built), "a time after 2021 (1609459200): tryboot in autoboot.txt")
+
+
+def examine_partition(name: str, disk: Disk) -> Check:
+    """Write, sync, read back and remove a small file."""
+    content = b"bootcast"
+    try:
+        disk.write(_PROBE_FILE, 0, content)
+        disk.sync(_PROBE_FILE)
+        is_good = disk.read(_PROBE_FILE) == content
+        disk.remove(_PROBE_FILE)
+        disk.sync_names()
+    except OSError as error:
+        return Check(name, False, explain_os_error(error), "can be written")
+    return Check(name, is_good, "can be written" if is_good else "does not read back what is written", "can be written")
+
+
+def examine_loaders(found: list[tuple[Backend, str | None]], record: StateRecord | None) -> Iterator[Check]:
+    """Yield for each backend whether it serves here, and for the first that does whether it agrees with the record."""
+    for backend, why_not in found:
+        yield Check(f"backend {backend.name}", None, why_not or "serves here")
+    serving = next((backend for backend, why_not in found if why_not is None), None)
+    if serving is None:
+        yield Check("boot loader", False, "none that serves here", "one of the backends")
+        return
+    try:
+        state, running = serving.state(), serving.booted()
+        problems = disagreements(record, serving) if record else []
+    except OperatorError as error:
+        yield Check("boot loader", False, str(error), "its state can be read")
+        return
+    yield Check("boot loader", None, state.raw)
+    yield Check("running", None, running.value if running else "the receiver, or not known")
+    if record:
+        yield Check("agrees with the record", not problems, "; ".join(problems) or "yes", "yes")

@@ -1,0 +1,135 @@
+"""Emulated arm64 boards: real kernels, real loaders, cards as `settop image` makes them; the serial line as text.
+
+`-cpu neoverse-n1`: cortex-a72 makes the kernel isolate its page tables, which doubles the time. `-accel tcg` is said,
+so that nothing else is tried.
+"""
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carousel.uki import DEFAULT_OS_RELEASE, build_uki
+from settop.boot.backend import placed_name
+from settop.image.boards import board_named
+from settop.image.debian import debian_tree
+from settop.image.fat import make_fat
+from settop.image.initramfs import compress
+from settop.image.kernelmodules import modules_in_order
+from settop.image.mbr import EFI_SYSTEM, Partition, build_mbr
+from settop.image.newc import Entry, build_archive
+
+UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+AAVMF = Path("/usr/share/AAVMF")
+MEBIBYTE = 1 << 20
+PAYLOAD = """#!/bin/busybox sh
+/bin/busybox mkdir -p /proc /sys /card
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+echo "IMAGE {name} runs, slot $(/bin/busybox cat /proc/device-tree/chosen/bootcast,slot 2>/dev/null)"
+{then}
+"""
+OFF = "/bin/busybox poweroff -f"
+PANIC = "exit 1  # the kernel panics without its init, and restarts"
+HANG = "while :; do /bin/busybox sleep 60; done"
+
+
+def tree():
+    """Debian's packages for arm64: kernel, loaders, busybox; kept in the cache."""
+    return debian_tree(board_named("uefi-arm64", "grub"))
+
+
+def kernel_path():
+    return sorted((tree() / "boot").glob("vmlinuz-*"))[-1]
+
+
+def payload(name, then, extra=None, modules=()):
+    """A UKI of Debian's kernel that says who it is, and then does what it is told."""
+    entries = {
+        "init": Entry(PAYLOAD.format(name=name, then=then).encode(), executable=True),
+        "bin/busybox": Entry((tree() / "bin/busybox").read_bytes(), executable=True),
+        "dev/.keep": Entry(),
+    }
+    version = kernel_path().name.removeprefix("vmlinuz-")
+    ordered = modules_in_order(tree() / "lib/modules" / version, modules) if modules else {}
+    entries |= {f"modules/{number:02}-{each}": Entry(raw) for number, (each, raw) in enumerate(ordered.items())}
+    entries |= {path: Entry(content) for path, content in (extra or {}).items()}
+    stub = (tree() / "usr/lib/systemd/boot/efi/linuxaa64.efi.stub").read_bytes()
+    command_line = "console=ttyAMA0 quiet panic=1"
+    initramfs = compress(build_archive(entries), level=3)
+    return build_uki(stub, kernel_path().read_bytes(), initramfs, command_line, DEFAULT_OS_RELEASE)
+
+
+def make_card(path, files, size_bytes=160 * MEBIBYTE):
+    """A card with one firmware partition."""
+    partition = Partition(EFI_SYSTEM, MEBIBYTE, size_bytes - MEBIBYTE, is_bootable=True)
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+        file.write(build_mbr([partition], 0x0B007CA5))
+    make_fat(path, partition.offset_bytes, partition.size_bytes, "BCBOOT", files)
+    return path
+
+
+def read_card(path, name):
+    return subprocess.run(["mtype", "-i", f"{path}@@1M", f"::/{name}"], capture_output=True, check=True).stdout
+
+
+def write_card(path, name, content):
+    scratch = path.with_suffix(".part")
+    scratch.write_bytes(content)
+    subprocess.run(["mcopy", "-o", "-i", f"{path}@@1M", scratch, f"::/{name}"], check=True)
+
+
+@dataclass
+class Board:
+    """An emulated board with a card; `firmware` is uboot or uefi."""
+
+    card: Path
+    firmware: str
+    memory: str = "512"
+    network: tuple = ("-nic", "none")
+    extra: list = field(default_factory=list)
+
+    def words(self):
+        words = ["qemu-system-aarch64", "-M", "virt", "-cpu", "neoverse-n1", "-smp", "2", "-accel", "tcg"]
+        words += ["-m", self.memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *self.network]
+        words += ["-drive", f"if=none,id=card,format=raw,file={self.card}", "-device", "virtio-blk-device,drive=card"]
+        if self.firmware == "uboot":
+            return [*words, "-bios", str(UBOOT)]
+        variables = self.card.with_suffix(".vars")
+        if not variables.exists():
+            shutil.copyfile(AAVMF / "AAVMF_VARS.fd", variables)
+        code = AAVMF / "AAVMF_CODE.fd"
+        words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
+        return [*words, "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+
+    def run(self, until=None, deadline_s=300):
+        """Switch on, until it switches itself off or says `until`; return what it said on the serial line."""
+        log = self.card.with_suffix(".log")
+        with log.open("wb") as file:
+            board = subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+        ends = time.monotonic() + deadline_s
+        try:
+            while board.poll() is None:
+                said = log.read_text(errors="replace")
+                if until is not None and until in said:
+                    break
+                assert time.monotonic() < ends, f"nothing more in {deadline_s} s:\n{said[-3000:]}"
+                time.sleep(0.2)
+        finally:
+            board.kill()
+            board.wait()
+        return log.read_text(errors="replace")
+
+
+def images_run(said):
+    """The names of the images that ran, in order."""
+    return [line.split("IMAGE ")[1].split(" runs")[0] for line in said.splitlines() if "IMAGE " in line]
+
+
+def slot_files(**payloads):
+    from settop.store.choice import Source
+
+    names = {"a": placed_name(Source.SLOT_A), "b": placed_name(Source.SLOT_B), "receiver": "receiver.efi"}
+    return {names[each]: image for each, image in payloads.items()}
