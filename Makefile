@@ -17,14 +17,17 @@ help:  ## this list
 demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
+vm: $(SETUP) wheels  ## an emulated arm64 board boots from the air, is given a bad update, and goes back; explained as it goes
+	$(BIN)/python -m tests.vm.story
+
 board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
 
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
-	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces)'
+	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces or cards or vm)'
 
 test: $(SETUP)  ## the whole suite
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not vm'
 
 validate: $(SETUP)  ## fleets against single boxes simulated from the protocol, at length (half an hour)
 	$(BIN)/bootbench validate -o bench-out/validate
@@ -69,4 +72,4 @@ lint: $(SETUP)  ## ruff and mypy
 	MYPYPATH=firmware_stub/tools $(BIN)/mypy firmware_stub/tools/*.py
 
 clean:  ## all that can be made again
-	rm -rf .venv build dist demo-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo-out vm-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

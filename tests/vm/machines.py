@@ -24,7 +24,8 @@ UBOOT = Path("/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 AAVMF = Path("/usr/share/AAVMF")
 MEBIBYTE = 1 << 20
 PAYLOAD = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /card
+/bin/busybox mkdir -p /proc /sys /dev /card
+/bin/busybox mount -t devtmpfs devtmpfs /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
 echo "IMAGE {name} runs, slot $(/bin/busybox cat /proc/device-tree/chosen/bootcast,slot 2>/dev/null)"
