@@ -74,7 +74,8 @@ for module in /modules/*; do /bin/busybox insmod $module; done
 vars=/sys/firmware/efi/efivars
 /bin/busybox mount -t efivarfs efivarfs $vars
 if [ -e $vars/LoaderEntryOneShot-{LOADER_GUID} ]; then echo "the one-shot entry is still set"; fi
-/bin/busybox mount -t vfat /dev/vda1 /card
+for _ in 1 2 3 4 5 6 7 8 9; do [ -e /dev/vda1 ] && break; /bin/busybox sleep 1; done
+/bin/busybox mount -t vfat /dev/vda1 /card || /bin/busybox ls /dev
 tries=$(/bin/busybox cat /card/tries 2>/dev/null || echo 0)
 echo $((tries + 1)) > /card/tries
 if [ $tries -lt 3 ]; then
