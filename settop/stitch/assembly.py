@@ -21,7 +21,7 @@ from carousel.take import Landing
 from settop.events import BlockVerified, Event, Suspicion
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.holdings import BlockState, Holdings
-from settop.stitch.jobs import DecodeJob, Finding, HashJob, Job, JobResult, LeaveOutJob, SortJob
+from settop.stitch.jobs import DecodeJob, Finding, HashJob, Job, JobResult, LeaveOutJob, SortJob, WholeJob
 from settop.stitch.seam import Symbols
 from settop.stitch.suspicion import Inquiry
 
@@ -67,7 +67,7 @@ class Assembly:
 
     def next_job(self) -> Job | None:
         """Return the most useful job that can run now; its block is BUSY until `finish_job`."""
-        return self._block_job() or self._sort_job() or self._level_job()
+        return self._block_job() or self._sort_job() or self._level_job() or self._whole_job()
 
     def _block_job(self) -> Job | None:
         for sbn in sorted(self._full):
@@ -117,11 +117,25 @@ class Assembly:
         holdings.begin(sbn)
         return DecodeJob(self.header.release_id, level, sbn, self.landings[level], None, present)
 
+    def _whole_job(self) -> Job | None:
+        """Prove an image whole that came without any digests: a transport may lose them on the way."""
+        image, landing = self.image, self.landings[0]
+        if len(self._full) < image.geometry.blocks or self.tree.proven_symbols:
+            return None
+        if (landing.source_held < landing.block_sizes).any() or (image.state != BlockState.OPEN).any():
+            return None
+        self._full.clear()
+        for sbn in range(image.geometry.blocks):
+            image.begin(sbn)
+        return WholeJob(self.header.release_id, 0, 0, landing, self.header.image_sha256, self.header.image_size)
+
     # --- results in -------------------------------------------------------------------------------------
 
     def finish_job(self, result: JobResult) -> list[Event]:
         """Take what came of a job."""
         job = result.job
+        if isinstance(job, WholeJob):
+            return self._finish_whole(result)
         if result.finding is Finding.FAILED:
             self._finish_failed(job)
             return []
@@ -172,6 +186,19 @@ class Assembly:
         self.inquiry.finish(sbn, result.bad_esis)
         self.image.finish(sbn)
         return [BlockVerified(self.header.release_id, sbn)]
+
+    def _finish_whole(self, result: JobResult) -> list[Event]:
+        """Take an image as proven, or begin afresh: no digest tells which symbol is to blame."""
+        blocks = range(self.image.geometry.blocks)
+        if result.finding is Finding.GOOD:
+            return [event for sbn in blocks for event in self._finish_block(sbn, result)]
+        for sbn in blocks:
+            self.image.end(sbn)
+            if self.tree.proven_symbols:
+                self._full.add(sbn)
+            else:
+                self.image.discard(self.image.held_rows(sbn))
+        return []
 
     def _finish_too_few(self, sbn: int) -> None:
         """Want one more: K symbols do not decode once in 200 times. Where there is none, begin the block afresh."""

@@ -5,6 +5,7 @@ threads on a box (settop/work), the same thread in a simulation. While a job run
 nobody writes to its rows.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,7 +18,18 @@ from carousel.release.digests import BlockHash, symbol_digest
 from carousel.release.identity import ReleaseId
 from carousel.take import Landing
 
-__all__ = ["DecodeJob", "Finding", "HashJob", "Job", "JobResult", "LeaveOutJob", "Present", "SortJob", "run_job"]
+__all__ = [
+    "DecodeJob",
+    "Finding",
+    "HashJob",
+    "Job",
+    "JobResult",
+    "LeaveOutJob",
+    "Present",
+    "SortJob",
+    "WholeJob",
+    "run_job",
+]
 
 
 class Finding(Enum):
@@ -145,6 +157,20 @@ class SortJob(Job):
         for esi, row, digest in zip(self.esis.tolist(), self.rows, self.digests, strict=True):
             if symbol_digest(self.level, self.sbn, esi, row.data) != digest:
                 yield esi
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WholeJob(Job):
+    """Compare the SHA-256 of a whole image, of which nothing else is known: no digest came."""
+
+    expected: bytes
+    size_bytes: int
+
+    def run(self, codec: Codec) -> JobResult:
+        """Hash."""
+        image = self.landing.source.reshape(-1)[: self.size_bytes]
+        found = hashlib.sha256(image.data).digest()
+        return JobResult(self, Finding.GOOD if found == self.expected else Finding.MISMATCH)
 
 
 def run_job(job: Job, codec: Codec) -> JobResult:
