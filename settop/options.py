@@ -24,6 +24,11 @@ class ReceiveOptions:
     endpoint: Endpoint
     interface: str
     tsi: int
+    is_ssu: bool = False
+    """Take a DVB-SSU transport stream, not FLUTE."""
+    is_rtp: bool = False
+    oui: int | None = None
+    """The maker whose updates to look for in a transport stream; None: the box's own."""
     source: str | None = None
     timeout_s: float = 60.0
     drop: float = 0.0

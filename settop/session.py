@@ -18,11 +18,14 @@ from settop.options import Outcome, ReceiveOptions
 from settop.reception import Reception
 from settop.report import Reporter
 from settop.stitch.assembly import Assembly
+from settop.stitch.policy import BoxProfile
 from settop.stitch.receiver import MAX_CANDIDATES, Receiver
+from settop.stitch.seam import Wire
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
 from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
+from settop.wire.ssu import SsuWire
 from settop.work.threads import WorkThreads
 
 __all__ = ["MoreTime", "receive_and_install"]
@@ -59,8 +62,9 @@ class _Session:
             stack.callback(work.close)
             self._tell_start(listener)
             loss = TestLoss(options.drop, options.drop_seed) if options.drop else None
-            wire = FluteWire(options.tsi, self.box.trust)
-            receiver = Receiver(self.box.store.profile(options.allows_older), options.use_fec, self.clock())
+            profile = self.box.store.profile(options.allows_older)
+            wire = self._wire(profile)
+            receiver = Receiver(profile, options.use_fec, self.clock())
             stack.enter_context(_on_core(options.core))
             reception = Reception(receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss)
             stack.callback(reception.close)
@@ -84,6 +88,14 @@ class _Session:
         share = _share(receiver)
         if share:
             self._tell(Note(f"kept {share:.0%}, run again to go on"))
+
+    def _wire(self, profile: BoxProfile) -> Wire:
+        """Return what makes sense of this transport's datagrams."""
+        options = self.options
+        if not options.is_ssu:
+            return FluteWire(options.tsi, self.box.trust)
+        oui = profile.hardware.oui if options.oui is None else options.oui
+        return SsuWire(self.box.trust, frozenset([oui]), options.is_rtp)
 
     def _open_part(self, header: SignedHeader, layout: ReleaseLayout) -> PartFile:
         """Open a release's part file, new or as an earlier run left it.

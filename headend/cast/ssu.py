@@ -133,6 +133,11 @@ class SsuFormat:
         free = [slot for slot in range(MAX_RELEASES) if slot not in assigned]
         return min(free, key=lambda slot: (leaving.get(slot) != release.header.hardware, slot in leaving, slot))
 
+    @property
+    def rate_bps(self) -> float:
+        """Bits of transport packets a second."""
+        return self._settings.rate_bps
+
     def cycle_s(self, release: Release) -> float:
         """Return how long a cycle of a release takes if it has the stream for itself, announcements left out."""
         return release.image_packets * packets_of_row(release) * PACKET_BYTES * 8 / self._settings.rate_bps

@@ -54,6 +54,17 @@ def parse_tsi(text: str) -> int:
     return tsi
 
 
+def parse_oui(text: str) -> int:
+    """Read an OUI: six hex digits."""
+    try:
+        oui = int(text, 16) if len(text) == 6 else -1
+    except ValueError:
+        oui = -1
+    if oui < 0:
+        raise OperatorError(f"{text!r} is no OUI: six hex digits such as 00A1B2")
+    return oui
+
+
 def parse_timeout_s(text: str) -> float:
     """Read how long to listen: long enough to hear anything."""
     timeout_s = parse_duration_s(text)
@@ -117,8 +128,21 @@ def add_hearing(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help=f"the session's TSI, if the head-end packed with another than {DEFAULT_TSI:#x}",
     )
+    _add_ssu(parser)
     _add_trying_out(parser)
     _add_tuning(parser)
+
+
+def _add_ssu(parser: argparse.ArgumentParser) -> None:
+    ssu = parser.add_argument_group("DVB-SSU")
+    ssu.add_argument("--ssu", action="store_true", help="take a transport stream of `headend cast --ssu`")
+    ssu.add_argument("--rtp", action="store_true", help="the transport stream comes behind RTP headers")
+    ssu.add_argument(
+        "--oui",
+        type=value(parse_oui),
+        metavar="OUI",
+        help="the maker to look for, such as 00A1B2; the box's own if not given",
+    )
 
 
 def _add_trying_out(parser: argparse.ArgumentParser) -> None:
