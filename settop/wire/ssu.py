@@ -14,7 +14,7 @@ away. Which release a block belongs to follows from its downloadId alone, which 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -352,7 +352,7 @@ class SsuWire:
         stats = self._tally.stats()
         own = tuple((name, count) for name, count in sorted(self._counts.items()) if count and name != "section_crc")
         corrupt = stats.corrupt + self._counts["section_crc"]
-        return WireStats(corrupt, stats.duplicates, stats.ignored, (*stats.rejected, *own))
+        return replace(stats, corrupt=corrupt, rejected=(*stats.rejected, *own))
 
 
 def _routes_of(release: ReleaseId) -> tuple[int, int]:
