@@ -46,6 +46,7 @@ class Assembly:
         self.failed_jobs = 0
         self._can_decode = can_decode
         self._full: set[int] = set()
+        self._is_whole_wrong = False
         self._attempts: dict[tuple[int, int], int] = {}
         self._leftover = landings[0].held != 0
         if resumed:
@@ -118,9 +119,9 @@ class Assembly:
         return DecodeJob(self.header.release_id, level, sbn, self.landings[level], None, present)
 
     def _whole_job(self) -> Job | None:
-        """Prove an image whole that came without any digests: a transport may lose them on the way."""
+        """Prove an image whole that came without its digests: a transport may lose them on the way."""
         image, landing = self.image, self.landings[0]
-        if len(self._full) < image.geometry.blocks or self.tree.proven_symbols:
+        if len(self._full) < image.geometry.blocks or self.tree.has_all_block_digests or self._is_whole_wrong:
             return None
         if (landing.source_held < landing.block_sizes).any() or (image.state != BlockState.OPEN).any():
             return None
@@ -188,13 +189,14 @@ class Assembly:
         return [BlockVerified(self.header.release_id, sbn)]
 
     def _finish_whole(self, result: JobResult) -> list[Event]:
-        """Take an image as proven, or begin afresh: no digest tells which symbol is to blame."""
+        """Take an image as proven, or begin afresh where no digest tells which symbol is to blame."""
         blocks = range(self.image.geometry.blocks)
         if result.finding is Finding.GOOD:
             return [event for sbn in blocks for event in self._finish_block(sbn, result)]
         for sbn in blocks:
             self.image.end(sbn)
-            if self.tree.proven_symbols:
+            if self.tree.proven_symbols:  # then the other digests will come, too
+                self._is_whole_wrong = True
                 self._full.add(sbn)
             else:
                 self.image.discard(self.image.held_rows(sbn))

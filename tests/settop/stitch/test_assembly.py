@@ -39,14 +39,41 @@ def test_whole_blocks_are_hashed_and_nothing_else(air):
 
 
 def test_blocks_wait_for_their_digests_and_the_box_listens_till_all_are_there(air):
-    for sbn in blocks_of(air):
+    *others, last = blocks_of(air)
+    for sbn in others:
         air.hear_block(sbn)
+    size = int(air.layout.objects[0].block_sizes[last])
+    air.hear_block(last, range(1, size + 1))  # a repair symbol among them
     assert not air.assembly.is_sated, "one torn digest symbol would stop it for ever"
     air.work()
     assert not air.jobs
     air.hear_digests(block_digests_only=True)
     air.work()
     assert air.assembly.is_verified
+
+
+def test_an_image_that_came_whole_and_without_digests_is_proven_whole(air):
+    for sbn in blocks_of(air):
+        air.hear_block(sbn)
+    air.work()
+    assert air.jobs == ["WholeJob"]
+    assert air.assembly.is_verified
+    assert air.image == noise(SIZE)
+
+
+def test_a_whole_image_that_does_not_match_begins_afresh(air):
+    for sbn in blocks_of(air):
+        air.hear_block(sbn)
+    air.landings[0].source[3] ^= 1
+    air.work()
+    assert air.jobs == ["WholeJob"]
+    assert not air.assembly.is_verified
+    assert not air.landings[0].held.any()
+    for sbn in blocks_of(air):
+        air.hear_block(sbn)
+    air.work()
+    assert air.assembly.is_verified
+    assert air.image == noise(SIZE)
 
 
 @pytest.mark.parametrize("seed", range(4))
