@@ -28,6 +28,7 @@ from rich.table import Table
 from bench.speed.rawpath import raw_goodput_bps
 from carousel import crc, fec
 from carousel.console.endpoint import Endpoint
+from carousel.console.quantities import parse_rate_bps
 
 __all__ = ["main"]
 
@@ -76,7 +77,7 @@ class Bench:
     def _run(self, name: str, *arguments: object) -> None:
         subprocess.run([BIN / name, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
-    def pack(self, size_bytes: int, version: str) -> Path:
+    def pack(self, size_bytes: int, version: str, *options: str) -> Path:
         """Pack random bytes."""
         image = self.work / version
         with image.open("wb") as file:
@@ -85,7 +86,7 @@ class Bench:
             file.truncate(size_bytes)
         release = self.work / f"{version}.release"
         where = ("-o", release, "--key", self.work / "lab.key", "--hardware", HARDWARE, "--version", version)
-        self._run("headend", "pack", image, *where)
+        self._run("headend", "pack", image, *where, *options)
         image.unlink()
         return release
 
@@ -184,6 +185,17 @@ def cpu_share(bench: Bench, rate: str, seconds: float, is_shaped: bool = False) 
         return 100 * (cpu_seconds(process.pid) - before_s) / (time.monotonic() - began_s)
 
 
+def cpu_seconds_per_gb(bench: Bench, release: Path, rate: str, *options: str) -> float:
+    """Return what the head-end uses of a core for each GB that goes out, start-up not counted; 3 s of it."""
+    rate_bps = parse_rate_bps(rate)
+    with bench.cast(release, rate, *options) as process:
+        time.sleep(2.0)
+        before_s, began_s = cpu_seconds(process.pid), time.monotonic()
+        time.sleep(3.0)
+        used_s, took_s = cpu_seconds(process.pid) - before_s, time.monotonic() - began_s
+    return used_s / (rate_bps / 8 * took_s / 1e9)
+
+
 def sleeper_share() -> float:
     """Return what 1000 sleeps a second cost alone: on some virtual machines more than the head-end's work."""
     before_s, began_s = cpu_seconds(os.getpid()), time.monotonic()
@@ -266,6 +278,15 @@ def rows(bench: Bench, runs: int) -> Iterator[Row]:
     for name, is_shaped in (("the kernel spaces packets (tbf)", True), ("it spaces them itself", False)):
         values = several(runs, lambda s=is_shaped: cpu_share(bench, "100M", 3.0, s))  # type: ignore[misc]
         yield Row(f"head-end at 100 Mb/s, {name}", "% of a core", values, "<= 3" if is_shaped else "")
+    for_both = bench.pack(50_000_000, "1.1.0", "--ssu")
+    transports: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("FLUTE", ()),
+        ("DVB-SSU", ("--ssu",)),
+        ("DVB-SSU over RTP", ("--ssu", "--rtp")),
+    )
+    for name, how in transports:
+        values = several(runs, lambda c=how: cpu_seconds_per_gb(bench, for_both, "200M", *c))  # type: ignore[misc]
+        yield Row(f"head-end at 200 Mb/s, one release as {name}", "CPU s/GB", values)
     yield Row("  a process that only sleeps as often", "% of a core", several(runs, sleeper_share), "")
     yield Row("anonymous memory, 1 GiB image", "MiB", [peak_anonymous_mib(bench, "1G")], "<= 96")
 

@@ -219,14 +219,23 @@ class ContinuityCounters:
     def stamp(self, packets: Packets) -> None:
         """Count packets on, in order and in place; null packets and packets without payload don't count."""
         pids = np.where(packets[:, 3] & _HAS_PAYLOAD, pids_of(packets), NULL_PID)
+        if (pids == pids[0]).all():
+            self._stamp(packets[:, 3], int(pids[0]))
+            return
         for pid in np.unique(pids).tolist():
-            if pid == NULL_PID:
-                continue
             mine = np.flatnonzero(pids == pid)
-            start = self._next.get(pid, 0)
-            counters = (start + np.arange(len(mine))) % _CONTINUITIES
-            packets[mine, 3] = (packets[mine, 3] & 0xF0) | counters.astype(np.uint8)
-            self._next[pid] = (start + len(mine)) % _CONTINUITIES
+            flags = packets[mine, 3]
+            self._stamp(flags, pid)
+            packets[mine, 3] = flags
+
+    def _stamp(self, flags: NDArray[np.uint8], pid: int) -> None:
+        """Count the fourth bytes of one PID's packets on, in place."""
+        if pid == NULL_PID:
+            return
+        start = self._next.get(pid, 0)
+        flags &= 0xF0
+        flags |= ((start + np.arange(len(flags))) % _CONTINUITIES).astype(np.uint8)
+        self._next[pid] = (start + len(flags)) % _CONTINUITIES
 
     def packets_to_zero(self) -> dict[int, int]:
         """Return how many more packets each PID needs, so that a stream played in a loop runs on without a jump."""

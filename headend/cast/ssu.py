@@ -46,6 +46,8 @@ SDT_INTERVAL_S = 1.5
 NIT_INTERVAL_S = 5.0
 CLOCK_INTERVAL_S = 0.035
 MAX_ANNOUNCEMENT_SHARE = 0.5
+RENDER_S = 5e-3
+"""So much of the rate is rendered at once; what goes by time waits for it."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,15 @@ class SsuFormat:
         return release.image_packets * packets_of_row(release) * PACKET_BYTES * 8 / self._settings.rate_bps
 
     def burst_rows(self, release: Release) -> int:
-        """Return how many rows of a release make up a burst, in whole datagrams where that is possible."""
+        """Return how many rows of a release are rendered at once, in whole datagrams where that is possible.
+
+        They go out in bursts of `burst_s` all the same: NumPy's calls cost as much for few rows as for some more.
+        """
         packets = packets_of_row(release)
         in_whole_datagrams = DATAGRAM_PACKETS // math.gcd(DATAGRAM_PACKETS, packets)
         most = max(1, MAX_BATCH_PACKETS * DATAGRAM_PACKETS // packets)
-        rows = packets_per_burst(self._settings.rate_bps, packets * PACKET_BYTES, most, self._settings.burst_s)
+        at_once_s = max(self._settings.burst_s, RENDER_S)
+        rows = packets_per_burst(self._settings.rate_bps, packets * PACKET_BYTES, most, at_once_s)
         return -(-rows // in_whole_datagrams) * in_whole_datagrams
 
     # --- by turns, and by time --------------------------------------------------------------------------
