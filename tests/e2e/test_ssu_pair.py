@@ -12,7 +12,9 @@ from carousel.batch import Batch
 from carousel.flute.releasefile import Release
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
-from carousel.ssu.transport import DATAGRAM_BYTES, pids_of
+from carousel.ssu.dsmcc import ddb
+from carousel.ssu.modules import group_id_of
+from carousel.ssu.transport import DATAGRAM_BYTES, ContinuityCounters, cut_section, pids_of
 from headend.pack.ssuplan import SsuProfile
 from settop.stitch.policy import BoxProfile
 from settop.wire.ssu import SsuWire
@@ -112,3 +114,22 @@ class WithoutSidecar(FaultyLink):
         rows = [left[at * 1316 : (at + 1) * 1316] for at in range(count)] + [left[count * 1316 :]]
         kept = [row for row in rows if len(row) and self.rng.random() >= self.loss]
         return [Batch(row.copy().data, len(row), 1) for row in kept]
+
+
+def test_a_forged_block_without_the_sidecar_costs_a_cycle(make_release):
+    """No digest tells which block is wrong: the whole image does not match, and is collected afresh."""
+    release = make_release(300_001, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE, repair_ratio=0.0)
+    stream, box, link = Stream.of(release, rate_bps=20e6), new_box(), WithoutSidecar(0.0)
+    group = group_id_of(release.header.release_id)
+    forged = cut_section(ddb(group, (group & 0xFF) << 8, 0, 17, 240, b"\xee" * 1256), 0x101).copy()
+    ContinuityCounters().stamp(forged)
+    stream.seconds(0.01)
+    box.tune_in(stream.now)
+    for _, datagram in stream.sent:
+        for arrived in link.carry(Batch(memoryview(datagram), len(datagram), 1)):
+            box.receive(arrived, stream.now)
+    box.receive(Batch(forged.reshape(-1).data, 188, 7), stream.now)
+    cycle_s = stream.format.cycle_s(release)
+    took_s = seconds_to_verify(stream, box, link, 0.01, limit_s=5.0)
+    assert took_s is not None
+    assert 1.5 * cycle_s < took_s < 3.5 * cycle_s
