@@ -12,6 +12,7 @@ COMMANDS = (
     LazyCommand("replay", "bench.capture.cli:replay", "Send a capture to a group again.", "bench"),
     LazyCommand("peers", "bench.peers.cli:peers", "Measure bootcast beside other tools, on one link, in one run."),
     LazyCommand("codec", "bench.speed.codec:codec", "Measure what a block costs: native, NumPy and PyPI's raptorq."),
+    LazyCommand("siege", "bench.siege.cli:siege", "Attack a box with packets alone: what does it cost?"),
     LazyCommand("fleet", "bench.fleet.cli:fleet", "Simulate a fleet that boots, and write a report.", "bench"),
     LazyCommand("compare", "bench.fleet.report.compare:compare", "Set two runs of fleets side by side.", "bench"),
     LazyCommand("tornado", "bench.fleet.tornado:tornado", "Turn every parameter of a fleet up and down.", "bench"),

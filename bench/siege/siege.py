@@ -1,0 +1,57 @@
+"""A box under siege: the real broadcaster, the real wire and receiver, and an attacker, in virtual time.
+
+The box works at once, so a figure is what an attack costs in packets that have to be waited for. What it costs in
+processor time, and in packets that a socket drops, is another question, and stands in no figure here.
+"""
+
+from dataclasses import dataclass
+
+from bench.siege.attackers import Attacker
+from bench.virtual.box import InlineBox
+from carousel.flute.releasefile import Release
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
+from settop.stitch.policy import BoxProfile
+
+__all__ = ["LIMIT", "Siege", "besiege"]
+
+LIMIT = 30.0
+"""A box that has nothing after so many times the ideal time is taken to get nothing."""
+
+
+@dataclass(frozen=True)
+class Siege:
+    """How a siege ended: seconds until an image was verified (None: not in time), and whether it was the right one."""
+
+    verified_s: float | None
+    is_right: bool
+    forged_packets: int
+
+
+def besiege(
+    release: Release, profile: BoxProfile, rate_bps: float, attacker: Attacker | None = None, start_packets: int = 0
+) -> Siege:
+    """Let a box tune in after `start_packets`, while the attacker sends from the begin."""
+    box = InlineBox(profile, release.tsi)
+    broadcaster = Broadcaster([release], BroadcastSettings(rate_bps), now=0.0)
+    now, sent = 0.0, 0
+    while sent < start_packets:
+        now = max(now, broadcaster.due(now))
+        sent += broadcaster.next_batch(now).count
+    begin_s = attack_s = now
+    limit_s = LIMIT * release.header.image_size * 8 / rate_bps
+    box.tune_in(begin_s)
+    forged = 0
+    while now - begin_s < limit_s:
+        now = max(now, broadcaster.due(now))
+        while attacker is not None and attack_s <= now:
+            box.receive(attacker.packet(), attack_s)
+            attack_s += 1 / attacker.packets_per_s
+            forged += 1
+        batch = broadcaster.next_batch(now)
+        arrival_s = now + batch.count * batch.stride * 8 / rate_bps
+        box.receive(batch, arrival_s)
+        chosen = box.receiver.choose(arrival_s)
+        if chosen is not None:
+            return Siege(arrival_s - begin_s, chosen.header.release_id == release.header.release_id, forged)
+    return Siege(None, False, forged)
