@@ -201,9 +201,6 @@ int install_skip(struct stub *stub, uint32_t offset, uint32_t to)
         return REFUSAL_MALFORMED;
     }
     it->offset = to;
-    if (to > it->ready_until) {
-        it->ready_until = 0;
-    }
     return INSTALL_GOES_ON;
 }
 

@@ -93,8 +93,6 @@ class Transfer:
         if not offset <= to <= SIZE or (to % 4 and to != SIZE):
             return Refusal.MALFORMED
         self.offset = to
-        if to > self.ready_until:
-            self.ready_until = 0
         return self.offset, False
 
     def end(self):
