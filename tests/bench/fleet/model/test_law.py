@@ -66,7 +66,7 @@ def test_chances_to_be_late_fall_to_nothing_and_never_rise():
         late = found.late(0.7, times_s)
         assert late[0] == 1
         assert late[-1] < 1e-8
-        assert (np.diff(late) <= 1e-12).all()
+        assert (np.diff(late) <= 1e-11).all(), "sums of a few hundred weights round at 1e-12"
 
 
 def test_before_the_announcement_nobody_is_done():
