@@ -341,5 +341,6 @@ def _run(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. NumPy's linear algebra is of no use here: its threads would cost start-up, and a fork."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     run_command(PROGRAM, lambda: _run(sys.argv[1:]))

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from carousel import crc
+from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
 from carousel.fec import codec, why_not_native
 from carousel.release.header import SignedHeader
@@ -26,6 +27,7 @@ from settop.store.folder import BoxFolder
 from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
 from settop.wire.ssu import SsuWire
+from settop.work.budget import MemoryBudget
 from settop.work.threads import WorkThreads
 
 __all__ = ["MoreTime", "receive_and_install"]
@@ -50,6 +52,8 @@ class _Session:
 
     def __post_init__(self) -> None:
         self._live_parts: list[PartFile] = []
+        self._budget = MemoryBudget(self.options.memory_bytes)
+        self._threads = self._budget.threads(max(1, self.options.workers))
         self._refusals: dict[str, str] = {}
 
     def listen(self) -> tuple[Outcome, Assembly | None]:
@@ -58,7 +62,7 @@ class _Session:
         with ExitStack() as stack:
             listener = GroupListener(options.endpoint, options.interface, options.source, options.use_gro)
             stack.callback(listener.close)
-            work = WorkThreads(max(1, options.workers), codec())
+            work = WorkThreads(self._threads, codec())
             stack.callback(work.close)
             self._tell_start(listener)
             loss = TestLoss(options.drop, options.drop_seed) if options.drop else None
@@ -105,6 +109,7 @@ class _Session:
         self._live_parts = [part for part in self._live_parts if not part.is_closed]
         name = self.box.part_name(header)
         live = {name, *(part.path.name for part in self._live_parts)}
+        self._check_memory([layout, *(part.layout for part in self._live_parts)])
         self.box.store.take_back(header, name)
         self.box.remove_parts(keep=max(0, MAX_CANDIDATES - len(live)), but=live)
         try:
@@ -115,6 +120,11 @@ class _Session:
             part = PartFile(self.box.path / name, layout, self.options.use_fec)
         self._live_parts.append(part)
         return part
+
+    def _check_memory(self, layouts: list[ReleaseLayout]) -> None:
+        if not self._budget.allows(layouts, self._threads):
+            needed = format_size_bytes(self._budget.needed_bytes(layouts, self._threads))
+            raise NoRoomError(f"receiving it needs {needed} of memory, more than --memory allows")
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, ImageRefused) and len(self._refusals) < MAX_REFUSALS:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from carousel.console.endpoint import DEFAULT_GROUP
-from carousel.console.quantities import parse_duration_s, parse_probability
+from carousel.console.quantities import parse_duration_s, parse_probability, parse_size_bytes
 from carousel.errors import OperatorError
 
 __all__ = ["add_hearing", "add_json", "add_store", "parse_tsi", "value", "whole_number"]
@@ -173,7 +173,13 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, 16),
         default=2,
         metavar="NUMBER",
-        help="how many blocks are hashed and decoded at once (default 2)",
+        help="how many threads hash and decode blocks (default 2)",
+    )
+    tuning.add_argument(
+        "--memory",
+        type=value(parse_size_bytes),
+        metavar="SIZE",
+        help="what the process may have of memory, such as 48Mi on a small board: fewer threads, smaller releases",
     )
     tuning.add_argument(
         "--core",

@@ -31,6 +31,7 @@ def options_of(arguments: argparse.Namespace) -> ReceiveOptions:
         use_fec=not arguments.no_fec,
         workers=arguments.workers,
         core=arguments.core,
+        memory_bytes=arguments.memory,
         allows_older=arguments.allow_older,
     )
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 
 import numpy as np
 
@@ -117,8 +118,8 @@ class DecodeJob(Job):
 class LeaveOutJob(Job):
     """Recover a block of which some symbols are forged, nobody knows which: leave out these, then those.
 
-    `parts` of the doubted symbols, each a pair (ESIs of source symbols, indices of repair symbols), are left out in
-    turn. The block's digest decides; nothing is believed on the code's word.
+    First what the code itself finds wrong, then `parts` of the doubted symbols in turn, each a pair (ESIs of source
+    symbols, indices of repair symbols). The block's digest decides; nothing is believed on the code's word.
     """
 
     expected: bytes
@@ -129,7 +130,7 @@ class LeaveOutJob(Job):
         """Decode a copy, part after part, until one is right."""
         block = self.block
         copy = block.copy()
-        for sources, repairs in self.parts:
+        for sources, repairs in chain(self._found(codec), self.parts):
             if not _decode(codec, self.landing, copy, self.present.without(sources, repairs)):
                 continue
             if _digest(copy) == self.expected:
@@ -138,6 +139,15 @@ class LeaveOutJob(Job):
                 return JobResult(self, Finding.GOOD, np.intersect1d(changed, sources))
             copy[sources] = block[sources]
         return JobResult(self, Finding.MISMATCH)
+
+    def _found(self, codec: Codec) -> Iterator[tuple[IntArray, IntArray]]:
+        """Yield the symbols that the code finds wrong, if it can tell."""
+        flat, repair = self.block.reshape(-1), self.landing.repair.reshape(-1)
+        size, present = self.landing.geometry.symbol_size, self.present
+        wrong = codec.find_wrong(flat, size, present.missing, repair, present.slots, present.esis)
+        if wrong:
+            esis = np.array(wrong, dtype=np.int64)
+            yield esis[esis < len(self.block)], np.flatnonzero(np.isin(present.esis, esis))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,9 +3,10 @@
 Theory. CRCs keep accidents out, so a mismatch means forgery (or what a power cut tore; those symbols go first and
 nobody is suspected). A block is then *doubted*, and there are three ways to settle it, the cheap ones first:
 
-1. **Surplus.** Any K symbols without a forged one give the block. So the block takes some more symbols, and a job
-   leaves parts of the unproven ones out in turn until the digest is right. A part as large as the surplus at a time:
-   one forged symbol is found for certain, two or three if they fall into one part.
+1. **Surplus.** Any K symbols without a forged one give the block. So the block takes some more symbols. With 4 more
+   the code itself tells one forged symbol (`Codec.find_wrong`). Where there are more, a job leaves parts of the
+   unproven ones out in turn until the digest is right, each as large as the surplus: two or three are found if they
+   fall into one part.
 2. **Digests.** Each symbol has its own digest in level 1. As they become known they are held against what is held
    (SORT jobs), and against each symbol that arrives; forged ones are dropped, good ones are proven. A block full of
    proven symbols is beyond doubt.
@@ -24,9 +25,10 @@ from settop.stitch.jobs import Present
 
 __all__ = ["Inquiry"]
 
-SURPLUS_SHARES = (1 / 32, 1 / 8, 1 / 2)
+SURPLUS_SHARES = (0, 1 / 32, 1 / 8, 1 / 2)
 """How many symbols beyond K a doubted block takes, step by step, as shares of K."""
 LEAST_SURPLUS = 4
+"""So many the code needs to tell one wrong symbol among thousands."""
 MOST_PARTS = 40
 """How many parts are left out in turn: each costs a decode."""
 
@@ -130,9 +132,9 @@ class Inquiry:
         )
         unproven = np.flatnonzero(~image.proven[rows])
         spare = len(rows) - size
-        if spare < 1 or not len(unproven):
+        if spare < 1 or not 0 < len(unproven) <= spare * MOST_PARTS:
             return ()
-        count = min(-(-len(unproven) // spare), MOST_PARTS)
+        count = -(-len(unproven) // spare)
         parts = []
         for number in range(count):
             mine = unproven[number::count][:spare]

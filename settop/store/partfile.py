@@ -47,6 +47,7 @@ class PartFile:
 
     def __init__(self, path: Path, layout: ReleaseLayout, with_repair: bool = True, surplus: int = 0) -> None:
         self.path = path
+        self.layout = layout
         self._plan = _Plan(layout, with_repair)
         is_new = not path.exists()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -122,7 +122,7 @@ def test_one_forged_symbol_costs_a_few_more_of_its_block(air):
         assert air.hear_block(0, [size + heard]) == 1
         air.work()
         heard += 1
-    assert heard <= max(4, size / 32)
+    assert heard <= 5, "the code itself tells one wrong symbol"
     assert air.assembly.rejected_symbols == 1
     assert air.image == noise(SIZE)
 
