@@ -26,7 +26,6 @@ from settop.store.choice import Source
 from settop.store.folder import BoxFolder
 from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
-from settop.wire.ssu import SsuWire
 from settop.work.budget import MemoryBudget
 from settop.work.threads import WorkThreads
 
@@ -98,6 +97,8 @@ class _Session:
         options = self.options
         if not options.is_ssu:
             return FluteWire(options.tsi, self.box.trust)
+        from settop.wire.ssu import SsuWire  # noqa: PLC0415  construct, which only transport streams need
+
         oui = profile.hardware.oui if options.oui is None else options.oui
         return SsuWire(self.box.trust, frozenset([oui]), options.is_rtp)
 
