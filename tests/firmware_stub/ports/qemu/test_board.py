@@ -190,15 +190,15 @@ def test_errors_of_the_command_line_are_sentences(lab, tmp_path):
     forged = lab.release("1.0.3", key=OTHER_KEY)
     assert lab.flash(forged, "--trust", tmp_path / "lab.pub", expect=1)["error"]["kind"] == "bad_signature"
     (tmp_path / "no.stub").write_bytes(bytes(100))
-    for arguments, sentence in (
-        (["--stub", tmp_path / "no.stub"], "is no boot stub"),
-        ([tmp_path / "no.stub"], "is no whole release file"),
-        ([good, "--slot", "c"], "none of a, b, eeprom"),
-        ([], "nothing to do"),
+    for arguments, status, sentence in (
+        (["--stub", tmp_path / "no.stub"], 1, "is no boot stub"),
+        ([tmp_path / "no.stub"], 1, "is no whole release file"),
+        ([good, "--slot", "c"], 2, "choose from 'a', 'b', 'eeprom'"),
+        ([], 2, "nothing to do"),
     ):
         command = [SETTOP, "flash", "--port", lab.url, *arguments]
         run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LONGEST_S)
-        assert run.returncode == 1
+        assert run.returncode == status  # 2: usage
         assert sentence in run.stderr
         assert "Traceback" not in run.stderr
 
