@@ -51,7 +51,19 @@ _PACKAGES_LEFT_OUT = (
     "/doc/",
     "/__pycache__/",
     "/_simd.",
+    "/numpy/linalg/",
+    "/numpy/random/",
 )
+_NOT_ON_A_BOX = ("linalg", "random")
+"""Parts of NumPy that it imports at its start and a receiver never calls: with LAPACK, a fifth of the archive."""
+_NOT_HERE = """
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    def missing(*arguments, **named):
+        raise RuntimeError(f"numpy's {name} is not on this box")
+    return missing
+"""
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 _USELESS = (".pyc", ".pyi", ".c", ".h", ".a", ".exe", ".md", ".txt")
 _LIBRARY_FOLDERS = ("lib", "usr/lib")
@@ -80,6 +92,8 @@ def build_initramfs(board: Board, parts: Parts, settings: Settings, level: int =
     entries |= _python_files(tree / f"usr/lib/python{PYTHON}", f"usr/lib/python{PYTHON}", _is_wanted_of_stdlib)
     packages = "usr/lib/python3/dist-packages"
     entries |= _python_files(tree / packages, packages, _is_wanted_package)
+    for name in _NOT_ON_A_BOX:
+        entries |= _module(f"{packages}/numpy/{name}/__init__.py", _NOT_HERE.encode())
     entries |= _python_files(parts.blake3, "usr/lib/bootcast", lambda name: name.startswith("blake3/"))
     entries |= _our_files(parts.wheel)
     legacy = f"usr/lib/{_MULTIARCH[board.debian]}/{_OPENSSL_MODULES}"
