@@ -6,7 +6,14 @@ from carousel.errors import OperatorError
 
 __all__ = ["BOARDS", "Board", "board_named"]
 
-_PYTHON = ("python3", "python3-numpy", "python3-cryptography", "python3-cffi-backend", "busybox-static")
+_PYTHON = (
+    "python3",
+    "python3-numpy",
+    "python3-cryptography",
+    "python3-cffi-backend",
+    "python3-construct",
+    "busybox-static",
+)
 _VIRTIO = (
     "virtio_ring",
     "virtio",

@@ -116,7 +116,7 @@ def _is_wanted_of_stdlib(name: str) -> bool:
 
 def _is_wanted_package(name: str) -> bool:
     top = name.split("/", maxsplit=1)[0]
-    return (top in ("numpy", "cryptography") or top.startswith("_cffi_backend")) and not any(
+    return (top in ("numpy", "cryptography", "construct") or top.startswith("_cffi_backend")) and not any(
         part in f"/{name}" for part in _PACKAGES_LEFT_OUT
     )
 
