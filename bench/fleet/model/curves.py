@@ -6,7 +6,7 @@ percent and their own scatter, the walks themselves are the curve, and what they
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.fleet.model.histogram import EDGES_S
 from bench.fleet.model.law import CompletionLaw, law_of_class
 from bench.fleet.model.trunks import TrunkedLaw
-from bench.fleet.model.walks import Walks, walk
+from bench.fleet.model.walks import Walks, walk, walk_street
 from bench.fleet.scenario.values import BoxClass, Region, Scenario, SpreadKind
 
 __all__ = ["FEW_STREETS", "Curve", "curve_of", "is_wide"]
@@ -75,18 +75,22 @@ def curve_of(
     judges = _walks(law, trunked, CELLS, seed)
     parts = None
     if _repeats(law, trunked):
-        return _one_by_one(box_class, law, trunked, seed, "no law holds where symbols come round again")
+        apart = _one_by_one(box_class, law, trunked, seed, "no law holds where symbols come round again")
+        return apart if trunked is None else _each_street(apart, trunked, starts, streets, seed)
     if trunked is None:
         late, shown = _to_depth(lambda edges_s: law.late_over(starts, edges_s), law.least_s), 0.0
     else:
-        late, shown, parts = _of_streets(trunked, starts, streets, rng)
+        late, shown, _ = _of_streets(trunked, starts, 0, rng)  # judged by what all streets come to
+        if 0 < streets <= FEW_STREETS:
+            shown, parts = 0.0, _of_streets(trunked, starts, streets, rng)[2]
     error = _distance(late, judges)
     name = f"{box_class.name}: law"
     if error <= AGREES:
         return Curve(
             late, shown, f"{name}, within {error:.2%} of {len(judges.times_s):,} boxes one by one", error, parts
         )
-    return _one_by_one(box_class, law, trunked, seed, f"the law is {error:.1%} off")
+    apart = _one_by_one(box_class, law, trunked, seed, f"the law is {error:.1%} off")
+    return apart if trunked is None else _each_street(apart, trunked, starts, streets, seed)
 
 
 def _repeats(law: CompletionLaw, trunked: TrunkedLaw | None) -> bool:
@@ -108,6 +112,19 @@ def _one_by_one(box_class: BoxClass, law: CompletionLaw, trunked: TrunkedLaw | N
     refused = f"percentiles beyond p{100 * (1 - shown):g} are refused"
     note = f"{box_class.name}: drawn from {len(walks.times_s):,} boxes one by one, since {why}; {refused}"
     return Curve(walks.late(EDGES_S), shown, note, None)
+
+
+def _each_street(apart: Curve, trunked: TrunkedLaw, starts: FloatArray, streets: int, seed: int) -> Curve:
+    """Give each of a few streets a curve of its own, from boxes that share its trunk's losses."""
+    if not 0 < streets <= FEW_STREETS:
+        return apart
+    law, rng = trunked.law, np.random.default_rng([seed, 42])
+    lates = []
+    for street in range(streets):
+        start_s = float(rng.choice(starts))
+        found = walk_street(law.timeline, law.chain, trunked.trunk_chain, LEAST_WALKS, start_s, (seed, street))
+        lates.append(Walks(found.times_s + law.delay_s).late(EDGES_S))
+    return replace(apart, streets=np.array(lates))
 
 
 def _shown_by(walks: Walks) -> float:

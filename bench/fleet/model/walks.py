@@ -17,7 +17,7 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.release.blocks import IntArray
 from settop.wire.early import MAX_BYTES as EARLY_BYTES
 
-__all__ = ["Walks", "lost_matrix", "walk"]
+__all__ = ["Walks", "lost_matrix", "walk", "walk_street"]
 
 FloatArray = NDArray[np.float64]
 BoolMatrix = NDArray[np.bool_]
@@ -120,13 +120,22 @@ def walk(
     return Walks(np.sort(np.concatenate(found)))
 
 
+def walk_street(
+    timeline: Timeline, chain: LossChain, trunk: LossChain, boxes: int, start_s: float, seed: tuple[int, ...]
+) -> Walks:
+    """Follow boxes of one street: they power up together, and share what the trunk loses."""
+    rng = np.random.default_rng([WALK_STREAM, *seed])
+    starts_s = np.full(boxes, start_s % timeline.period_s)
+    return Walks(np.sort(_follow(_air_of(timeline), chain, trunk, starts_s, rng, boxes)))
+
+
 @lru_cache(maxsize=8)
 def _air_of(timeline: Timeline) -> Air:
     return Air.of(timeline)
 
 
 def _follow(
-    air: Air, chain: LossChain, trunk: LossChain | None, starts_s: FloatArray, rng: np.random.Generator
+    air: Air, chain: LossChain, trunk: LossChain | None, starts_s: FloatArray, rng: np.random.Generator, street: int = 1
 ) -> FloatArray:
     """Look at more and more packets until all are done; return how long each took."""
     first = np.searchsorted(air.end_s, starts_s, side="right")
@@ -135,7 +144,7 @@ def _follow(
     while True:
         lost = lost_matrix(chain, len(first), length, rng)
         if trunk is not None:
-            lost |= lost_matrix(trunk, len(first), length, rng)
+            lost |= np.repeat(lost_matrix(trunk, -(-len(first) // street), length, rng), street, axis=0)[: len(first)]
         done = _done(air, first, lost, rng)
         # Drawn anew, and further, if any box was not done: to go on with the others' losses would favour none.
         if (done < NEVER).all() or length >= most:
