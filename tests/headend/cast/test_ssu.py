@@ -146,7 +146,7 @@ def test_a_swap_shows_in_every_place_where_boxes_look(make_release, release):
     stream.replace(other)
     stream.seconds(0.52)  # what was rendered already goes out first: 5 ms of it
     stream.sent.clear()
-    stream.seconds(1.0)
+    stream.seconds(2.0)
     old, new = pmts(before)[0], pmts(stream)[0]
     assert new.version == (old.version + 1) % 32
     assert [each.pid for each in parse_pmt(new)] == [each.pid for each in parse_pmt(old)] == [MAIN, SIDECAR]
