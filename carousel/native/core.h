@@ -71,7 +71,7 @@ typedef struct {
 
 typedef struct {
     int64_t taken, duplicates, ignored, corrupt, out_of_range, no_room, unmatched, filled;
-    int64_t room;                /* packets for which the arrays below have room */
+    int64_t room;                /* given: packets for which the arrays below have room */
     int64_t *rows;               /* room: of each symbol taken */
     uint8_t *owners;             /* room: and its target */
     int64_t *unmatched_packets;  /* 2 * room: offset and size */

@@ -150,6 +150,9 @@ int bc_take(bc_target *targets, size_t target_count, const uint8_t *buffer, size
         (target_count && !targets) || (count && !pieces) || (buffer_bytes && !buffer) ||
         !pieces_fit(pieces, count, buffer_bytes, taken->room))
         return BC_INVALID;
+    taken->taken = taken->duplicates = taken->ignored = taken->corrupt = taken->out_of_range = 0;
+    taken->no_room = taken->unmatched = taken->filled = 0;
+    memset(taken->heard, 0, sizeof(taken->heard));
     struct take take = {.targets = targets, .target_count = (uint32_t)target_count, .taken = taken};
     take.crc = bc_crc_best();
     for (uint32_t i = 0; i < target_count; i++) {

@@ -11,6 +11,44 @@ from carousel.take.landing import Landing, Piece, Taken, Target, Targets
 
 __all__ = ["NativeTaker"]
 
+LEAST_ROOM = 512
+NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+class _Handle:
+    """What a table of targets has with this taker: its structures, and room for what a take brings, used again.
+
+    A table is used by one thread at a time, as its landings are.
+    """
+
+    def __init__(self, ffi: Any, structs: tuple[Any, list[list[Any]]]) -> None:
+        self._ffi = ffi
+        self.structs, self._pointers = structs
+        self.taken = ffi.new("bc_taken *")
+        self.make_room(LEAST_ROOM)
+
+    def make_room(self, packets: int) -> None:
+        """Let so many packets be taken at once."""
+        if packets <= self.taken.room:
+            return
+        self.rows = np.empty(packets, dtype=np.int64)
+        self.owners = np.empty(packets, dtype=np.uint8)
+        self.unmatched = np.empty((packets, 2), dtype=np.int64)
+        self.filled = np.empty((packets, 2), dtype=np.int32)
+        self.taken.rows = self._ffi.from_buffer("int64_t[]", self.rows)
+        self.taken.owners = self._ffi.from_buffer("uint8_t[]", self.owners)
+        self.taken.unmatched_packets = self._ffi.from_buffer("int64_t[]", self.unmatched)
+        self.taken.filled_blocks = self._ffi.from_buffer("int32_t[]", self.filled)
+        self.taken.room = packets
+
+    def rows_of_targets(self, heard: tuple[int, ...]) -> tuple[IntArray, ...]:
+        """Return the rows that were taken of each target."""
+        taken = self.taken.taken
+        rows, owners = self.rows[:taken], self.owners[:taken]
+        if sum(map(bool, heard)) == 1:
+            return tuple(rows.copy() if packets else NO_ROWS for packets in heard)
+        return tuple(rows[owners == target] if packets else NO_ROWS for target, packets in enumerate(heard))
+
 
 class NativeTaker:
     """One C call for the pieces of a wake-up, without the interpreter lock (see `Taker`)."""
@@ -23,30 +61,29 @@ class NativeTaker:
 
     def take(self, targets: Targets, buffer: Buffer, pieces: Iterable[Piece] | IntArray) -> Taken:
         """Take the packets of all these pieces of the buffer (see `Taker`)."""
-        table = np.array(pieces if isinstance(pieces, np.ndarray) else list(pieces), dtype=np.int64).reshape(-1, 3)
-        if (table[:, 1] < 1).any() or (table[:, 2] < 0).any():
-            raise ValueError("a piece of packets of no bytes")
-        room = int((-(-table[:, 2] // np.maximum(table[:, 1], 1))).sum())
-        rows, owners = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.uint8)
-        unmatched, filled = np.empty((room, 2), dtype=np.int64), np.empty((room, 2), dtype=np.int32)
-        place = self._ffi.from_buffer
-        pointers = (
-            place("int64_t[]", rows),
-            place("uint8_t[]", owners),
-            place("int64_t[]", unmatched),
-            place("int32_t[]", filled),
+        flat = (
+            pieces.reshape(-1).tolist() if isinstance(pieces, np.ndarray) else [each for one in pieces for each in one]
         )
-        taken = self._ffi.new("bc_taken *", [0] * 8 + [room, *pointers])
-        read = place("uint8_t[]", buffer)
+        room = 0
+        for stride, size in zip(flat[1::3], flat[2::3], strict=True):
+            if stride < 1 or size < 0:
+                raise ValueError("a piece of packets of no bytes")
+            room += -(-size // stride)
+        if targets.handle is None:
+            targets.handle = _Handle(self._ffi, self._structs(targets))
+        handle: _Handle = targets.handle
+        handle.make_room(room)
+        read, taken = self._ffi.from_buffer("uint8_t[]", buffer), handle.taken
         code = self._core.lib.bc_take(
-            self._structs(targets), len(targets), read, len(read), place("int64_t[]", table), len(table), taken
+            handle.structs, len(targets), read, len(read), self._ffi.new("int64_t[]", flat), len(flat) // 3, taken
         )
         self._core.status(code, f"a piece lies outside of a buffer of {len(read)} bytes")
+        heard = tuple(self._ffi.unpack(taken.heard, len(targets)))
         return Taken(
-            rows=_rows_of_targets(len(targets), rows[: taken.taken], owners[: taken.taken]),
-            heard=tuple(taken.heard[target] for target in range(len(targets))),
-            unmatched=unmatched[: taken.unmatched],
-            filled=tuple(map(tuple, filled[: taken.filled].tolist())),
+            rows=handle.rows_of_targets(heard),
+            heard=heard,
+            unmatched=handle.unmatched[: taken.unmatched].copy(),
+            filled=tuple(map(tuple, handle.filled[: taken.filled].tolist())) if taken.filled else (),
             duplicates=taken.duplicates,
             ignored=taken.ignored,
             corrupt=taken.corrupt,
@@ -54,13 +91,10 @@ class NativeTaker:
             no_room=taken.no_room,
         )
 
-    def _structs(self, targets: Targets) -> Any:
-        """Return the table's structures, made at its first take; they hold on to the memory that they point to."""
-        if targets.handle is None:
-            structs = self._ffi.new("bc_target[]", len(targets))
-            pointers = [self._fill(struct, target) for struct, target in zip(structs, targets, strict=True)]
-            targets.handle = (structs, pointers)
-        return targets.handle[0]
+    def _structs(self, targets: Targets) -> tuple[Any, list[list[Any]]]:
+        """Return the table's structures, and what holds on to the memory that they point to."""
+        structs = self._ffi.new("bc_target[]", len(targets))
+        return structs, [self._fill(struct, target) for struct, target in zip(structs, targets, strict=True)]
 
     def _fill(self, struct: Any, target: Target) -> list[Any]:
         landing = target.landing
@@ -97,9 +131,3 @@ def _arrays_of(landing: Landing) -> dict[str, np.ndarray[Any, Any]]:
         "free_slots": landing.free,
         "free_count": landing.free_count,
     }
-
-
-def _rows_of_targets(count: int, rows: IntArray, owners: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[IntArray, ...]:
-    if count == 1:
-        return (rows,)
-    return tuple(rows[owners == target] for target in range(count))

@@ -13,10 +13,10 @@ from carousel.take.landing import PREFIX_BYTES
 
 __all__ = ["LossEstimate"]
 
-SAMPLE_PACKETS = 64
-"""Packets of a wake-up whose order is looked at: enough to know the loss, too few to slow the wake-up down."""
-SAMPLE_EVERY = 4
-"""Of wake-ups larger than the sample, one in so many is looked at."""
+SAMPLE_PACKETS = 256
+"""So many packets in a row are looked at, of one wake-up or of several small ones ..."""
+REST_PACKETS = SAMPLE_PACKETS
+"""... and then none, until so many have gone by: enough to know the loss, too few to slow reception down."""
 LONGEST_GAP = 16
 """A larger step in transmit order is taken for a jump of the carousel, not for loss."""
 PAYLOAD_ID_OFFSET = 24
@@ -33,21 +33,24 @@ class LossEstimate:
         self._esi_bits = esi_bits
         self._stride = PLAIN_HEADER_BYTES + geometry.symbol_size
         self._last_place: int | None = None
-        self._wake_ups = 0
+        self._seen = 0
+        self._rest = 0
 
     def look(self, flat: Bytes, pieces: Sequence[Piece], packets: int) -> None:
         """Look at a wake-up that brought so many packets of the image."""
-        self._wake_ups += 1
-        if packets > SAMPLE_PACKETS and self._wake_ups % SAMPLE_EVERY:
-            self._last_place = None
+        if self._rest > 0:
+            self._rest -= packets
             return
         places = self._places(flat, self._sample(pieces))
+        self._seen += packets
         before = [] if self._last_place is None else [self._last_place]
         steps = np.diff(np.concatenate([np.array(before, dtype=np.int64), places]))
-        self._last_place = int(places[-1]) if len(places) == packets else None
         near = steps[(steps > 0) & (steps <= LONGEST_GAP)]
         self.expected += int(near.sum())
         self.lost += int(near.sum()) - near.size
+        self._last_place = int(places[-1]) if len(places) == packets else None
+        if self._seen >= SAMPLE_PACKETS:
+            self._last_place, self._seen, self._rest = None, 0, REST_PACKETS
 
     def _sample(self, pieces: Sequence[Piece]) -> IntArray:
         """Return where the first packets of the right size lie."""
