@@ -6,23 +6,37 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carousel.console.endpoint import Endpoint
 from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
+from headend.cast.flute import FluteFormat
+from headend.cast.notices import NO_NOTICES, Notices
 from headend.cast.pair import Pair, PairRole
 from headend.cast.settings import BroadcastSettings
 from headend.cast.ssu import SsuFormat, SsuSettings
 from headend.cast.turning import Carousel, Shelf, describe_release
 from headend.link.ear import GroupEar
 from headend.link.sender import IP_UDP_BYTES, GroupSender
+from headend.rolloutfile import RolloutFile
 
-__all__ = ["CastOptions", "Clocks", "casting", "ssu_notes"]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+__all__ = ["BulletinOptions", "CastOptions", "Clocks", "casting", "ssu_notes"]
 
 ETHERNET_MTU = 1500
 LOADER_PATIENCE_S = 200
 """How long a loader in the field waits for all blocks."""
+
+
+@dataclass(frozen=True)
+class BulletinOptions:
+    """The key that signs bulletins, and the file with what is decided, which is read again whenever it is replaced."""
+
+    key: "Ed25519PrivateKey"
+    rollout: RolloutFile
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class CastOptions:
     use_gso: bool = True
     ssu: SsuSettings | None = None
     pair: PairRole | None = None
+    bulletin: BulletinOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,10 @@ def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[.
     with ExitStack() as open_things:
         sender = GroupSender(options.endpoint, options.interface, options.ttl, options.dscp, options.use_gso)
         open_things.enter_context(closing(sender))
-        settings, stream = _settings(options, sender, releases, clocks)
-        broadcaster = Broadcaster(releases, settings, clocks.now(), stream)
+        settings = _settings(options, sender, releases, clocks)
+        desk = _desk(options, settings)
+        stream = _stream(options, settings, desk)
+        broadcaster = Broadcaster(releases, settings, clocks.now(), stream or FluteFormat(settings, _notices(desk)))
         pair = None
         if options.pair is not None:
             ear = GroupEar(options.endpoint, options.interface, sender.sent_from)
@@ -70,18 +87,16 @@ def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[.
         tell("casting", **where, **how, releases=[describe_release(release) for release in releases])
         for text in (*_notes(options, broadcaster, releases), *ssu_notes(stream, releases)):
             tell("note", text=text)
-        yield Carousel(broadcaster, shelf, sender, clocks.now, clocks.wait, tell, pair)
+        yield Carousel(broadcaster, shelf, sender, clocks.now, clocks.wait, tell, pair, desk)
 
 
-def _settings(
-    options: CastOptions, sender: GroupSender, releases: list[Release], clocks: Clocks
-) -> tuple[BroadcastSettings, SsuFormat | None]:
+def _settings(options: CastOptions, sender: GroupSender, releases: list[Release], clocks: Clocks) -> BroadcastSettings:
     """Let the kernel space the packets where it can, and cut bursts to what it takes."""
     rate_bps = options.ssu.wire_rate_bps if options.ssu else options.rate_bps
     pacing = sender.pace_by_kernel(rate_bps, min(_packet_sizes(options, releases)))
     lead_s = pacing.lead_s if pacing else 0.0
     is_second = options.pair is PairRole.SECOND
-    settings = BroadcastSettings(
+    return BroadcastSettings(
         rate_bps,
         options.announce_interval_s,
         options.seed,
@@ -91,9 +106,43 @@ def _settings(
         fdt_step=2 if options.pair else 1,
         fdt_rest=1 if is_second else 0,
     )
+
+
+def _stream(options: CastOptions, settings: BroadcastSettings, desk: "RolloutDesk | None") -> SsuFormat | None:
+    """Return the transport stream, if it is to be one."""
     if options.ssu is None:
-        return settings, None
-    return settings, SsuFormat(options.ssu.with_bursts_of(lead_s / 4) if lead_s else options.ssu)
+        return None
+    lead_s = settings.lead_s
+    return SsuFormat(options.ssu.with_bursts_of(lead_s / 4) if lead_s else options.ssu, _notices(desk))
+
+
+def _desk(options: CastOptions, settings: BroadcastSettings) -> "RolloutDesk | None":
+    """Return what speaks for the decisions, if anybody decides; `OperatorError` where they can't be read."""
+    if options.bulletin is None:
+        return None
+    return RolloutDesk(options.bulletin.rollout, Notices(options.bulletin.key, settings.unix_offset_s))
+
+
+def _notices(desk: "RolloutDesk | None") -> Notices:
+    return desk.notices if desk else NO_NOTICES
+
+
+class RolloutDesk:
+    """Keeps what the air says in step with a file of decisions."""
+
+    def __init__(self, file: RolloutFile, notices: Notices) -> None:
+        self.notices = notices
+        self._file = file
+        self.tend()
+
+    def tend(self) -> int | None:
+        """Take over decisions that were replaced; return their epoch if it is another one."""
+        if not self._file.has_changed():
+            return None
+        before = self.notices.epoch
+        decisions = self._file.load()
+        self.notices.decide(decisions, self._file.value_of)
+        return decisions.epoch if decisions.epoch != before else None
 
 
 def _packet_sizes(options: CastOptions, releases: list[Release]) -> list[int]:

@@ -33,11 +33,16 @@ ARROWS: dict[str, set[str]] = {
     "carousel/ssu": {"carousel/release"},
     "carousel/console": {"carousel/flute", "carousel/release"},
     "carousel/uki": set(),
+    "carousel/gate": set(),
+    "carousel/bulletin": {"carousel/gate", "carousel/release"},
     "headend/pack": {"carousel/uki", "carousel/fec", "carousel/flute", "carousel/release", "carousel/ssu"},
-    "headend/cast": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu"},
+    "headend/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release"},
+    "headend/rolloutfile": {"carousel/console", "carousel/gate", "headend/rollout"},
+    "headend/cast": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/gate", "carousel/release"}
+    | {"carousel/ssu", "headend/rollout"},
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute"},
-    "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link"},
+    "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},
@@ -75,6 +80,7 @@ MAY_TOUCH = {
     "sockets": {"headend/link", "settop/link"},
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
+    | {"headend/rolloutfile"}
     | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"}
     | {"settop/boot", "settop/image"},
     "randomness": set[str](),

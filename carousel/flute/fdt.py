@@ -8,11 +8,11 @@ import xml.etree.ElementTree as ET
 
 from carousel.flute.alc import Extension, ExtFdt, ExtFtiNoCode, join_payload_id, render_packet
 from carousel.flute.releasefile import Release
-from carousel.flute.toi import FDT_TOI, toi_base
+from carousel.flute.toi import BULLETIN_TOI, FDT_TOI, toi_base
 from carousel.release.blocks import FecId, ObjectGeometry
 from carousel.release.header import SignedHeader
 
-__all__ = ["NTP_OFFSET_S", "fdt_packets", "fdt_xml", "header_packet"]
+__all__ = ["NTP_OFFSET_S", "bulletin_packet", "fdt_packets", "fdt_xml", "header_packet"]
 
 NTP_OFFSET_S = 2208988800
 """From the NTP era of 1900 to the unix epoch."""
@@ -23,6 +23,11 @@ _FLUTE_VERSION = 2
 def header_packet(release: Release) -> bytes:
     """Return the announcement: the signed header as an object of one 256-byte symbol, without a code."""
     return render_packet(release.tsi, release.header_toi, FecId.NO_CODE, 0, release.header.raw)
+
+
+def bulletin_packet(tsi: int, raw: bytes) -> bytes:
+    """Return a bulletin, or a gate's tick, as an object of one symbol, without a code. The FDT does not list it."""
+    return render_packet(tsi, BULLETIN_TOI, FecId.NO_CODE, 0, raw)
 
 
 def fdt_packets(releases: list[Release], tsi: int, instance: int, expires_unix_s: int) -> list[bytes]:

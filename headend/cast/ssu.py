@@ -32,6 +32,7 @@ from carousel.ssu.transport import (
     packets_of_section,
     rtp_headers,
 )
+from headend.cast.notices import NO_NOTICES, Notices
 from headend.cast.pacing import BURST_S, packets_per_burst
 from headend.cast.ssucarrier import Carrier, Versions, packets_of_row
 
@@ -92,8 +93,9 @@ class _Item:
 class SsuFormat:
     """Renders releases as one transport stream, whose state it holds."""
 
-    def __init__(self, settings: SsuSettings) -> None:
+    def __init__(self, settings: SsuSettings, notices: Notices = NO_NOTICES) -> None:
         self._settings = settings
+        self._notices = notices
         self._continuity = ContinuityCounters()
         self._carriers: dict[int, Carrier] = {}
         """By slot: the place of a release among the PIDs."""
@@ -102,6 +104,8 @@ class SsuFormat:
         self._sent_datagrams = 0
         self._items: list[_Item] = []
         self._stretch = 1.0
+        self._told_s = 0.0
+        """The time that notices are asked for."""
 
     # --- what it carries --------------------------------------------------------------------------------
 
@@ -113,6 +117,7 @@ class SsuFormat:
         self._versions |= {slot: carrier.versions for slot, carrier in self._carriers.items()}
         self._table_version += 1
         self._items = self._schedule(now)
+        self._told_s = now
         bits = [(sum(map(len, item.groups())) * PACKET_BYTES * 8, item.interval_s) for item in self._items]
         busy = sum(size / interval_s for size, interval_s in bits) / self._settings.rate_bps
         self._stretch = max(1.0, busy / MAX_ANNOUNCEMENT_SHARE)
@@ -165,10 +170,11 @@ class SsuFormat:
 
     def announcements(self, now: float) -> list[Batch]:
         """Return what is due by time."""
+        self._told_s = now
         due = [item for item in self._items if now >= item.due_s]
-        if not due:
+        groups = self._noted(self._notices.ticks(now))
+        if not due and not groups:
             return []
-        groups: list[Packets] = []
         for item in due:
             interval_s = item.interval_s * self._stretch
             item.due_s = max(item.due_s, now - interval_s) + interval_s
@@ -187,7 +193,7 @@ class SsuFormat:
         seldom = [packets for carrier in carriers for packets in carrier.seldom]
         often = [tables[PAT_PID], tables[program.pmt_pid], *(packets for each in carriers for packets in each.often)]
         items = [
-            _Item(min(self._settings.announce_interval_s, MAX_PSI_INTERVAL_S), lambda: often, now),
+            _Item(min(self._settings.announce_interval_s, MAX_PSI_INTERVAL_S), lambda: often + self._bulletins(), now),
             _Item(SDT_INTERVAL_S, lambda: [tables[SDT_PID]], now),
             _Item(NIT_INTERVAL_S, lambda: [tables[NIT_PID]], now),
             _Item(DII_INTERVAL_S, lambda: seldom, now),
@@ -197,6 +203,13 @@ class SsuFormat:
             clock = _Item(CLOCK_INTERVAL_S, lambda: [clock_packet(clock_pid, self._stream_time_s())], now)
             items.insert(0, clock)
         return items
+
+    def _bulletins(self) -> list[Packets]:
+        return self._noted(self._notices.bulletins(self._told_s))
+
+    def _noted(self, notices: list[bytes]) -> list[Packets]:
+        """Return notices on every sidecar: a box listens to those of its maker."""
+        return [carrier.note(raw) for raw in notices for carrier in self._carriers.values()]
 
     def _tables(self) -> dict[int, Packets]:
         """Return PAT, PMT, SDT and NIT by their PID."""

@@ -25,6 +25,7 @@ from carousel.ssu.dsmcc import (
     module_descriptors,
 )
 from carousel.ssu.modules import (
+    BULLETIN_MODULE,
     FIRST_LEVEL_MODULE,
     HEADER_MODULE,
     SsuModules,
@@ -99,6 +100,12 @@ class Carrier:
         header_id = self._sidecar.first_module_id + HEADER_MODULE
         header = ddb(self._sidecar.download_id, header_id, self.versions.module, 0, 1, raw)
         return [cut_section(self._dsi(self._main, raw), self.pid), cut_section(header, self.sidecar_pid)]
+
+    def note(self, raw: bytes) -> Packets:
+        """Return a bulletin, or a gate's tick, as a block of the sidecar that no DII lists."""
+        module_id = self._sidecar.first_module_id + BULLETIN_MODULE
+        section = ddb(self._sidecar.download_id, module_id, self.versions.module, 0, 1, raw)
+        return cut_section(section, self.sidecar_pid)
 
     @cached_property
     def seldom(self) -> list[Packets]:

@@ -13,13 +13,15 @@ from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.pair import Pair
 
-__all__ = ["Carousel", "Shelf", "Wire", "describe_release"]
+__all__ = ["Carousel", "Rollout", "Shelf", "Wire", "describe_release"]
 
 Tell = Callable[..., None]
 RETRY_S = 0.1
 """How long to wait for a network that takes nothing."""
 RELOAD_CHECK_S = 1.0
 STATUS_S = 1.0
+ROLLOUT_CHECK_S = 0.1
+"""A halt is to reach every box within two seconds."""
 RELOAD_PAUSE_S = 0.5
 """Reloads that are asked for faster than this are done together: a flood of SIGHUPs must not starve the carousel."""
 SAME_TROUBLE_S = 60.0
@@ -52,6 +54,13 @@ class Shelf(Protocol):
         """Give back what releases that are cast no more still hold."""
 
 
+class Rollout(Protocol):
+    """Where decisions about releases come from."""
+
+    def tend(self) -> int | None:
+        """Take over decisions that were replaced; return their epoch if it is another one."""
+
+
 @dataclass
 class Carousel:
     """Drives a broadcaster: waits until a batch is due, sends it, reports, swaps releases."""
@@ -63,6 +72,7 @@ class Carousel:
     wait: Callable[[float], None]
     tell: Tell
     pair: Pair | None = None
+    rollout: Rollout | None = None
 
     def __post_init__(self) -> None:
         self.should_stop = False
@@ -75,10 +85,13 @@ class Carousel:
 
     def run(self, cycles: int) -> None:
         """Turn until `should_stop`, or until so many cycles are done (0: for ever)."""
-        now = status_s = check_s = self.clock()
+        now = status_s = check_s = rollout_s = self.clock()
         while not self.should_stop and not (cycles and self.broadcaster.cycles_done >= cycles):
             if self.pair is not None and self.pair.tend(self.broadcaster, now):
                 self.tell("peer", alive=not self.pair.is_alone)
+            if now - rollout_s >= ROLLOUT_CHECK_S:
+                rollout_s = now
+                self._tend_rollout()
             pause_s = self.broadcaster.due(now) - now
             if pause_s > 0:
                 self.wait(pause_s)
@@ -93,6 +106,16 @@ class Carousel:
             if is_asked or now - check_s >= RELOAD_CHECK_S:
                 check_s = now
                 self._reload_if_changed(now)
+
+    def _tend_rollout(self) -> None:
+        """Speak for new decisions; those that can't be read leave the old ones in force."""
+        try:
+            epoch = self.rollout.tend() if self.rollout else None
+        except (BootcastError, OSError) as error:
+            self._tell_trouble(f"going on with the old decisions: {in_a_sentence(error)}")
+            return
+        if epoch is not None:
+            self.tell("decided", epoch=epoch)
 
     def _send(self, batch: Batch) -> None:
         """Send a batch. Trouble is reported once, and once more when it is over; what a file lacks is left out."""

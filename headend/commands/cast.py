@@ -3,6 +3,7 @@
 import signal
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 from carousel.console.endpoint import DEFAULT_GROUP, Endpoint
@@ -11,7 +12,7 @@ from headend.cast.pair import PairRole
 from headend.cast.turning import Carousel
 from headend.casting import CastOptions, Clocks, casting
 from headend.commands import options
-from headend.commands.options import CAROUSEL, NETWORK, SSU, option
+from headend.commands.options import CAROUSEL, NETWORK, ROLLOUT, SSU, option
 from headend.commands.teller import carousel_reporter
 from headend.shelf import ReleaseShelf
 
@@ -29,6 +30,16 @@ PairOption = Annotated[
     PairRole | None,
     option("One of two head-ends on this group: half the rate, all of it when the other falls silent.", group=NETWORK),
 ]
+BulletinKeyOption = Annotated[
+    Path | None,
+    option("Sign bulletins with this key (`headend keygen --bulletin`): what --rollout decides.", group=ROLLOUT,
+           metavar="KEY"),
+]  # fmt: skip
+RolloutOption = Annotated[
+    Path | None,
+    option("The file with what is decided (`headend rollout`); read again when it is replaced.", group=ROLLOUT,
+           metavar="FILE"),
+]  # fmt: skip
 SsuOption = Annotated[bool, option("Send a DVB-SSU transport stream; the rate counts its packets.", "--ssu", group=SSU)]
 
 
@@ -45,6 +56,8 @@ def cast(
     no_gso: options.NoGsoOption = False,
     as_json: options.JsonOption = False,
     pair: PairOption = None,
+    bulletin_key: BulletinKeyOption = None,
+    rollout: RolloutOption = None,
     ssu: SsuOption = False,
     rtp: options.RtpOption = False,
     service_id: options.ServiceIdOption = 1,
@@ -59,7 +72,17 @@ def cast(
     if ssu:
         stream = options.ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp, pcr, announce_interval)
     asked = CastOptions(
-        Endpoint.parse(group), interface, rate_bps, ttl, dscp, announce_interval, seed, not no_gso, stream, pair
+        Endpoint.parse(group),
+        interface,
+        rate_bps,
+        ttl,
+        dscp,
+        announce_interval,
+        seed,
+        not no_gso,
+        stream,
+        pair,
+        options.bulletin_options(bulletin_key, rollout),
     )
     clocks = Clocks(time.monotonic, time.time, time.sleep)
     with closing(carousel_reporter(as_json)) as teller, closing(ReleaseShelf(releases)) as shelf:

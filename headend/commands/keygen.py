@@ -10,7 +10,16 @@ from headend.pack.keys import write_key_pair
 __all__ = ["keygen"]
 
 
-def keygen(prefix: Annotated[Path, typer.Argument(help="Writes PREFIX.key and PREFIX.pub.")]) -> None:
-    """Make an Ed25519 key pair: PREFIX.key signs releases, boxes trust PREFIX.pub."""
+def keygen(
+    prefix: Annotated[Path, typer.Argument(help="Writes PREFIX.key and PREFIX.pub.")],
+    bulletin: Annotated[bool, typer.Option("--bulletin", help="A key that signs bulletins: it is online.")] = False,
+) -> None:
+    """Make an Ed25519 key pair: PREFIX.key signs releases, boxes trust PREFIX.pub. Bulletins take one of their own."""
     private, public = write_key_pair(prefix)
+    if bulletin:
+        print(
+            f"{private}: for `headend cast --bulletin-key`; {public}: give it to boxes with `settop init "
+            "--trust-bulletin`"
+        )
+        return
     print(f"{private}: keep it secret; {public}: give it to boxes with `settop init --trust`")

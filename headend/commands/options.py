@@ -5,15 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import DEFAULT_TSI
 from carousel.ssu.psi import Program
 from headend.cast.ssu import MAX_RELEASES, SsuSettings
+from headend.casting import BulletinOptions
+from headend.pack.keys import load_private_key
+from headend.rolloutfile import RolloutFile
 
-__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "parse_tsi", "ssu_settings"]
+__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "bulletin_options", "parse_tsi", "ssu_settings"]
 
 DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
-NETWORK, CAROUSEL, SSU, OUTPUT = "Network", "Carousel", "DVB-SSU", "Output"
+NETWORK, CAROUSEL, ROLLOUT, SSU, OUTPUT = "Network", "Carousel", "Roll-out", "DVB-SSU", "Output"
 """The groups that options stand in."""
 
 
@@ -73,6 +76,15 @@ def ssu_settings(
     program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
     clock_pid = first_pid - 2 if pcr else None
     return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
+
+
+def bulletin_options(key: Path | None, rollout: Path | None) -> BulletinOptions | None:
+    """Read who signs bulletins, and where the decisions are; both or none."""
+    if key is None and rollout is None:
+        return None
+    if key is None or rollout is None:
+        raise UsageError("--bulletin-key and --rollout go together: who signs, and what is decided")
+    return BulletinOptions(load_private_key(key), RolloutFile(rollout))
 
 
 def parse_tsi(text: str) -> int:

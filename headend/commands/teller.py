@@ -26,6 +26,7 @@ def say(event: str, fields: Fields) -> str | None:
         "trouble": "the network takes nothing: {reason}",
         "trouble_over": "the network takes packets again",
         "stopped": "stopped after {cycles} cycle(s)",
+        "decided": "new decisions are on the air, epoch {epoch}",
         "note": "{text}",
     }.get(event)
     return words.format(**fields) if words else None
