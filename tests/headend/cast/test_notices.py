@@ -14,6 +14,7 @@ from headend.cast.flute import FluteFormat
 from headend.cast.notices import NO_NOTICES, RESIGN_S, Notices
 from headend.cast.settings import BroadcastSettings
 from headend.cast.ssu import SsuFormat, SsuSettings
+from headend.pack.ssuplan import SsuProfile
 from headend.rollout.decisions import Decisions, GatePlan
 from settop.stitch.seam import Announcement
 from settop.stitch.seam import Bulletin as HeardBulletin
@@ -146,7 +147,7 @@ def test_bulletins_count_where_announcements_get_half_the_rate(make_release, not
 
 def test_a_sidecar_carries_the_same_bytes(make_release, notices):
     notices.decide(Decisions().gated(GATE, 9).staged(RELEASE, 0.5, b"", 10), value_of)
-    release = make_release(300_000, symbol_size=1256, source_blocks=2)
+    release = make_release(300_000, ssu_profile=SsuProfile.STANDARD)
     stream = SsuFormat(SsuSettings(8e6), notices)
     wire = SsuWire(TrustRing.of([KEY.public_key()]), frozenset([release.header.hardware.oui]), False)
     broadcaster, now, heard, announced = Broadcaster([release], BroadcastSettings(8e6), 0.0, stream), 0.0, [], 0
