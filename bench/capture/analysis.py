@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from scapy.packet import Packet, Raw
 
 from bench.capture.layers import LCT, ExtCrc, ExtFdt, PayloadNoCode, PayloadRaptorQ, fixed_bytes
+from bench.capture.repeats import MAX_SYMBOLS_SEEN, Repeats
 from carousel.batch import Batch
+from carousel.crc import crc32
 from carousel.errors import FormatError
 from carousel.flute.alc import (
+    CRC_OFFSET,
     PLAIN_DTYPE,
     PLAIN_FLAGS,
     PLAIN_HEADER_BYTES,
@@ -30,7 +33,6 @@ from carousel.release.header import HEADER_BYTES, SignedHeader
 __all__ = ["CarouselPicture"]
 
 MAX_OBJECTS = 256
-MAX_SYMBOLS_SEEN = 4_000_000
 MAX_FDTS = 16
 _FILE = re.compile(rb'<(?:\w+:)?File\b[^>]*?Content-Location="([^"]*)"[^>]*?TOI="(\d+)"')
 _FILE_TURNED = re.compile(rb'<(?:\w+:)?File\b[^>]*?TOI="(\d+)"[^>]*?Content-Location="([^"]*)"')
@@ -43,35 +45,27 @@ class ObjectSeen:
     toi: int
     codepoint: int
     symbol_bytes: int
-    packets: int = 0
-    first_times: dict[int, tuple[float, int]] = field(default_factory=dict)
-    """Of each payload ID: when it was first seen, and as the how-manieth packet of its object."""
-    repeats_s: list[float] = field(default_factory=list)
-    repeats_packets: list[int] = field(default_factory=list)
+    repeats: Repeats = field(default_factory=Repeats)
     block_changes: int = 0
     last_sbn: int = -1
     largest_sbn: int = 0
     largest_esi: int = 0
 
-    def take(self, payload_ids: NDArray[np.uint32], now_s: float) -> None:
-        """Count packets of this object, in order."""
+    @property
+    def packets(self) -> int:
+        """How many packets came of it."""
+        return self.repeats.packets
+
+    def take(self, payload_ids: NDArray[np.uint32], now_s: float, room: int) -> None:
+        """Count packets of this object, in order; `room` is how many symbols may be followed."""
         shift = 24 if self.codepoint == FecId.RAPTORQ else 16
         sbn = (payload_ids >> shift).astype(np.int64)
-        esi = payload_ids & ((1 << shift) - 1)
+        esi = (payload_ids & ((1 << shift) - 1)).astype(np.int64)
         self.block_changes += int((np.diff(sbn, prepend=self.last_sbn) != 0).sum())
         self.last_sbn = int(sbn[-1])
         self.largest_sbn = max(self.largest_sbn, int(sbn.max()))
         self.largest_esi = max(self.largest_esi, int(esi.max()))
-        for payload_id in payload_ids.tolist():
-            self.packets += 1
-            seen = self.first_times.get(payload_id)
-            if seen is None:
-                if len(self.first_times) < MAX_SYMBOLS_SEEN:
-                    self.first_times[payload_id] = (now_s, self.packets)
-            elif len(self.repeats_s) < 100_000:
-                self.repeats_s.append(now_s - seen[0])
-                self.repeats_packets.append(self.packets - seen[1])
-                self.first_times[payload_id] = (now_s, self.packets)
+        self.repeats.take(sbn, esi, now_s, room)
 
 
 class CarouselPicture:
@@ -112,11 +106,7 @@ class CarouselPicture:
         plain = (headers["flags"] == PLAIN_FLAGS) & (headers["header_words"] == PLAIN_HEADER_WORDS)
         plain &= (headers["het"] == Extension.CRC) & (headers["hel"] == 2)
         plain &= headers["toi"] != FDT_TOI
-        crcs = headers["crc"]
-        for row in np.flatnonzero(plain).tolist():
-            at = row * batch.stride
-            if crc_of_packet(batch.buffer[at : at + batch.stride]) != crcs[row]:
-                plain[row] = False
+        plain[plain] = _crcs_are_right(batch, np.flatnonzero(plain), headers["crc"][plain])
         found: NDArray[np.bool_] = plain
         return found
 
@@ -133,7 +123,9 @@ class CarouselPicture:
         if toi not in self.objects and len(self.objects) >= MAX_OBJECTS:
             self.counts["objects_beyond_limit"] += len(payload_ids)
             return
-        self.objects.setdefault(toi, ObjectSeen(toi, codepoint, size)).take(payload_ids, now_s)
+        mine = self.objects.setdefault(toi, ObjectSeen(toi, codepoint, size))
+        others = sum(each.repeats.size for each in self.objects.values() if each is not mine)
+        mine.take(payload_ids, now_s, MAX_SYMBOLS_SEEN - others)
 
     # --- by Scapy ------------------------------------------------------------------------------------------
 
@@ -198,6 +190,7 @@ class CarouselPicture:
     def _describe(self, seen: ObjectSeen) -> dict[str, Any]:
         level = seen.toi - base_of_toi(seen.toi)
         is_ours = base_of_toi(seen.toi) in self.headers
+        cycle_s, cycle_packets = seen.repeats.cycle or (None, None)
         kind = ("image" if level == 0 else f"digest level {level}") if is_ours else "object"
         return {
             "toi": f"0x{seen.toi:08x}",
@@ -206,11 +199,11 @@ class CarouselPicture:
             "symbol_bytes": seen.symbol_bytes,
             "packets": seen.packets,
             "share": round(seen.packets / max(1, self.packets), 4),
-            "distinct_symbols": len(seen.first_times),
+            "distinct_symbols": seen.repeats.distinct,
             "blocks": seen.largest_sbn + 1,
             "largest_esi": seen.largest_esi,
-            "cycle_packets": int(np.median(seen.repeats_packets)) if seen.repeats_packets else None,
-            "cycle_s": round(float(np.median(seen.repeats_s)), 3) if seen.repeats_s else None,
+            "cycle_packets": cycle_packets,
+            "cycle_s": round(cycle_s, 3) if cycle_s is not None else None,
             "block_changes": round(seen.block_changes / max(1, seen.packets), 4),
         }
 
@@ -218,6 +211,18 @@ class CarouselPicture:
 def _plain_headers(batch: Batch) -> NDArray[np.void]:
     """Return the plain headers of a batch of long enough packets by field, without copying."""
     return np.ndarray((batch.count,), dtype=PLAIN_DTYPE, buffer=batch.buffer, strides=(batch.stride,))
+
+
+def _crcs_are_right(batch: Batch, rows: NDArray[np.int64], stated: NDArray[np.uint32]) -> list[bool]:
+    """Check the CRCs of plain packets; what comes before the CRC is the same for all packets of an object."""
+    buffer, starts, right = batch.buffer, dict[bytes, int](), []
+    for at, crc in zip((rows * batch.stride).tolist(), stated.tolist(), strict=True):
+        prefix = bytes(buffer[at : at + CRC_OFFSET])
+        start = starts.get(prefix)
+        if start is None:
+            start = starts[prefix] = crc32(prefix)
+        right.append(crc32(buffer[at + CRC_OFFSET + 4 : at + batch.stride], start) == crc)
+    return right
 
 
 def _crc_offset(packet: Packet) -> int:

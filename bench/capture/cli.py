@@ -5,7 +5,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,10 @@ from settop.link.listener import GroupListener
 
 __all__ = ["capture", "replay", "sniff"]
 
-MAX_REPLAY_PACKETS = 5_000_000
+LOOK_WITHIN_S = 0.01
+"""Packets of a capture are looked at together that came so close to each other."""
+SEND_WITHIN_S = 0.001
+"""And sent together: about what a carousel bursts."""
 GroupOption = Annotated[str, typer.Option(help="Multicast group and port: 239.255.77.1:5077.")]
 InterfaceOption = Annotated[str, typer.Option(help="The interface, such as lo.")]
 SecondsOption = Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.")]
@@ -42,15 +45,18 @@ def sniff(
     ssu: Annotated[bool, typer.Option("--ssu", help="It is a transport stream of `headend cast --ssu`.")] = False,
 ) -> None:
     """Say what a carousel is made of: releases, objects, FDT, rate, cycle, order, errors."""
+    skipped = 0
     picture = SsuPicture() if ssu else CarouselPicture()
     if pcap is not None:
         port = Endpoint.parse(group).port if group else None
-        for time_s, batch in batches_of(read_carousel(pcap, port)):
+        for time_s, batch in batches_of(read_carousel(pcap, port), LOOK_WITHIN_S):
             picture.take(batch, time_s)
     else:
-        for now_s, batch in _listen(group, interface, seconds):
-            picture.take(batch, now_s)
-    report = picture.report()
+        with closing(_listener(group, interface)) as listener:
+            for now_s, batch in _listen(listener, seconds):
+                picture.take(batch, now_s)
+            skipped = listener.socket_drops
+    report = picture.report() | {"skipped": skipped}
     if as_json:
         print(json.dumps(report))
     else:
@@ -67,9 +73,12 @@ def capture(
 ) -> None:
     """Write what a group carries into a pcap file; needs no root."""
     heard = 0
-    with closing(CarouselWriter(output, Endpoint.parse(group))) as writer:
+    with (
+        closing(_listener(group, interface)) as listener,
+        closing(CarouselWriter(output, Endpoint.parse(group))) as writer,
+    ):
         offset_s = time.time() - time.monotonic()
-        for now_s, batch in _listen(group, interface, seconds):
+        for now_s, batch in _listen(listener, seconds):
             writer.write(batch, now_s + offset_s)
             heard += batch.count
     print(f"{output}: {heard:,} packets, {format_size_bytes(output.stat().st_size)}")
@@ -84,43 +93,47 @@ def replay(
     ttl: Annotated[int, typer.Option(min=0, max=255)] = 1,
 ) -> None:
     """Send a capture to a group again, at its own times or faster."""
-    batches = list(batches_of(read_carousel(pcap)))
-    if not batches:
+    endpoint = Endpoint.parse(group)
+    with closing(GroupSender(endpoint, interface, ttl)) as sender:
+        sent = sum(_send(batches_of(read_carousel(pcap), SEND_WITHIN_S), sender, speed) for _ in range(loop))
+    if not sent:
         raise OperatorError(f"{pcap} holds no UDP packets")
-    if sum(batch.count for _, batch in batches) > MAX_REPLAY_PACKETS:
-        raise OperatorError(f"{pcap} holds more than {MAX_REPLAY_PACKETS:,} packets; cut it with editcap")
-    with closing(GroupSender(Endpoint.parse(group), interface, ttl)) as sender:
-        sent = sum(_send(batches, sender, speed) for _ in range(loop))
     print(f"{pcap}: {sent:,} packets sent to {group} through {interface}")
 
 
-def _send(batches: list[tuple[float, Batch]], sender: GroupSender, speed: float) -> int:
-    """Send once through; return how many packets."""
-    began_s, first_s = time.monotonic(), batches[0][0]
+def _send(batches: Iterable[tuple[float, Batch]], sender: GroupSender, speed: float) -> int:
+    """Send once through, as it is read; return how many packets."""
+    sent, began_s = 0, time.monotonic()
+    first_s: float | None = None
     for time_s, batch in batches:
+        first_s = time_s if first_s is None else first_s
         wait_s = (time_s - first_s) / speed - (time.monotonic() - began_s)
         if wait_s > 0:
             time.sleep(wait_s)
         sender.send(batch)
-    return sum(batch.count for _, batch in batches)
+        sent += batch.count
+    return sent
 
 
-def _listen(group: str, interface: str, seconds: float) -> Iterator[tuple[float, Batch]]:
-    """Yield batches off the air with their time, until the time is over or somebody ends it."""
+def _listener(group: str, interface: str) -> GroupListener:
     if not group or not interface:
         raise OperatorError("say where to listen: --group 239.255.77.1:5077 --interface lo")
     endpoint = Endpoint.parse(group)
     bind_port(endpoint.port)
+    return GroupListener(endpoint, interface)
+
+
+def _listen(listener: GroupListener, seconds: float) -> Iterator[tuple[float, Batch]]:
+    """Yield batches off the air with their time, until the time is over or somebody ends it; say what was skipped."""
     stopped = _stop_on_signal()
-    with closing(GroupListener(endpoint, interface)) as listener:
-        began_s = time.monotonic()
-        print("listening", file=sys.stderr, flush=True)
-        while not stopped() and (not seconds or time.monotonic() - began_s < seconds):
-            if select.select([listener], [], [], 0.1)[0]:
-                for batch in listener.batches():
-                    yield time.monotonic(), batch
-        if listener.socket_drops:
-            print(f"{listener.socket_drops:,} packets were lost before they could be read", file=sys.stderr)
+    began_s = time.monotonic()
+    print("listening", file=sys.stderr, flush=True)
+    while not stopped() and (not seconds or time.monotonic() - began_s < seconds):
+        if select.select([listener], [], [], 0.1)[0]:
+            for batch in listener.batches():
+                yield time.monotonic(), batch
+    if listener.socket_drops:
+        print(f"{listener.socket_drops:,} packets came too fast to be looked at, and were skipped", file=sys.stderr)
 
 
 def _stop_on_signal() -> Callable[[], bool]:

@@ -1,29 +1,27 @@
-"""Carousels in pcap files: written as raw IP, read in whatever framing Scapy knows."""
+"""Carousels in pcap and pcapng files: written as raw IP, read packet by packet from files of any size."""
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from scapy.error import Scapy_Exception
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
-from scapy.utils import PcapReader, RawPcapWriter
+from scapy.utils import RawPcapReader, RawPcapWriter
 
+from bench.capture.framing import LINKTYPE_RAW, datagram_of
 from carousel.batch import MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES, Batch
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
 
 __all__ = ["Captured", "CarouselWriter", "batches_of", "read_carousel"]
 
-LINKTYPE_RAW = 101
 SOURCE_PORT = 5077
 UNKNOWN_SOURCE = {False: "0.0.0.0", True: "::"}
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(NamedTuple):
     """One UDP payload of a capture, with its time."""
 
     time_s: float
@@ -65,30 +63,44 @@ class CarouselWriter:
 
 
 def read_carousel(path: Path, port: int | None = None) -> Iterator[Captured]:
-    """Yield the UDP payloads to multicast groups in a capture, those to `port` if given."""
+    """Yield the UDP payloads in a capture as they are read, those to `port` if given; nothing else is kept."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise OperatorError(f"{path} can't be read: {error.strerror}") from None
     with file:
         try:
-            reader = PcapReader(file)  # type: ignore[arg-type]  # an open file is taken, too
+            reader: Any = RawPcapReader(file)  # type: ignore[arg-type]  # an open file is taken, too; pcapng as well
         except Scapy_Exception:
             raise OperatorError(f"{path} can't be read: it is no capture of tcpdump's or `bootbench capture`") from None
-        for packet in reader:
-            if UDP not in packet or (port is not None and packet[UDP].dport != port):
+        unit_s = 1e-9 if getattr(reader, "nano", False) else 1e-6
+        for frame, about in reader:
+            is_ng = hasattr(about, "tsresol")
+            datagram = datagram_of(about.linktype if is_ng else reader.linktype, frame)
+            if datagram is None or (port is not None and datagram.port != port):
                 continue
-            network = packet.getlayer(IP) or packet.getlayer(IPv6)
-            if network is None:
-                continue
-            payload = bytes(packet[UDP].payload)[: max(0, packet[UDP].len - 8)]
-            if payload:
-                yield Captured(float(packet.time), network.dst, packet[UDP].dport, payload)
+            if is_ng:
+                time_s = ((about.tshigh or 0) << 32 | (about.tslow or 0)) / about.tsresol
+            else:
+                time_s = about.sec + about.usec * unit_s
+            yield Captured(time_s, *datagram)
 
 
-def batches_of(captured: Iterator[Captured]) -> Iterator[tuple[float, Batch]]:
-    """Put packets of one time and size together again."""
-    for (time_s, size), same in itertools.groupby(captured, key=lambda each: (each.time_s, len(each.payload))):
-        at_once = max(1, min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // size))
-        while payloads := [each.payload for each in itertools.islice(same, at_once)]:
-            yield time_s, Batch(memoryview(b"".join(payloads)), size, len(payloads))
+def batches_of(captured: Iterable[Captured], within_s: float = 0.0) -> Iterator[tuple[float, Batch]]:
+    """Put packets of one size together again that came within this time of the first of them, in their order."""
+    waiting: list[Captured] = []
+    for each in captured:
+        if waiting:
+            first, room = waiting[0], max(1, min(MAX_BATCH_PACKETS, MAX_UDP_PAYLOAD_BYTES // len(waiting[0].payload)))
+            is_near = 0 <= each.time_s - first.time_s <= within_s
+            if not is_near or len(each.payload) != len(first.payload) or len(waiting) == room:
+                yield _batch_of(waiting)
+                waiting = []
+        waiting.append(each)
+    if waiting:
+        yield _batch_of(waiting)
+
+
+def _batch_of(same: list[Captured]) -> tuple[float, Batch]:
+    memory = memoryview(b"".join(each.payload for each in same))
+    return same[0].time_s, Batch(memory, len(same[0].payload), len(same))
