@@ -82,10 +82,17 @@ class _Budget:
 
 @dataclass(slots=True)
 class _Hearing:
-    """What was heard of one carousel of an announced release: blocks of the image, and those that were lost."""
+    """What was heard of one carousel of an announced release: blocks of the image that came."""
 
     last_s: float
     received: int = 0
+
+
+@dataclass(slots=True)
+class _Gaps:
+    """How many blocks of one carousel came, announced or not yet, and how many were lost in between."""
+
+    came: int = 0
     lost: float = 0.0
 
 
@@ -124,6 +131,8 @@ class SsuWire:
         self._routes: dict[int, _Route] = {}
         self._hearing: dict[int, _Hearing] = {}
         """By route, of announced releases."""
+        self._gaps: dict[int, _Gaps] = {}
+        """By route, of any: a header comes late where packets are lost, and what was lost before it was lost, too."""
         self._pmt_pids: set[int] = set()
         self._is_led = False
         self._since_s: float | None = None
@@ -238,8 +247,8 @@ class SsuWire:
 
     # --- blocks -----------------------------------------------------------------------------------------
 
-    def _take_blocks(self, rows: Bytes, now: float, lost_packets: int = 0) -> list[Arrival]:
-        """Take sections of one length; `lost_packets` of their PID did not come."""
+    def _take_blocks(self, rows: Bytes, now: float, lost_packets: int | None) -> list[Arrival]:
+        """Take sections of one length; `lost_packets` of their PID did not come. None: they were counted before."""
         blocks = read_blocks(rows)
         self._counts["odd_blocks"] += len(rows) - len(blocks.block)
         routes = route_of(blocks.download_id)
@@ -254,10 +263,10 @@ class SsuWire:
                 arrivals += [Bulletin(each.tobytes()) for each in data]
                 continue
             self._volume.add(route & ~SIDECAR_BIT, len(mine), now)
+            if lost_packets is not None:
+                self._count_gaps(route, len(mine), lost_packets / packets_of_section(rows.shape[1]))
             if route in self._hearing:
-                hearing = self._hearing[route]
-                hearing.last_s = now
-                hearing.lost += lost_packets / packets_of_section(rows.shape[1])
+                self._hearing[route].last_s = now
             known = self._routes.get(route)
             if known is not None:
                 arrivals += self._land(known, module, block, data)
@@ -269,6 +278,14 @@ class SsuWire:
                 self._tally.count(Reason.EARLY, kept)
                 self._tally.count(Reason.EARLY_DROPPED, len(mine) - kept)
         return arrivals
+
+    def _count_gaps(self, route: int, came: int, lost: float) -> None:
+        """Count blocks of a carousel; where there are too many of them, the first one that is not announced goes."""
+        if route not in self._gaps and len(self._gaps) >= 2 * MAX_RELEASES:
+            del self._gaps[next((each for each in self._gaps if each not in self._hearing), next(iter(self._gaps)))]
+        gaps = self._gaps.setdefault(route, _Gaps())
+        gaps.came += came
+        gaps.lost += lost
 
     def _land(self, known: _Route, module: IntArray, block: IntArray, data: Bytes) -> list[Symbols]:
         """Put blocks of one carousel where they belong, all of one size."""
@@ -318,7 +335,7 @@ class SsuWire:
         early = np.frombuffer(memory, dtype=np.uint8)
         for size in dict.fromkeys(piece.size for piece in pieces):
             rows = np.stack([early[piece.offset : piece.offset + size] for piece in pieces if piece.size == size])
-            symbols += [each for each in self._take_blocks(rows, now) if isinstance(each, Symbols)]
+            symbols += [each for each in self._take_blocks(rows, now, None) if isinstance(each, Symbols)]
         return symbols
 
     def close(self, release: ReleaseId) -> None:
@@ -338,8 +355,9 @@ class SsuWire:
         known = [self._hearing[route] for route in _routes_of(release) if route in self._hearing]
         if not known:
             return Heard(-math.inf)
-        received, lost = sum(each.received for each in known), round(sum(each.lost for each in known))
-        return Heard(max(each.last_s for each in known), received, lost, received + lost)
+        gaps = [self._gaps[route] for route in _routes_of(release) if route in self._gaps]
+        came, lost = sum(each.came for each in gaps), round(sum(each.lost for each in gaps))
+        return Heard(max(each.last_s for each in known), sum(each.received for each in known), lost, came + lost)
 
     @property
     def has_pending(self) -> bool:

@@ -35,7 +35,8 @@ def test_a_box_takes_the_stream_through_losses(lab, rtp):
         done = lab.receive(box, "--ssu", *rtp, "--drop", "20%", timeout=60)
     assert done.returncode == 0, done.stdout
     (verified,) = named(done.stdout, "image_verified")
-    assert 0 <= verified["loss"] < 0.5, "known weakness: with few packets a wake-up it says less than is lost"
+    # Of more than 1,000 datagrams: the deviation of a fifth is 0.013, and gaps of three are taken for shorter ones.
+    assert verified["loss"] == pytest.approx(0.2, abs=0.07)
     assert named(done.stdout, "installed")[0]["version"] == "2.0.0"
     assert slot_image(box) == IMAGE
 

@@ -158,6 +158,20 @@ def test_a_lost_datagram_costs_only_its_own_sections(release, ear, loss):
     assert heard.loss == pytest.approx(loss, abs=0.04)
 
 
+@pytest.mark.parametrize("batch", [1, 3, 40])
+@pytest.mark.parametrize("every", [5, 20])
+def test_what_was_lost_before_the_header_came_counts(make_release, ear, every, batch):
+    """Of a small image most comes early: each fifth datagram lost is a fifth, whenever the header is heard."""
+    release = make_release(1_500_000, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+    sent = Stream.of(release, rate_bps=40e6).cycles(1).sent
+    kept = [each for at, each in enumerate(sent) if at % every]
+    hear_all(ear, kept, batch)
+    heard = ear.wire.heard(release.header.release_id)
+    early = ear.wire.stats.rejected
+    assert dict(early)["early"] > 100, "else this shows nothing"
+    assert heard.loss == pytest.approx(1 / every, abs=0.01)
+
+
 def remultiplexed(datagrams: list[bytes], pids: dict[int, int], packets_a_datagram: int) -> list[bytes]:
     """What a remultiplexer does: PIDs renumbered (and the tables that name them), null packets dropped, cut anew."""
     packets = packets_in(b"".join(datagrams)).copy()
