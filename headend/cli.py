@@ -10,6 +10,7 @@ COMMANDS = (
     LazyCommand("pack", "headend.commands.pack:pack", "Turn a boot image into a signed release file."),
     LazyCommand("inspect", "headend.commands.inspect:inspect", "Show a release's header, and check its signature."),
     LazyCommand("cast", "headend.commands.cast:cast", "Send releases round and round, for ever."),
+    LazyCommand("rollout", "headend.commands.rollout:app", "Decide what boxes hear: stages, halts, the gate."),
     LazyCommand("ts", "headend.commands.ts:ts", "Write a DVB-SSU transport stream, for other multiplexers."),
 )
 

@@ -23,7 +23,7 @@ PROGRAM = "settop"
 CONFIG = "/etc/bootcast/settop.toml"
 EXIT_CODES = """\
 exit codes:
-  0    done: installed, booted, confirmed, or up to date
+  0    done: installed, booted, confirmed, up to date, or not yet this box's turn
   1    it could not be done; one sentence on stderr says why, and what to do
   2    a wrong command line
   3    nothing acceptable was heard before the deadline
@@ -106,8 +106,10 @@ def add_command(commands: Commands, name: str, run: Run, text: str, epilog: str 
 def run_init(arguments: argparse.Namespace) -> int:
     """Make a box's folder."""
     from settop.commands.box import init
+    from settop.store.folder import RolloutTrust
 
-    return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom, arguments.id)
+    rollout = RolloutTrust(tuple(arguments.trust_bulletin or ()), tuple(arguments.reports_to or ()))
+    return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom, arguments.id, rollout)
 
 
 def run_receive(arguments: argparse.Namespace) -> int:
@@ -209,12 +211,38 @@ def _add_identity(init: argparse.ArgumentParser) -> None:
     init.add_argument(
         "--id", default="", metavar="NAME", help="the box's own name; auto: its serial number, or its MAC address"
     )
+    rollout = init.add_argument_group("Roll-outs (docs/rollout.md)")
+    rollout.add_argument(
+        "--trust-bulletin",
+        type=Path,
+        action="append",
+        metavar="KEY.pub",
+        help="obey bulletins that this key signs: stages, halts, the log-in gate; may be repeated",
+    )
+    rollout.add_argument(
+        "--reports-to",
+        type=value(_parse_network),
+        action="append",
+        metavar="ADDRESS",
+        help="an address, or a network such as 192.0.2.0/24, that this box may report to when it is asked to",
+    )
 
 
 def _parse_hardware(text: str) -> Any:
     from carousel.release.identity import Hardware
 
     return Hardware.parse(text)
+
+
+def _parse_network(text: str) -> str:
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise OperatorError(
+            f"{text!r} is no address or network such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/64"
+        ) from None
 
 
 def _parse_slot(text: str) -> Any:

@@ -15,6 +15,7 @@ from carousel.release.layout import ReleaseLayout
 __all__ = [
     "BlockVerified",
     "Boot",
+    "BulletinHeard",
     "Collect",
     "CommandFailed",
     "Confirmed",
@@ -22,18 +23,21 @@ __all__ = [
     "Event",
     "Forgotten",
     "GivenUp",
+    "Halted",
     "ImageFound",
     "ImageRefused",
     "ImageVerified",
     "Installed",
     "Listening",
     "MarkedBad",
+    "NotYet",
     "Note",
     "Nothing",
     "PassedOver",
     "Progress",
     "RunsAlready",
     "Suspicion",
+    "TrialHalted",
     "UpToDate",
     "WouldBoot",
     "fields_of",
@@ -88,6 +92,45 @@ class ImageRefused(Event):
     event: ClassVar[str] = "refused"
     version: Version
     name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulletinHeard(Event):
+    """New decisions are in force, signed by a key that this box trusts for bulletins."""
+
+    event: ClassVar[str] = "bulletin"
+    epoch: int
+    key_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet(Event):
+    """A release that this box will take, but not yet: its roll-out has not come to this box."""
+
+    event: ClassVar[str] = "not_yet"
+    version: Version
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halted(Event):
+    """A release whose roll-out was halted: what was collected of it is dropped."""
+
+    event: ClassVar[str] = "halted"
+    version: Version
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialHalted(Event):
+    """The image on trial was given up, as its roll-out was halted."""
+
+    event: ClassVar[str] = "trial_halted"
+    source: str
+    version: Version
     reason: str
 
 

@@ -14,6 +14,8 @@ class Outcome(Enum):
     VERIFIED = "verified"
     UP_TO_DATE = "up to date"
     REFUSED = "refused"
+    NOT_YET = "not yet"
+    """Bulletins keep what is on the air from this box, for now."""
     NOTHING = "nothing"
 
 

@@ -16,9 +16,11 @@ from settop.events import BlockVerified, Collect, Effect, Event, GivenUp, ImageV
 from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
 from settop.options import Outcome
+from settop.rollout.admission import Admission
+from settop.rollout.board import Board, InForce
 from settop.stitch.assembly import Assembly
 from settop.stitch.receiver import Receiver
-from settop.stitch.seam import Announcement, Arrival, Symbols, Wire
+from settop.stitch.seam import Announcement, Arrival, Bulletin, Symbols, Wire
 from settop.store.partfile import NoRoomError, PartFile
 from settop.work.threads import WorkThreads
 
@@ -51,8 +53,12 @@ class Reception:
     on_event: Callable[[Event], None]
     clock: Callable[[], float]
     test_loss: TestLoss | None = None
+    board: Board | None = None
+    """What bulletins say, where this box obeys any."""
+    on_decided: Callable[[list[InForce]], None] = lambda in_force: None
 
     def __post_init__(self) -> None:
+        self._admission = Admission(self.receiver, self.board)
         self._parts: dict[ReleaseId, PartFile] = {}
         self._leaving: dict[ReleaseId, PartFile] = {}
         self._to_collect: list[Collect] = []
@@ -66,22 +72,34 @@ class Reception:
         """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
         now = self.clock()
         while now - self._since_s < timeout_s:
-            is_sated = self.receiver.is_sated
+            is_sated = self.receiver.is_sated and not self._admission.lacks_a_bulletin(now)
             is_busy = not is_sated and self._read_packets()
             self._look_after_jobs()
             now = self.clock()
-            chosen = self.receiver.choose(now)
+            self._heed_bulletins(now)
+            chosen = self._admission.choose(now)
             if chosen is not None:
                 return Outcome.VERIFIED, chosen
             if self._is_up_to_date(now):
                 return Outcome.UP_TO_DATE, None
+            if self._admission.is_withholding and self._is_settled(now):
+                return Outcome.NOT_YET, None
             if now - self._looked_s >= LOOK_INTERVAL_S:
                 self._look_around(now)
             if not is_busy:
                 self._wait(min(MAX_WAIT_S, self._since_s + timeout_s - now), for_packets=not is_sated)
-        chosen = self.receiver.at_deadline()
+        return self._at_deadline(self.clock())
+
+    def _at_deadline(self, now: float) -> tuple[Outcome, Assembly | None]:
+        chosen = self._admission.at_deadline(now)
         if chosen is not None:
             return Outcome.VERIFIED, chosen
+        if self.receiver.at_deadline() is not None:
+            text = "an image is whole, but no bulletin has said yet that this box may have it; it is kept, run again"
+            self.on_event(Note(text))
+            return Outcome.NOT_YET, None
+        if self._admission.is_withholding:
+            return Outcome.NOT_YET, None
         return (Outcome.REFUSED if self.receiver.is_refusing else Outcome.NOTHING), None
 
     def close(self) -> None:
@@ -98,7 +116,10 @@ class Reception:
             if pieces:
                 self._heard_s = self._packet_s = now
                 kept = self.test_loss.thin(pieces) if self.test_loss else pieces
-                self._take(self.wire.receive(self.listener.buffer, kept, now), now)
+                arrivals = self.wire.receive(self.listener.buffer, kept, now)
+                if self.board is not None:
+                    self._hear_bulletins(self.board, arrivals, now)
+                self._take(arrivals, now)
             if not self.listener.has_more:
                 return False
         return True
@@ -109,7 +130,21 @@ class Reception:
                 self.receiver.take(arrival)
                 self._make_ready(arrival)
             elif isinstance(arrival, Announcement):
-                self._perform(self.receiver.announce(arrival.header, now), now)
+                self._perform(self._admission.announce(arrival.header, now), now)
+
+    def _hear_bulletins(self, board: Board, arrivals: Iterable[Arrival], now: float) -> None:
+        """Hear what is decided before what is announced in the same wake-up."""
+        heard = [arrival.raw for arrival in arrivals if isinstance(arrival, Bulletin)]
+        for raw in heard:
+            board.hear(raw, now)
+        if heard:
+            self._heed_bulletins(now)
+
+    def _heed_bulletins(self, now: float) -> None:
+        effects, in_force = self._admission.heed(now)
+        if any(each.is_decision for each in in_force):
+            self.on_decided(in_force)
+        self._perform(effects, now)
 
     def _make_ready(self, symbols: Symbols) -> None:
         part = self._parts.get(symbols.release)
@@ -194,9 +229,10 @@ class Reception:
 
     def _is_up_to_date(self, now: float) -> bool:
         """Say whether what is on the air is what this box has, and nothing better has come up."""
-        listened_s = now - self._since_s
-        is_settled = listened_s >= (LONGEST_SETTLE_S if self.wire.has_pending else SETTLE_S)
-        return is_settled and self.receiver.up_to_date is not None
+        return self._is_settled(now) and self.receiver.up_to_date is not None
+
+    def _is_settled(self, now: float) -> bool:
+        return now - self._since_s >= (LONGEST_SETTLE_S if self.wire.has_pending else SETTLE_S)
 
     def _look_around(self, now: float) -> None:
         self._looked_s = now

@@ -12,12 +12,14 @@ from carousel.fec import codec, why_not_native
 from carousel.release.header import SignedHeader
 from carousel.release.layout import ReleaseLayout
 from settop.blame import why_nothing
-from settop.events import Event, ImageRefused, Installed, Listening, Note, Nothing, UpToDate, fields_of
+from settop.decided import board_of, obey
+from settop.events import BulletinHeard, Event, ImageRefused, Installed, Listening, Note, Nothing, UpToDate, fields_of
 from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
 from settop.options import Outcome, ReceiveOptions
 from settop.reception import Reception
 from settop.report import Reporter
+from settop.rollout.board import InForce
 from settop.stitch.assembly import Assembly
 from settop.stitch.policy import BoxProfile
 from settop.stitch.receiver import MAX_CANDIDATES, Receiver
@@ -69,7 +71,10 @@ class _Session:
             wire = self._wire(profile)
             receiver = Receiver(profile, options.use_fec, self.clock())
             stack.enter_context(_on_core(options.core))
-            reception = Reception(receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss)
+            board = board_of(self.box)
+            reception = Reception(
+                receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss, board, self._decided
+            )
             stack.callback(reception.close)
             try:
                 outcome, assembly = reception.run(options.timeout_s)
@@ -78,7 +83,7 @@ class _Session:
                 raise
             if outcome is Outcome.UP_TO_DATE and receiver.up_to_date is not None:
                 self._tell(UpToDate(receiver.up_to_date.version))
-            elif assembly is None:
+            elif assembly is None and outcome is not Outcome.NOT_YET:
                 share = _share(receiver)
                 refused = tuple(self._refusals.values()) if outcome is Outcome.REFUSED else ()
                 why = why_nothing(wire.stats, share, reception.silent_s, refused)
@@ -86,6 +91,14 @@ class _Session:
                 if share is None and wire.stats.unknown_keys:
                     outcome = Outcome.REFUSED
             return outcome, assembly
+
+    def _decided(self, in_force: list[InForce]) -> None:
+        """Keep what came in force, then give up what it stops: cut in between, the next start does so."""
+        for each in in_force:
+            if each.is_decision:
+                self._tell(BulletinHeard(each.claim.epoch, each.claim.key_id))
+        for event in obey(self.box, in_force):
+            self._tell(event)
 
     def _tell_kept(self, receiver: Receiver) -> None:
         share = _share(receiver)

@@ -49,8 +49,12 @@ ARROWS: dict[str, set[str]] = {
     "settop/link": {"carousel/console", "carousel/take"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
     "settop/stitch": {"carousel/fec", "carousel/release", "carousel/take", "settop/events"},
+    "settop/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release", "settop/events", "settop/stitch"}
+    | {"settop/wire"},
+    "settop/decided": {"settop/events", "settop/rollout", "settop/store"},
     "settop/work": {"carousel/fec", "carousel/release", "settop/stitch"},
-    "settop/store": {"carousel/console", "carousel/flute", "carousel/release", "carousel/take", "settop/stitch"},
+    "settop/store": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/release", "carousel/take"}
+    | {"settop/stitch"},
     "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
     "settop/image": {"carousel/release", "carousel/uki", "settop/boot"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
@@ -58,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/report": {"carousel/console", "settop/events"},
     "settop/options": {"carousel/console"},
     "settop/reception": {"carousel/release", "settop/events", "settop/options", "settop/link", "settop/stitch"}
-    | {"settop/store", "settop/work"},
+    | {"settop/rollout", "settop/store", "settop/work"},
     "settop/session": {"carousel/*", "settop/*"},
     "settop/commands": {"carousel/*", "settop/*"},
     "settop/cli": {"carousel/*", "settop/*"},

@@ -38,6 +38,8 @@ class LazyCommand:
             if self.extra is None or (error.name or "").split(".")[0] in ("carousel", "headend", "settop", "bench"):
                 raise
             raise OperatorError(f"this needs {error.name}: pip install '{DISTRIBUTION}[{self.extra}]'") from None
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
         app.command(self.name)(found)
         return typer.main.get_command(app)

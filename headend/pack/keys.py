@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from carousel.errors import OperatorError
 
-__all__ = ["load_private_key", "write_key_pair"]
+__all__ = ["load_private_key", "new_secret", "write_key_pair"]
 
 
 def write_key_pair(prefix: Path) -> tuple[Path, Path]:
@@ -31,6 +31,11 @@ def write_key_pair(prefix: Path) -> tuple[Path, Path]:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
     return private, public
+
+
+def new_secret() -> bytes:
+    """Return 32 bytes that nobody knows."""
+    return os.urandom(32)
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:

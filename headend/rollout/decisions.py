@@ -10,6 +10,7 @@ restored from a backup, or set up anew, is not ignored by boxes. The pace of a g
 from the record and the time alone, so that a head-end that starts again goes on where it would be.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,11 +19,11 @@ from ipaddress import ip_address
 from typing import Any
 
 from carousel.bulletin import MAX_PARTS, MAX_STAGES, SALT_BYTES, ReportTo, Stage, threshold_of
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from carousel.gate import CHAIN_ID_BYTES, LEAST_TICKS, MOST_TICKS, GateState
 from carousel.release.identity import ReleaseId
 
-__all__ = ["Decisions", "GatePlan", "Ruling", "format_decisions", "parse_decisions"]
+__all__ = ["Decisions", "GatePlan", "Ruling", "format_decisions", "fresh_salt", "parse_decisions", "parse_share"]
 
 MAX_RELEASES = MAX_PARTS * MAX_STAGES
 
@@ -124,6 +125,23 @@ class Decisions:
 
     def _next_epoch(self, unix_ms: int) -> int:
         return max(self.epoch + 1, unix_ms)
+
+
+def fresh_salt(release: ReleaseId, before: bytes = b"") -> bytes:
+    """Return a salt that draws other boxes than any release or salt before; both head-ends of a pair find the same."""
+    return hashlib.sha256(b"bootcast salt" + release.digest + before).digest()[:SALT_BYTES]
+
+
+def parse_share(text: str) -> float:
+    """Read a share of boxes: `1 %`, `0.1%` or `100%`."""
+    number = text.strip().removesuffix("%").strip()
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"{text!r} is no share of boxes such as 1%, 0.1% or 100%")
+    return share
 
 
 def format_decisions(decisions: Decisions) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 
-from carousel.errors import OperatorError
+from carousel.console.command import in_a_sentence
+from carousel.errors import BootcastError, OperatorError
 from settop.boot.backend import Backend
 from settop.boot.flow import Prepared, prepare
 from settop.boot.table import BackendOptions, choose_backend
@@ -54,6 +55,7 @@ def boot_box(
         reporter.tell("note", text=trouble)
     if intent is Intent.COUNT_ONLY:
         with _writable(box, reporter) as store:
+            _obey_bulletins(box, store, reporter)
             decision = store.boot()
         _tell(reporter, "boot", decision)
         return decision, 0
@@ -65,11 +67,26 @@ def boot_box(
             reporter.tell("note", text=text)
         return decision, 0
     with _writable(box, reporter) as store:
+        _obey_bulletins(box, store, reporter)
         prepared = prepare(store, box.disk, backend)
     for note in prepared.notes:
         reporter.tell("note", text=note)
     _tell(reporter, "runs_already" if prepared.runs_already else "boot", prepared.decision)
     return prepared.decision, _start(prepared, backend, reporter)
+
+
+def _obey_bulletins(box: BoxFolder, store: Store, reporter: Reporter) -> None:
+    """Start no trial that a bulletin has halted; whatever is wrong with bulletins must not keep a box from booting."""
+    if store is not box.store or not box.identity.bulletin_trust.keys or store.on_trial() is None:
+        return
+    from settop.decided import obey  # noqa: PLC0415  a box that obeys no bulletins does not wait for it
+    from settop.events import fields_of  # noqa: PLC0415
+
+    try:
+        for event in obey(box):
+            reporter.tell(event.event, **fields_of(event))
+    except (BootcastError, OSError) as error:
+        reporter.tell("note", text=f"bulletins can't be obeyed: {in_a_sentence(error)}")
 
 
 @contextmanager

@@ -11,16 +11,17 @@ from settop.boot.table import BackendOptions
 from settop.commands.booting import backend_of
 from settop.commands.reporting import reporting
 from settop.store.choice import Source
-from settop.store.folder import BoxFolder
+from settop.store.folder import BoxFolder, RolloutTrust
 
 __all__ = ["confirm", "forget", "init", "mark_bad"]
 
 
-def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, identity: str) -> int:
+def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, identity: str, rollout: RolloutTrust) -> int:
     """Make a box's folder, with the factory image in its EEPROM."""
     interfaces = tuple(sorted(path.name for path in Path("/sys/class/net").glob("*") if path.name != "lo"))
-    own_id = box_id(LinuxMachine(), interfaces) if identity == "auto" else identity
-    box = BoxFolder.init(store, hardware, trust, eeprom, own_id)
+    is_asked = identity == "auto" or (rollout.keys and not identity)
+    own_id = box_id(LinuxMachine(), interfaces) if is_asked else identity
+    box = BoxFolder.init(store, hardware, trust, eeprom, own_id, rollout)
     header = box.store.header(Source.EEPROM)
     assert header is not None
     named = f"box {own_id}, " if own_id else ""

@@ -96,6 +96,20 @@ class Receiver:
             return self._refuse(header, verdict.refusal)
         return self._seat(Standing(header, now, Heard(now)), now)
 
+    def would_take(self, header: SignedHeader) -> bool:
+        """Say whether this box may take a release, be it collected already or not."""
+        return header.release_id not in self._refusals.by_release and judge(header, self._box).refusal is None
+
+    @property
+    def headers(self) -> list[SignedHeader]:
+        """The releases that are collected, or wait for a place."""
+        return [each.header for each in (*self.candidates.values(), *self._waiting.values())]
+
+    def withdraw(self, release: ReleaseId) -> list[Effect]:
+        """Let go of a release that must not be taken for now; it may be announced anew."""
+        had = self.candidates.pop(release, None) or self._waiting.pop(release, None)
+        return [GivenUp(release)] if had is not None else []
+
     def _refuse(self, header: SignedHeader, reason: str) -> list[Effect]:
         refused = ImageRefused(header.version, header.name, reason)
         if len(self._refusals.by_release) < MAX_REFUSED:

@@ -4,23 +4,34 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from carousel.console.files import load_public_key
 from carousel.errors import OperatorError
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
+from settop.store.bulletins import BulletinStore
 from settop.store.disk import FolderDisk
 from settop.store.factory import open_factory
-from settop.store.identity import CONFIG, TRUST, read_identity
+from settop.store.identity import BULLETIN_TRUST, CONFIG, TRUST, read_identity
 from settop.store.slots import Store
 
-__all__ = ["BoxFolder"]
+__all__ = ["BoxFolder", "RolloutTrust"]
 
 _LOCK_POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class RolloutTrust:
+    """Whose bulletins a box obeys, and to which addresses it may report; nobody's and none, if not told otherwise."""
+
+    keys: tuple[Path, ...] = ()
+    reports_to: tuple[str, ...] = ()
 
 
 class BoxFolder:
@@ -32,21 +43,33 @@ class BoxFolder:
         self.hardware, self.trust = self.identity.hardware, self.identity.trust
         self.disk = FolderDisk(path)
         self.store = Store(self.disk, self.hardware, self.trust)
+        self.bulletins = BulletinStore(self.disk)
 
     @classmethod
-    def init(cls, path: Path, hardware: Hardware, trust: list[Path], eeprom: Path, box_id: str = "") -> "BoxFolder":
+    def init(
+        cls,
+        path: Path,
+        hardware: Hardware,
+        trust: list[Path],
+        eeprom: Path,
+        box_id: str = "",
+        rollout: RolloutTrust = RolloutTrust(),
+    ) -> "BoxFolder":
         """Make a box's folder: identity, keys, factory image, first state record. Never over an existing one."""
         if (path / CONFIG).exists():
             raise OperatorError(f"{path} is a box's store already; remove it first if the box shall forget everything")
         ring = TrustRing.of(map(load_public_key, trust))
+        _check_rollout(rollout, ring, box_id)
         with open_factory(eeprom) as (header, image):
             _check_factory(header, hardware, ring, eeprom)
             path.mkdir(parents=True, exist_ok=True)
-            (path / TRUST).mkdir(exist_ok=True)
-            for number, key in enumerate(trust):
-                shutil.copyfile(key, path / TRUST / f"{number}-{key.stem}.pub")
-            identity = {"id": box_id} if box_id else {}
-            config = json.dumps({"hardware": str(hardware)} | identity) + "\n"
+            _copy_keys(trust, path / TRUST)
+            if rollout.keys:
+                _copy_keys(rollout.keys, path / BULLETIN_TRUST)
+            identity: dict[str, Any] = {"hardware": str(hardware)}
+            identity |= {"id": box_id} if box_id else {}
+            identity |= {"reports_to": rollout.reports_to} if rollout.reports_to else {}
+            config = json.dumps(identity) + "\n"
             unfinished = path / (CONFIG + ".new")
             store = Store(FolderDisk(path), hardware, ring)
             store.write_eeprom(header, image)
@@ -99,6 +122,21 @@ def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -
             if not left:
                 raise
             sleep(_LOCK_POLL_S)
+
+
+def _copy_keys(keys: Sequence[Path], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for number, key in enumerate(keys):
+        shutil.copyfile(key, folder / f"{number}-{key.stem}.pub")
+
+
+def _check_rollout(rollout: RolloutTrust, trust: TrustRing, box_id: str) -> None:
+    """Refuse a key for both, and boxes that all are in one cohort."""
+    ring = TrustRing.of(map(load_public_key, rollout.keys))
+    if ring.keys.keys() & trust.keys.keys():
+        raise OperatorError("a key that signs releases must not sign bulletins, too: that one is online")
+    if ring.keys and not box_id:
+        raise OperatorError("this machine tells neither serial number nor MAC address; name the box with --id")
 
 
 def _check_factory(header: SignedHeader, hardware: Hardware, trust: TrustRing, path: Path) -> None:

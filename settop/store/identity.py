@@ -1,7 +1,7 @@
 """What a box is and whom it trusts, read so that one damaged file keeps no box from booting."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carousel.console.files import load_public_key, read_small_file
@@ -10,10 +10,12 @@ from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 
-__all__ = ["CONFIG", "TRUST", "Identity", "read_identity"]
+__all__ = ["BULLETIN_TRUST", "CONFIG", "TRUST", "Identity", "read_identity"]
 
 CONFIG = "box.json"
 TRUST = "trust"
+BULLETIN_TRUST = "trust-bulletin"
+"""Keys that are believed when they sign bulletins, and nothing else."""
 _LARGEST_CONFIG = 1 << 16
 
 
@@ -25,34 +27,43 @@ class Identity:
     trust: TrustRing
     troubles: tuple[str, ...] = ()
     is_guess: bool = False
+    box_id: str = ""
+    """The box's own name; empty where it has none."""
+    bulletin_trust: TrustRing = field(default_factory=TrustRing)
+    reports_to: tuple[str, ...] = ()
+    """Addresses and networks that this box may report to."""
 
 
 def read_identity(folder: Path) -> Identity:
     """Read a box's folder; `OperatorError` if it is none, or nothing says what the box is."""
-    trust, troubles = _read_trust(folder)
+    trust, troubles = _read_trust(folder / TRUST)
+    bulletin_trust, more_troubles = _read_trust(folder / BULLETIN_TRUST)
+    troubles += more_troubles
     try:
-        return Identity(_read_hardware(folder), trust, troubles)
+        hardware, box_id, reports_to = _read_config(folder)
+        return Identity(hardware, trust, troubles, False, box_id, bulletin_trust, reports_to)
     except OperatorError as error:
-        hardware = _hardware_of_eeprom(folder, trust)
-        if hardware is None:
+        guessed = _hardware_of_eeprom(folder, trust)
+        if guessed is None:
             raise
-        guess = f"{error}; until then the box takes itself for {hardware}, as its EEPROM image says"
-        return Identity(hardware, trust, (guess, *troubles), is_guess=True)
+        guess = f"{error}; until then the box takes itself for {guessed}, as its EEPROM image says"
+        return Identity(guessed, trust, (guess, *troubles), is_guess=True, bulletin_trust=bulletin_trust)
 
 
-def _read_hardware(folder: Path) -> Hardware:
+def _read_config(folder: Path) -> tuple[Hardware, str, tuple[str, ...]]:
     try:
         config = json.loads(read_small_file(folder / CONFIG, _LARGEST_CONFIG))
-        return Hardware.parse(config["hardware"])
+        reports_to = tuple(map(str, config.get("reports_to", ())))
+        return Hardware.parse(config["hardware"]), str(config.get("id", "")), reports_to
     except FileNotFoundError:
         raise OperatorError(f"{folder} is no store of a box; `settop init --store {folder} ...` makes one") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, OperatorError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OperatorError):
         raise OperatorError(f'{folder / CONFIG} is damaged; it should be {{"hardware": "OUI:model"}}') from None
 
 
 def _read_trust(folder: Path) -> tuple[TrustRing, tuple[str, ...]]:
     keys, troubles = [], []
-    for path in sorted((folder / TRUST).glob("*.pub")):
+    for path in sorted(folder.glob("*.pub")):
         try:
             keys.append(load_public_key(path))
         except (OperatorError, OSError) as error:

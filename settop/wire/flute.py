@@ -36,7 +36,7 @@ from carousel.take import Landing, Piece, Taken, Target, Targets, taker
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
 from settop.wire.early import EarlySymbols
 from settop.wire.gaps import LossEstimate
-from settop.wire.gate import MAX_ADMITTED, Allowance, AnnouncementGate
+from settop.wire.gate import BULLETINS_PER_S, MAX_ADMITTED, Allowance, AnnouncementGate
 from settop.wire.sorting import Sorted, sort_packets
 from settop.wire.tally import Reason, Tally
 from settop.wire.volume import HeardVolume
@@ -45,7 +45,6 @@ __all__ = ["FluteWire"]
 
 ODD_PACKETS_PER_S = 500
 """Parsing costs about 50 µs a packet: this much of it, a flood can have."""
-BULLETINS_PER_S = 50
 MAX_BULLETIN_BYTES = 2048
 MOST_ANNOUNCEMENTS = 256
 """Headers of one wake-up that are hashed, those of the most heard releases first."""

@@ -42,7 +42,7 @@ from carousel.take import Landing, Piece
 from carousel.take.placing import place
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
 from settop.wire.early import EarlySymbols
-from settop.wire.gate import Allowance, AnnouncementGate
+from settop.wire.gate import BULLETINS_PER_S, Allowance, AnnouncementGate
 from settop.wire.tally import Reason, Tally
 from settop.wire.volume import HeardVolume
 
@@ -139,6 +139,7 @@ class SsuWire:
         self._known: dict[tuple[int, bytes], bytes | None] = {}
         self._odd = _Budget(ODD_PACKETS_PER_S)
         self._tables = Allowance(TABLES_PER_S)
+        self._bulletin_allowance = Allowance(BULLETINS_PER_S)
 
     def receive(self, buffer: Buffer, pieces: Sequence[Piece], now: float) -> list[Arrival]:
         """Take all datagrams of a wake-up."""
@@ -260,7 +261,7 @@ class SsuWire:
                 self._hear_header(data[0].tobytes(), now)
                 continue
             if route & SIDECAR_BIT and (module == BULLETIN_MODULE).all():
-                arrivals += [Bulletin(each.tobytes()) for each in data]
+                arrivals += [Bulletin(each.tobytes()) for each in data if self._may_pass_bulletin(now)]
                 continue
             self._volume.add(route & ~SIDECAR_BIT, len(mine), now)
             if lost_packets is not None:
@@ -286,6 +287,11 @@ class SsuWire:
         gaps = self._gaps.setdefault(route, _Gaps())
         gaps.came += came
         gaps.lost += lost
+
+    def _may_pass_bulletin(self, now: float) -> bool:
+        may = self._bulletin_allowance.take(now)
+        self._tally.count(Reason.BULLETIN_DROPPED, not may)
+        return may
 
     def _land(self, known: _Route, module: IntArray, block: IntArray, data: Bytes) -> list[Symbols]:
         """Put blocks of one carousel where they belong, all of one size."""

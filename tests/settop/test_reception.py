@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from carousel.fec import codec
-from carousel.flute.fdt import header_packet
+from carousel.flute.fdt import bulletin_packet, header_packet
 from carousel.take import Piece
 from settop import reception as module
-from settop.events import ImageFound, ImageRefused, ImageVerified, Note
+from settop.events import Halted, ImageFound, ImageRefused, ImageVerified, Note, NotYet
 from settop.options import Outcome
 from settop.reception import Reception
+from settop.rollout.board import PATIENCE_S, Board
 from settop.stitch.jobs import Finding, JobResult, run_job
 from settop.stitch.receiver import Receiver
 from settop.store import partfile
@@ -21,6 +22,8 @@ from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
 from settop.work.threads import WorkThreads
 from tests.conftest import noise
+from tests.settop.rollout.signed import BOX, bulletin, stage
+from tests.settop.rollout.signed import TRUST as BULLETIN_TRUST
 
 SIZE = 60_000
 
@@ -227,4 +230,77 @@ def test_every_seed_every_order(lab, make_release):
     packets = list(carousel(release))
     order = np.random.default_rng(seed).permutation(len(packets))
     outcome, _ = lab.make([packets[index] for index in order.tolist()] * 2, release.tsi).run(3600)
+    assert outcome is Outcome.VERIFIED
+
+
+# --- bulletins ------------------------------------------------------------------------------------------
+
+
+def told(lab, raw, tsi):
+    """A reception over these packets of a box that obeys bulletins; what it was told is kept in `lab.decided`."""
+    lab.decided = []
+    board = Board(BULLETIN_TRUST, BOX)
+    reception = lab.make(raw, tsi)
+    lab.reception = Reception(
+        lab.receiver, lab.listener, lab.wire, lab.work, lab.open_part, lab.events.append, lab.clock,
+        board=board, on_decided=lab.decided.append,
+    )  # fmt: skip
+    reception.close()
+    return lab.reception
+
+
+def said(release, **decided):
+    return bulletin_packet(release.tsi, bulletin(5, stage(release=release.header.release_id, **decided)))
+
+
+def test_a_box_installs_what_a_bulletin_allows(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    outcome, _ = told(lab, [*carousel(release), said(release)], release.tsi).run(3600)
+    assert outcome is Outcome.VERIFIED
+    assert [each[0].claim.epoch for each in lab.decided] == [5]
+
+
+def test_a_box_that_hears_no_bulletin_installs_all_the_same_after_a_while(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    began = lab.clock.now
+    outcome, _ = told(lab, carousel(release), release.tsi).run(3600)
+    assert outcome is Outcome.VERIFIED
+    assert lab.clock.now - began > PATIENCE_S
+    outcome, _ = told(lab, carousel(release), release.tsi).run(PATIENCE_S / 2)
+    assert outcome is Outcome.NOT_YET, "too early to say; what came is kept"
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_a_halt_drops_what_is_collected_whenever_it_comes(lab, make_release, comes_first):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    packets = [*carousel(release)]
+    packets.insert(0 if comes_first else len(packets) // 2, said(release, is_halted=True, why="it bricks"))
+    outcome, assembly = told(lab, packets, release.tsi).run(3600)
+    assert (outcome, assembly) == (Outcome.NOT_YET, None)
+    assert [event.reason for event in of(lab, Halted)] == ["its roll-out was halted: it bricks"]
+    assert bool(of(lab, ImageFound)) is not comes_first
+    assert list(lab.folder.glob("*.part")) == []
+
+
+def test_a_release_that_comes_to_this_box_later_is_taken_then(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    later = bulletin_packet(release.tsi, bulletin(6, stage(release=release.header.release_id)))
+    packets = [header_packet(release), said(release, share=0.0), *carousel(release), later, *carousel(release)]
+    outcome, assembly = told(lab, packets, release.tsi).run(3600)
+    assert outcome is Outcome.VERIFIED
+    assert assembly.header == release.header
+    assert len(of(lab, NotYet)) == 1
+
+
+def test_another_release_is_taken_while_one_is_withheld(lab, make_release):
+    halted, good = (make_release(SIZE, symbol_size=256, version=version) for version in ("1.2.0", "1.1.0"))
+    packets = [said(halted, is_halted=True), *carousel(halted, good)]
+    outcome, assembly = told(lab, packets, good.tsi).run(3600)
+    assert outcome is Outcome.VERIFIED
+    assert assembly.header == good.header
+
+
+def test_without_a_key_a_bulletin_is_nothing(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    outcome, _ = lab.make([said(release, is_halted=True), *carousel(release)], release.tsi).run(3600)
     assert outcome is Outcome.VERIFIED

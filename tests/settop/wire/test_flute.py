@@ -23,7 +23,7 @@ from settop.stitch.seam import Announcement, Bulletin, Symbols
 from settop.wire import flute
 from settop.wire.early import MAX_BYTES
 from settop.wire.flute import FluteWire
-from settop.wire.gate import CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
+from settop.wire.gate import BULLETINS_PER_S, CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
 from settop.wire.tally import Reason
 from tests.conftest import KEY, OTHER_KEY, unsigned
 
@@ -279,7 +279,7 @@ def test_bulletins_are_passed_on_within_bounds(release):
     packet = render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"signed by whom it may concern")
     assert give(wire, [packet]) == [Bulletin(b"signed by whom it may concern")]
     assert give(wire, [packet[:-1] + b"x"]) == []
-    assert len(give(wire, [packet] * 1000)) == flute.BULLETINS_PER_S - 2
+    assert len(give(wire, [packet] * 1000)) == BULLETINS_PER_S - 2
     assert give(wire, [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, bytes(3000))], 5.0) == []
     assert rejected(wire)["crc"] == 1
 

@@ -1,0 +1,160 @@
+"""`headend rollout`: what a carousel's bulletins say, in a file that `headend cast --rollout` rereads."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from carousel.console.files import open_release
+from carousel.errors import UsageError
+from carousel.gate import LEAST_TICKS, MOST_TICKS, GateState
+from carousel.release.identity import RELEASE_ID_BYTES, ReleaseId
+from headend.commands.options import JsonOption
+from headend.pack.keys import new_secret
+from headend.rollout.decisions import Decisions, GatePlan, fresh_salt, parse_share
+from headend.rolloutfile import RolloutFile
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Decide what boxes hear of releases: stages, halts, the log-in gate.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FileArgument = Annotated[Path, typer.Argument(help="The file of decisions; made if there is none.", metavar="FILE")]
+ReleaseArgument = Annotated[
+    str, typer.Argument(help="A release file, or a release's id (32 hex digits).", metavar="RELEASE")
+]
+
+
+def read_release(text: str) -> ReleaseId:
+    """Read which release is meant."""
+    if len(text) == 2 * RELEASE_ID_BYTES:
+        try:
+            return ReleaseId(bytes.fromhex(text))
+        except ValueError:
+            pass
+    with open_release(Path(text)) as release:
+        return release.header.release_id
+
+
+def _unix_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@app.command()
+def stage(
+    file: FileArgument,
+    release: ReleaseArgument,
+    percent: Annotated[str, typer.Argument(help="The share of boxes it is for, such as 1%.", metavar="PERCENT")],
+    new_canaries: Annotated[bool, typer.Option("--new-canaries", help="Draw other boxes than before.")] = False,
+) -> None:
+    """Let a release go to a share of the boxes. Shares only grow, unless other boxes are drawn."""
+    named, share = read_release(release), parse_share(percent)
+
+    def decide(before: Decisions) -> Decisions:
+        known = before.releases.get(named)
+        salt = b"" if known and not new_canaries else fresh_salt(named, known.salt if known else b"")
+        return before.staged(named, share, salt, _unix_ms())
+
+    _tell(RolloutFile(file).change(decide), named)
+
+
+@app.command()
+def halt(
+    file: FileArgument,
+    release: ReleaseArgument,
+    why: Annotated[str, typer.Option(help="Shown by `settop status`; 32 bytes are told.", metavar="TEXT")] = "",
+) -> None:
+    """Stop a release: boxes drop what they collect of it, and give it up where it is on trial."""
+    named = read_release(release)
+    _tell(RolloutFile(file).change(lambda before: before.halted(named, why, _unix_ms())), named)
+
+
+@app.command()
+def resume(file: FileArgument, release: ReleaseArgument) -> None:
+    """Let a halted release go on where it was."""
+    named = read_release(release)
+    _tell(RolloutFile(file).change(lambda before: before.resumed(named, _unix_ms())), named)
+
+
+@app.command()
+def forget(file: FileArgument, release: ReleaseArgument) -> None:
+    """Say nothing of a release any more: from then on it is for every box."""
+    named = read_release(release)
+    _tell(RolloutFile(file).change(lambda before: before.forgotten(named, _unix_ms())), named)
+
+
+@app.command()
+def gate(
+    file: FileArgument,
+    state: Annotated[str, typer.Argument(help="open, hold, tick, or none.", metavar="STATE")],
+    ticks_per_s: Annotated[float, typer.Option(help="Its pace.", min=0, metavar="N")] = 1.0,
+    ticks: Annotated[
+        int, typer.Option(help="Of a new chain.", min=LEAST_TICKS, max=MOST_TICKS, metavar="N")
+    ] = LEAST_TICKS,
+    new_chain: Annotated[bool, typer.Option("--new-chain", help="Draw everybody's turn anew.")] = False,
+) -> None:
+    """Set the log-in gate. One that ticks already goes on at the given pace."""
+    rollout = RolloutFile(file)
+    states = {"open": GateState.OPEN, "hold": GateState.HOLD, "none": GateState.NONE, "tick": GateState.TICKING}
+    if state not in states:
+        raise UsageError(f"a gate is {', '.join(states)}, not {state!r}")
+
+    def decide(before: Decisions) -> Decisions:
+        now_s = time.time()
+        if states[state] is not GateState.TICKING:
+            return before.gated(GatePlan(states[state]), _unix_ms())
+        if before.gate.state is GateState.TICKING and not new_chain:
+            return before.paced(ticks_per_s, now_s)
+        chain = rollout.new_chain(new_secret(), ticks)
+        return before.gated(GatePlan(GateState.TICKING, chain, ticks, 0.0, now_s, ticks_per_s), _unix_ms())
+
+    _tell(rollout.change(decide), None)
+
+
+@app.command()
+def show(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Show what is decided."""
+    decisions = RolloutFile(file).load()
+    if as_json:
+        print(json.dumps(described(decisions, time.time())))
+        return
+    print(f"epoch {decisions.epoch}")
+    for release in sorted(decisions.releases):
+        print(_line(decisions, release))
+    print(_gate_line(decisions.gate, time.time()))
+
+
+def described(decisions: Decisions, unix_s: float) -> dict[str, Any]:
+    """Return what is decided, as JSON has it."""
+    releases = [
+        {"release": str(release), "percent": round(ruling.share * 100, 6), "halted": ruling.is_halted,
+         "why": ruling.why}
+        for release, ruling in sorted(decisions.releases.items())
+    ]  # fmt: skip
+    gate = decisions.gate
+    entry = {"state": gate.state.name.lower(), "tick": int(gate.tick_at(unix_s)), "ticks": gate.ticks}
+    return {"epoch": decisions.epoch, "releases": releases, "gate": entry | {"ticks_per_s": gate.ticks_per_s}}
+
+
+def _line(decisions: Decisions, release: ReleaseId) -> str:
+    ruling = decisions.releases.get(release)
+    if ruling is None:
+        return f"release {release}: for every box"
+    halted = f", halted{': ' if ruling.why else ''}{ruling.why}" if ruling.is_halted else ""
+    return f"release {release}: {ruling.share * 100:.4g} % of boxes{halted}"
+
+
+def _gate_line(gate: GatePlan, unix_s: float) -> str:
+    if gate.state is not GateState.TICKING:
+        return f"gate {gate.state.name.lower()}"
+    return f"gate ticking: {int(gate.tick_at(unix_s)):,} of {gate.ticks:,}, {gate.ticks_per_s:g} a second"
+
+
+def _tell(decisions: Decisions, release: ReleaseId | None) -> None:
+    line = _line(decisions, release) if release else _gate_line(decisions.gate, time.time())
+    print(f"epoch {decisions.epoch}: {line}")
