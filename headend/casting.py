@@ -75,7 +75,8 @@ def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[.
         settings = _settings(options, sender, releases, clocks)
         desk = _desk(options, settings)
         stream = _stream(options, settings, desk)
-        broadcaster = Broadcaster(releases, settings, clocks.now(), stream or FluteFormat(settings, _notices(desk)))
+        wire_format = stream or FluteFormat(settings, _notices(desk))
+        broadcaster = Broadcaster(releases, settings, clocks.now(), wire_format, shelf.demands())
         pair = None
         if options.pair is not None:
             ear = GroupEar(options.endpoint, options.interface, sender.sent_from)

@@ -1,10 +1,12 @@
 """The release files of a carousel on the head-end's disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from carousel.console.files import map_release
 from carousel.flute.releasefile import Release
+from headend.cast.shares import Demand
 
 __all__ = ["ReleaseShelf"]
 
@@ -50,6 +52,10 @@ class ReleaseShelf:
             self._replaced.append(known[2])
         self._loaded[path] = (stamp, release, file)
         return release
+
+    def demands(self) -> Sequence[Demand]:
+        """All are wanted alike."""
+        return ()
 
     def close_replaced(self) -> None:
         """Close the files of releases that are cast no more."""

@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "headend/cast": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/gate", "carousel/release"}
     | {"carousel/ssu", "headend/rollout"},
     "headend/link": {"carousel/console", "headend/cast"},
-    "headend/shelf": {"carousel/console", "carousel/flute"},
+    "headend/shelf": {"carousel/console", "carousel/flute", "headend/cast"},
     "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},

@@ -17,7 +17,7 @@ from headend.cast.settings import BroadcastSettings
 from headend.cast.shares import Demand, Turns, shares
 from headend.cast.wheel import Wheel
 
-__all__ = ["BroadcastSettings", "Broadcaster", "Position"]
+__all__ = ["BroadcastSettings", "Broadcaster", "Place", "Position"]
 
 RESHARE_S = 1.0
 """How often shares follow what changes with time."""
@@ -28,6 +28,16 @@ class Position:
     """Where the carousel stands: cycle, and the share of it that is sent (of its first release)."""
 
     cycle: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one release's wheel stands: the cycle, how many of its image packets are sent, its share of the rate."""
+
+    release: Release
+    cycle: int
+    packet: int
     share: float
 
 
@@ -51,9 +61,12 @@ class Broadcaster:
         self._outbox: deque[Batch] = deque()
         self._wheels: list[Wheel] = []
         self._turns: Turns[Wheel] = Turns()
+        self._parts: list[float] = []
         self._demands: Sequence[Demand] = ()
         self._reshare_at_s = now
         self._cycles_done = 0
+        self.announced_s = now
+        """When an announcement last went out."""
         self.replace(releases, now, demands)
 
     def replace(self, releases: list[Release], now: float, demands: Sequence[Demand] = ()) -> None:
@@ -82,13 +95,17 @@ class Broadcaster:
         self._pacer.set_rate(rate_bps)
 
     @property
-    def places(self) -> list[tuple[Release, int]]:
-        """Each release with the image packet that it is at."""
-        return [(wheel.release, wheel.sent_in_cycle) for wheel in self._wheels]
+    def places(self) -> list[Place]:
+        """Where each release stands."""
+        return [
+            Place(wheel.release, wheel.cycle, wheel.sent_in_cycle, share)
+            for wheel, share in zip(self._wheels, self._parts, strict=True)
+        ]
 
-    def seek(self, release: Release, packet: int) -> None:
-        """Go on with a release from another of its image packets."""
-        next(wheel for wheel in self._wheels if wheel.release is release).seek(packet)
+    def seek(self, release: Release, packet: int, cycle: int | None = None) -> None:
+        """Go on with a release from another of its image packets, in another cycle if one is given."""
+        next(wheel for wheel in self._wheels if wheel.release is release).seek(packet, cycle)
+        self._cycles_done = min(wheel.cycle for wheel in self._wheels)
 
     def _shares(self, releases: Sequence[Release], demands: Sequence[Demand], now: float) -> list[float]:
         lengths_bytes = [release.layout.objects[0].source_symbols * release.packet_size for release in releases]
@@ -98,6 +115,7 @@ class Broadcaster:
         """Let shares follow what is wanted at `now`."""
         parts = self._shares([wheel.release for wheel in self._wheels], self._demands, now)
         self._turns.set_shares(dict(zip(self._wheels, parts, strict=True)))
+        self._parts = parts
         self._reshare_at_s = now + RESHARE_S
 
     def due(self, now: float) -> float:
@@ -106,7 +124,10 @@ class Broadcaster:
 
     def next_batch(self, now: float) -> Batch:
         """Return the packets to send now; they count against the rate as sent."""
-        self._outbox.extend(self._format.announcements(now))
+        announcements = self._format.announcements(now)
+        if announcements:
+            self.announced_s = now
+        self._outbox.extend(announcements)
         if not self._outbox:
             self._outbox.extend(self._next_burst(now))
         batch = self._outbox.popleft()

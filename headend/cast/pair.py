@@ -182,7 +182,7 @@ class Pair:
         if now < self._tend_at_s:
             return False
         self._tend_at_s = now + TEND_S
-        self.watch.replace([release for release, _ in broadcaster.places])
+        self.watch.replace([place.release for place in broadcaster.places])
         for batch in self._ear.hear():
             self.watch.heard(batch, now)
         was_alone, self.is_alone = self.is_alone, not self.watch.is_alive(now)
@@ -192,9 +192,10 @@ class Pair:
         return was_alone != self.is_alone
 
     def _keep_distance(self, broadcaster: Broadcaster, now: float) -> None:
-        for release, packet in broadcaster.places:
+        for place in broadcaster.places:
+            release = place.release
             peer = self.watch.row_of(release, now)
-            if peer is not None and distance_to_opposite(packet, peer, release.image_packets):
+            if peer is not None and distance_to_opposite(place.packet, peer, release.image_packets):
                 opposite = peer + release.image_packets / 2
                 broadcaster.seek(release, round(opposite) % release.image_packets)
                 self._realign_at_s = now + REALIGN_S

@@ -2,7 +2,7 @@
 
 import errno
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from carousel.errors import BootcastError
 from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.pair import Pair
+from headend.cast.shares import Demand
 
 __all__ = ["Carousel", "Rollout", "Shelf", "Wire", "describe_release"]
 
@@ -50,6 +51,9 @@ class Shelf(Protocol):
     def load(self) -> list[Release]:
         """Return the releases as they are now."""
 
+    def demands(self) -> Sequence[Demand]:
+        """Say how much each of what `load` returned last is wanted; nothing: all alike."""
+
     def close_replaced(self) -> None:
         """Give back what releases that are cast no more still hold."""
 
@@ -82,6 +86,7 @@ class Carousel:
         self._reloaded_s = -math.inf
         self._sent_bytes = 0
         self._sent_packets = 0
+        self._errors = 0
 
     def run(self, cycles: int) -> None:
         """Turn until `should_stop`, or until so many cycles are done (0: for ever)."""
@@ -122,6 +127,7 @@ class Carousel:
         try:
             self.wire.send(batch)
         except OSError as error:
+            self._errors += 1
             what = _TROUBLES.get(error.errno or 0) or in_a_sentence(error)
             if what != self._trouble and self._tell_trouble(what):
                 self._trouble = what
@@ -152,8 +158,11 @@ class Carousel:
             packets=self._sent_packets,
             cycle=position.cycle,
             share=round(position.share, 4),
+            sent_bytes=self._sent_bytes,
+            errors=self._errors,
+            announced_ago_s=round(self.clock() - self.broadcaster.announced_s, 3),
         )
-        self._sent_bytes = self._sent_packets = 0
+        self._sent_bytes = self._sent_packets = self._errors = 0
 
     def _reload_if_changed(self, now: float) -> None:
         asked, self.should_reload = self.should_reload, False
@@ -162,7 +171,7 @@ class Carousel:
         self._reloaded_s = now
         try:
             releases = self.shelf.load()
-            self.broadcaster.replace(releases, now)
+            self.broadcaster.replace(releases, now, self.shelf.demands())
         except (BootcastError, OSError) as error:
             self._tell_trouble(f"going on with the old content: {in_a_sentence(error)}")
             return

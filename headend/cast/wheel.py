@@ -44,10 +44,11 @@ class Wheel:
         """Return (first row, count) of the next burst."""
         return next(self._bursts)
 
-    def seek(self, packet: int) -> None:
-        """Go on in this cycle from another image packet."""
+    def seek(self, packet: int, cycle: int | None = None) -> None:
+        """Go on from another image packet, of this cycle or of another."""
         if not 0 <= packet < self.release.image_packets:
             raise ValueError(f"packet {packet} of {self.release.image_packets}")
+        self.cycle = self.cycle if cycle is None else cycle
         self.sent_in_cycle = packet
         self._bursts = self._run()
 
