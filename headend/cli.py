@@ -1,4 +1,4 @@
-"""The command `headend`: make keys, pack images, inspect and cast releases."""
+"""The command `headend`: make keys, pack images, inspect and cast releases, serve."""
 
 from carousel.console.command import run_command
 from carousel.console.lazy import LazyCommand, group_of
@@ -11,6 +11,8 @@ COMMANDS = (
     LazyCommand("inspect", "headend.commands.inspect:inspect", "Show a release's header, and check its signature."),
     LazyCommand("cast", "headend.commands.cast:cast", "Send releases round and round, for ever."),
     LazyCommand("rollout", "headend.commands.rollout:app", "Decide what boxes hear: stages, halts, the gate."),
+    LazyCommand("serve", "headend.commands.serve:serve", "Keep carousels on the air: HTTP, a page, metrics.", "serve"),
+    LazyCommand("ctl", "headend.commands.ctl:app", "Steer a running `serve`."),
     LazyCommand("ts", "headend.commands.ts:ts", "Write a DVB-SSU transport stream, for other multiplexers."),
 )
 

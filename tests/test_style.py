@@ -43,6 +43,9 @@ ARROWS: dict[str, set[str]] = {
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute", "headend/cast"},
     "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
+    "headend/registry": {"carousel/console", "carousel/flute", "carousel/release", "headend/cast"},
+    "headend/serve": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu", "headend/cast"}
+    | {"headend/casting", "headend/registry", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},
@@ -81,10 +84,10 @@ ARROWS: dict[str, set[str]] = {
     "firmware_stub/*": {"carousel/*", "headend/pack", "settop/flasher", "settop/stitch", "settop/store"},
 }
 MAY_TOUCH = {
-    "sockets": {"headend/link", "settop/link"},
+    "sockets": {"headend/link", "headend/serve", "settop/link"},
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
-    | {"headend/rolloutfile"}
+    | {"headend/registry", "headend/rolloutfile", "headend/serve"}
     | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"}
     | {"settop/boot", "settop/image"},
     "randomness": set[str](),

@@ -22,7 +22,10 @@ DISTRIBUTION = "bootcast"
 
 @dataclass(frozen=True)
 class LazyCommand:
-    """A command by name: `where` is `module:function`, `extra` what has to be installed for it beside the core."""
+    """A command by name: `where` is `module:function`, `extra` what has to be installed for it beside the core.
+
+    A module may have a group of commands there, as a `typer.Typer`.
+    """
 
     name: str
     where: str

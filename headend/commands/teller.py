@@ -6,7 +6,7 @@ from typing import Any
 from carousel.console.quantities import format_rate_bps
 from carousel.console.reporter import Language, Reporter, make_reporter
 
-__all__ = ["LANGUAGE", "carousel_reporter"]
+__all__ = ["LANGUAGE", "SERVICE_LANGUAGE", "carousel_reporter"]
 
 Fields = Mapping[str, Any]
 
@@ -41,6 +41,28 @@ def show(event: str, fields: Fields) -> str | None:
 
 
 LANGUAGE = Language(say, show)
+
+
+def say_of_service(event: str, fields: Fields) -> str | None:
+    """Say an event of the service in a line."""
+    if event in ("serving", "decided", "carousel_died"):
+        words = {
+            "serving": "{url} serves {folder}",
+            "decided": "{who}: {action} {what} {detail}",
+            "carousel_died": "carousel {carousel} died (code {code}), and is started again",
+        }
+        return words[event].format(**fields).strip()
+    if event == "stopped":
+        return "stopped"
+    words_of_carousel = say(event, fields)
+    return (
+        f"{fields['carousel']}: {words_of_carousel}"
+        if words_of_carousel and "carousel" in fields
+        else (fields.get("reason") or words_of_carousel)
+    )
+
+
+SERVICE_LANGUAGE = Language(say_of_service)
 
 
 def carousel_reporter(as_json: bool) -> Reporter:

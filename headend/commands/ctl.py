@@ -1,0 +1,283 @@
+"""`headend ctl`: the service from a shell."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from carousel.console.quantities import format_rate_bps, format_size_bytes, parse_duration_s, parse_rate_bps
+from carousel.errors import OperatorError
+from carousel.printable import printable
+from headend.commands.client import Client, token_path
+from headend.commands.options import option
+
+__all__ = ["app"]
+
+SERVICE = "Service"
+DEFAULT_URL = "http://127.0.0.1:8377"
+app = typer.Typer(
+    name="ctl",
+    help="Steer a running `headend serve`: releases, carousels, who may do what, the audit log.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+audit = typer.Typer(help="The audit log.", no_args_is_help=True)
+tokens = typer.Typer(help="Who is let in.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+app.add_typer(tokens, name="tokens")
+
+NameArgument = Annotated[str, typer.Argument(help="A carousel's name.", metavar="NAME")]
+ReleaseArgument = Annotated[
+    str, typer.Argument(help="A release: the beginning of its ID, its name, or NAME:VERSION.", metavar="RELEASE")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@app.callback()
+def _connect(
+    context: typer.Context,
+    url: Annotated[
+        str, option("Where the service is.", group=SERVICE, metavar="URL", envvar="BOOTCAST_URL")
+    ] = DEFAULT_URL,
+    token_file: Annotated[
+        Path | None,
+        option("A file with a token; else the one that `login` kept.", group=SERVICE, envvar="BOOTCAST_TOKEN_FILE"),
+    ] = None,
+) -> None:
+    context.obj = Client(url.rstrip("/"), token_file)
+    context.obj.check_url()
+
+
+@app.command()
+def login(context: typer.Context) -> None:
+    """Keep a token for the commands to come; it is read from the terminal, or from standard input."""
+    client: Client = context.obj
+    token = getpass.getpass("token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    path = token_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(token.strip() + "\n")
+    try:
+        who = Client(client.url, beside).get("me")
+    except OperatorError:
+        beside.unlink()
+        raise
+    beside.replace(path)
+    print(f"{printable(who['name'])} may {who['role']}; the token is in {path}")
+
+
+@app.command()
+def releases(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the releases in the store."""
+    found = context.obj.get("releases")
+    rows = [
+        (
+            *(each["id"][:12], each["name"], each["version"], each["hardware"]),
+            *(format_size_bytes(each["image_bytes"]), ", ".join(each["carousels"]) or "-"),
+        )
+        for each in found
+    ]
+    _show(found, ("id", "name", "version", "hardware", "image", "on the air"), rows, as_json)
+
+
+@app.command()
+def upload(context: typer.Context, file: Annotated[Path, typer.Argument(help="A release file.")]) -> None:
+    """Bring a release to the service, which checks it and its signature."""
+    shown = context.obj.ask("POST", "releases", file=file)
+    print(printable(f"{shown['id']}  {shown['name']} {shown['version']} ({shown['hardware']})"))
+
+
+@app.command()
+def delete(context: typer.Context, release: ReleaseArgument) -> None:
+    """Delete a release that no carousel has."""
+    key = _release(context.obj, release)
+    context.obj.get("releases", key)
+    context.obj.ask("DELETE", "releases", key)
+
+
+@app.command()
+def carousels(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the carousels: what is decided, and what is on the air."""
+    _show_carousels(context.obj.get("carousels"), as_json)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: NameArgument,
+    group: Annotated[str, typer.Option(help="Multicast group and port.", metavar="GROUP:PORT")],
+    interface: Annotated[str, typer.Option(help="Send on this interface.", metavar="NAME")],
+    rate: Annotated[str, typer.Option(help="Bit/s of UDP payload: 500k, 50M, 1.5G.", metavar="RATE")],
+    ttl: Annotated[int, typer.Option(help="How many routers packets may pass, plus one.")] = 1,
+    dscp: Annotated[int, typer.Option(help="DSCP of the packets.")] = 0,
+    pair: Annotated[str | None, typer.Option(help="One of two head-ends: first or second.", metavar="ROLE")] = None,
+    ssu: Annotated[bool, typer.Option("--ssu", help="A DVB-SSU transport stream.")] = False,
+    core: Annotated[int | None, typer.Option(help="Bind its process to this processor.")] = None,
+) -> None:
+    """Make a carousel; it sends once it has a release."""
+    body = {"name": name, "group": group, "interface": interface, "rate_bps": parse_rate_bps(rate)}
+    body |= {"ttl": ttl, "dscp": dscp, "pair": pair, "ssu": ssu, "core": core}
+    context.obj.ask("POST", "carousels", body=body)
+
+
+@app.command()
+def drop(context: typer.Context, name: NameArgument) -> None:
+    """Take a carousel off the air for good."""
+    context.obj.get("carousels", name)
+    context.obj.ask("DELETE", "carousels", name)
+
+
+@app.command()
+def put(
+    context: typer.Context,
+    name: NameArgument,
+    release: ReleaseArgument,
+    weight: Annotated[float, typer.Option(help="How much it is wanted, beside the others.")] = 1.0,
+    deadline: Annotated[
+        str | None, typer.Option(help="A box must have it within this time: 60s, 10m.", metavar="TIME")
+    ] = None,
+) -> None:
+    """Put a release on the air, or change how much it is wanted there."""
+    client: Client = context.obj
+    key = _release(client, release)
+    client.get("carousels", name)
+    body = {"weight": weight, "deadline_s": parse_duration_s(deadline) if deadline else None}
+    client.ask("PUT", "carousels", name, "releases", key, body=body)
+
+
+@app.command()
+def take(context: typer.Context, name: NameArgument, release: ReleaseArgument) -> None:
+    """Take a release off the air."""
+    client: Client = context.obj
+    key = _release(client, release)
+    client.get("carousels", name)
+    client.ask("DELETE", "carousels", name, "releases", key)
+
+
+@app.command()
+def pause(context: typer.Context, name: NameArgument) -> None:
+    """Have a carousel send nothing for a while."""
+    _change(context.obj, name, is_paused=True)
+
+
+@app.command()
+def resume(context: typer.Context, name: NameArgument) -> None:
+    """Let a carousel go on."""
+    _change(context.obj, name, is_paused=False)
+
+
+@app.command()
+def rate(
+    context: typer.Context, name: NameArgument, rate: Annotated[str, typer.Argument(help="Bit/s.", metavar="RATE")]
+) -> None:
+    """Give a carousel another rate."""
+    _change(context.obj, name, rate_bps=parse_rate_bps(rate))
+
+
+@app.command()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show everything on one screen."""
+    found = context.obj.get("status")
+    if as_json:
+        print(json.dumps(found))
+        return
+    if found["damage"]:
+        print(printable(found["damage"]))
+    for each in found["interfaces"]:
+        budget = f" of {format_rate_bps(each['budget_bps'])}" if each["budget_bps"] is not None else ""
+        print(printable(f"{each['name']}: {format_rate_bps(each['wanted_bps'])}{budget} wanted"))
+    _show_carousels(found["carousels"], False)
+    print(f"audit log: {found['audit']['entries']} entries, head {found['audit']['head'][:16]}")
+
+
+@audit.command("verify")
+def verify_audit(context: typer.Context) -> None:
+    """Check the whole log against its chain, and the registry against the log; exit 1 if anything is not as it was."""
+    found = context.obj.get("audit", "verify")
+    print(f"{found['entries']} entries, head {found['head']}")
+    if not found["is_sound"]:
+        raise OperatorError(f"the audit log does not verify: {found['problem']}")
+
+
+@audit.command("show")
+def show_audit(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the last hundred decisions, the newest first."""
+    found = context.obj.get("audit")
+    rows = [(str(each["number"]), each["who"], each["action"], each["key"], each["detail"]) for each in found]
+    _show(found, ("number", "who", "action", "what", "detail"), rows, as_json)
+
+
+@tokens.command("list")
+def list_tokens(context: typer.Context, as_json: AsJson = False) -> None:
+    """List who is let in."""
+    found = context.obj.get("tokens")
+    _show(found, ("name", "role"), [(each["name"], each["role"]) for each in found], as_json)
+
+
+@tokens.command("add")
+def add_token(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whose.", metavar="NAME")],
+    role: Annotated[str, typer.Option(help="view, operate or admin.", metavar="ROLE")] = "view",
+) -> None:
+    """Let somebody in: prints a token, this once."""
+    print(context.obj.ask("POST", "tokens", body={"name": name, "role": role})["token"])
+
+
+@tokens.command("delete")
+def delete_token(context: typer.Context, name: Annotated[str, typer.Argument(help="Whose.", metavar="NAME")]) -> None:
+    """Let somebody in no more."""
+    context.obj.ask("DELETE", "tokens", name)
+
+
+def _change(client: Client, name: str, **what: Any) -> None:
+    client.get("carousels", name)
+    client.ask("PATCH", "carousels", name, body=what)
+
+
+def _release(client: Client, wanted: str) -> str:
+    """Return the ID of what a person calls a release; `OperatorError` where there is none, or several."""
+    name, _, version = wanted.partition(":")
+    found = [
+        each
+        for each in client.get("releases")
+        if (len(wanted) >= 4 and each["id"].startswith(wanted.lower()))
+        or (each["name"] == name and version in ("", each["version"]))
+    ]
+    if not found:
+        raise OperatorError(f"there is no release {wanted!r} here; `headend ctl releases` lists them")
+    if len(found) > 1:
+        which = ", ".join(f"{each['id'][:12]} ({each['version']}, {each['hardware']})" for each in found[:8])
+        raise OperatorError(f"{wanted!r} is {len(found)} releases: {which}; say which by its ID")
+    return str(found[0]["id"])
+
+
+def _show_carousels(found: list[dict[str, Any]], as_json: bool) -> None:
+    rows = []
+    for each in found:
+        decided, live = each["decided"], each["on_air"]
+        state = live["trouble"] or ("paused" if decided["is_paused"] else "on the air" if live["places"] else "silent")
+        where = f"{decided['group']} on {decided['interface']}"
+        rates = f"{format_rate_bps(live['rate_bps'])} of {format_rate_bps(decided['rate_bps'])}"
+        on_air = ", ".join(f"{place['id'][:8]} {place['share']:.0%}" for place in live["places"]) or "-"
+        rows.append((decided["name"], where, rates, state, on_air))
+    _show(found, ("name", "group", "rate", "state", "releases"), rows, as_json)
+
+
+def _show(found: Any, titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], as_json: bool) -> None:
+    """Print a table for people, or what was answered for programs."""
+    if as_json:
+        print(json.dumps(found))
+        return
+    lines = [titles, *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,213 @@
+"""The head-end as one object: the registry, its release files, and the processes that follow what is decided."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carousel.console.command import in_a_sentence
+from carousel.errors import BootcastError, OperatorError
+from headend.casting import Clocks
+from headend.registry import decisions
+from headend.registry.model import CarouselRecord, Kind, Record, Role, State, TokenRecord, Update
+from headend.registry.releases import ReleaseFolder, Upload
+from headend.registry.store import RegistryDamagedError, RegistryStore
+from headend.serve.keeping import Keeper
+from headend.serve.orders import Order, OrderFolder, Title
+from headend.serve.settings import Settings
+
+__all__ = ["FIRST_TOKEN", "Headend", "Person", "token_hash"]
+
+FIRST_TOKEN = "admin"  # the name of the token that a new data folder begins with
+EVENTS_KEPT = 200
+TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks, and what they may."""
+
+    name: str
+    role: Role
+
+
+def token_hash(token: str) -> str:
+    """Return what is kept of a token. It is random, so there is nothing to guess, and nothing to slow down."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Headend:
+    """A data folder in use. Decisions go through `decide`, and are on the air when their process has read the order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        clocks: Clocks,
+        random: Callable[[int], bytes],
+        tell: Callable[..., None],
+    ) -> None:
+        """Open a data folder, or make it; `OperatorError` where it is in use, or another's."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.settings, self.clocks, self._random = folder, settings, clocks, random
+        self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
+        self.events_told = 0
+        self._tell_outside = tell
+        self._lock = _locked(folder)
+        self.damage = ""
+        """Why nothing can be changed, in a sentence; empty if the registry is whole."""
+        self.store: RegistryStore | None = None
+        self.releases = ReleaseFolder(folder, settings.largest_upload_bytes)
+        self._orders = OrderFolder(folder / "orders")
+        (folder / "places").mkdir(exist_ok=True)
+        self.keeper = Keeper(clocks.now, self.tell)
+        try:
+            self.store = RegistryStore(folder / "registry.sqlite", clocks.unix)
+        except RegistryDamagedError as error:
+            self.damage = str(error)
+        else:
+            self._make_first_token()
+
+    @property
+    def state(self) -> State:
+        """What is decided; nothing where the registry is damaged."""
+        return self.store.state if self.store else State()
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Log an event, and keep it for the page."""
+        self.events.append({"event": event, "unix_s": round(self.clocks.unix(), 3), **fields})
+        self.events_told += 1
+        self._tell_outside(event, **fields)
+
+    def start(self) -> None:
+        """Put on the air what is to be there: as decided, or as last ordered where the registry can't be read."""
+        if self.store is None:
+            self.tell("trouble", reason=self.damage)
+            for order in self._orders.load():
+                self.keeper.follow(order)
+            return
+        verdict = self.store.verify()
+        if verdict.problem:
+            self.tell("trouble", reason=f"the audit log does not verify: {verdict.problem}")
+        known = {carousel.name for carousel in self.state.carousels}
+        for order in self._orders.load():
+            if order.carousel.name not in known:
+                self._orders.forget(order.carousel.name)
+        for carousel in self.state.carousels:
+            self._follow(carousel)
+
+    async def decide(
+        self, who: Person, decide: Callable[[State], Update], is_current: Callable[[int], bool] | None = None
+    ) -> Record | None:
+        """Decide, write it down, and have it done. `OperatorError` says why not."""
+        if self.store is None:
+            raise RegistryDamagedError(self.damage)
+        before = self.store.head.number
+        decided: list[Update] = []
+
+        def noted(state: State) -> Update:
+            decided.append(decide(state))
+            return decided[0]
+
+        record = self.store.commit(who.name, noted, is_current)
+        update = decided[0]
+        assert self.store.head.number > before
+        self.tell("decided", who=who.name, action=update.action, what=update.key, detail=update.detail)
+        if update.kind is Kind.CAROUSEL:
+            if record is None:
+                self._orders.forget(update.key)
+                await self.keeper.drop(update.key)
+                (self.folder / "places" / update.key).unlink(missing_ok=True)
+            else:
+                self._follow(self.state.carousel(update.key))
+        return record
+
+    def _follow(self, carousel: CarouselRecord) -> None:
+        """Order what a carousel is to send: no release whose key is trusted no more, or whose file is gone."""
+        titles = []
+        for airing in carousel.airings:
+            release, path = self.state.release(airing.release), self.releases.path(airing.release)
+            try:
+                self.releases.check_signature(bytes.fromhex(release.header))
+                path.stat()
+            except (BootcastError, OSError) as error:
+                self.tell("trouble", carousel=carousel.name, reason=in_a_sentence(error))
+                continue
+            titles.append(Title(airing, str(path)))
+        place_file = self.folder / "places" / carousel.name
+        order = Order(carousel, tuple(titles), str(place_file))
+        with suppress(OSError):  # a full disk: the order is needed only where the registry can't be read
+            self._orders.keep(order)
+        self.keeper.follow(order)
+
+    def check_trusted(self, key: str) -> None:
+        """`OperatorError` unless a release may go on the air."""
+        self.releases.check_signature(bytes.fromhex(self.state.release(key).header))
+
+    async def take_in(self, who: Person, upload: Upload) -> Record:
+        """Prove what was uploaded, and know it; once more is no change."""
+        record = await asyncio.to_thread(upload.prove, who.name, self.clocks.unix())
+        upload.keep(record)
+        known = self.state.things.get((Kind.RELEASE, record.id))
+        if known is not None:
+            return known
+        added = await self.decide(who, lambda state: decisions.add_release(state, record))
+        assert added is not None
+        return added
+
+    async def forget(self, who: Person, key: str, is_current: Callable[[int], bool] | None) -> None:
+        """Delete a release that is on no carousel: from the registry first, so no kill leaves a name without a file."""
+        await self.decide(who, lambda state: decisions.drop_release(state, key), is_current)
+        self.releases.drop(key)
+
+    async def admit(self, who: Person, name: str, role: Role) -> str:
+        """Make a token; it is shown this once."""
+        token = self._random(TOKEN_BYTES).hex()
+        record = TokenRecord(name, role, token_hash(token))
+        await self.decide(who, lambda state: decisions.add_token(state, record))
+        return token
+
+    def person_of_hash(self, wanted: str) -> Person | None:
+        """Return whose token has this hash."""
+        for record in self.state.of_kind(Kind.TOKEN).values():
+            if isinstance(record.body, TokenRecord) and record.body.sha256 == wanted:
+                return Person(record.body.name, record.body.role)
+        return None
+
+    def _make_first_token(self) -> None:
+        assert self.store is not None
+        if self.state.of_kind(Kind.TOKEN):
+            return
+        token, path = self._random(TOKEN_BYTES).hex(), self.folder / "admin.token"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        record = TokenRecord(FIRST_TOKEN, Role.ADMIN, token_hash(token))
+        self.store.commit("headend", lambda state: decisions.add_token(state, record))
+
+    async def close(self) -> None:
+        """End the processes and let go of the folder."""
+        await self.keeper.close()
+        if self.store is not None:
+            self.store.close()
+        os.close(self._lock)
+
+
+def _locked(folder: Path) -> int:
+    """Hold the folder for ourselves until we end, however that goes."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OperatorError(
+            f"{folder} is in use by another `headend serve`: end that, or take another folder"
+        ) from None
+    return descriptor

@@ -1,0 +1,81 @@
+"""What Prometheus reads at /metrics: by name what each carousel's process says, and what is decided."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.exposition import generate_latest
+
+from headend.serve import views
+from headend.serve.headend import Headend
+from headend.serve.views import CarouselShown
+
+__all__ = ["CONTENT_TYPE", "metrics_text"]
+
+COUNTERS: dict[str, tuple[str, Callable[[CarouselShown], float]]] = {
+    "sent_bytes": ("UDP payload sent.", lambda shown: shown.on_air.sent_bytes),
+    "sent_packets": ("Packets sent.", lambda shown: shown.on_air.sent_packets),
+    "send_errors": ("Batches that the network did not take.", lambda shown: shown.on_air.errors),
+    "starts": ("Processes started; more than one: it died.", lambda shown: shown.on_air.starts),
+}
+GAUGES: dict[str, tuple[str, Callable[[CarouselShown], float]]] = {
+    "up": ("Whether there is a process.", lambda shown: shown.on_air.pid is not None),
+    "rate_bytes_per_second": ("Sent in the last second.", lambda shown: shown.on_air.rate_bps / 8),
+    "wanted_rate_bytes_per_second": ("As decided.", lambda shown: shown.decided.rate_bps / 8),
+    "cycle": ("The cycle that its first release is in.", lambda shown: shown.on_air.cycles),
+    "announcement_age_seconds": ("Since the last announcement.", lambda shown: shown.on_air.announced_ago_s),
+    "releases": ("Releases decided to be on the air.", lambda shown: len(shown.decided.airings)),
+    "paused": ("Whether it is paused.", lambda shown: shown.decided.is_paused),
+    "in_trouble": ("Whether something keeps it from sending.", lambda shown: bool(shown.on_air.trouble)),
+}
+
+
+class _Collector:
+    def __init__(self, headend: Headend) -> None:
+        self._headend = headend
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all, as of now."""
+        status = views.status(self._headend)
+        yield InfoMetricFamily("bootcast_headend", "The program.", {"version": status.version})
+        for name, (text, value) in COUNTERS.items():
+            counter = CounterMetricFamily(f"bootcast_carousel_{name}", text, labels=["carousel"])
+            for shown in status.carousels:
+                counter.add_metric([shown.decided.name], value(shown))
+            yield counter
+        for name, (text, value) in GAUGES.items():
+            gauge = GaugeMetricFamily(f"bootcast_carousel_{name}", text, labels=["carousel"])
+            for shown in status.carousels:
+                gauge.add_metric([shown.decided.name], float(value(shown)))
+            yield gauge
+        yield from _shares(status)
+        yield from _budgets(status)
+        yield CounterMetricFamily("bootcast_audit_entries", "Decisions in the audit log.", status.audit.entries)
+        yield GaugeMetricFamily("bootcast_registry_damaged", "Whether nothing can be changed.", bool(status.damage))
+
+
+def _shares(status: views.Status) -> Iterator[Metric]:
+    share = GaugeMetricFamily(
+        "bootcast_release_share_ratio", "Share of the carousel's rate.", labels=["carousel", "release"]
+    )
+    for shown in status.carousels:
+        for place in shown.on_air.places:
+            share.add_metric([shown.decided.name, place.id], place.share)
+    yield share
+
+
+def _budgets(status: views.Status) -> Iterator[Metric]:
+    name, text = "bootcast_interface_budget_bytes_per_second", "What the operator says that it bears."
+    budget = GaugeMetricFamily(name, text, labels=["interface"])
+    for interface in status.interfaces:
+        if interface.budget_bps is not None:
+            budget.add_metric([interface.name], interface.budget_bps / 8)
+    yield budget
+
+
+def metrics_text(headend: Headend) -> bytes:
+    """Return all metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(headend))
+    return generate_latest(registry)

@@ -1,0 +1,95 @@
+"""What the service tells the process of a carousel: the whole of what is wanted, one JSON line each time.
+
+The last order of each carousel is kept as a file, too: a service whose registry is damaged still puts on the air what
+was there.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from carousel.console.endpoint import Endpoint
+from carousel.ssu.psi import Program
+from headend.cast.pair import PairRole
+from headend.cast.ssu import SsuSettings
+from headend.casting import CastOptions
+from headend.registry.model import Airing, CarouselRecord
+
+__all__ = ["Order", "OrderFolder", "Title"]
+
+FIRST_PID = 0x101
+
+
+class Title(msgspec.Struct, frozen=True):
+    """A release to air, and its file."""
+
+    airing: Airing
+    path: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """All that a carousel's process has to know; `place_file` is where it notes how far it is."""
+
+    carousel: CarouselRecord
+    titles: tuple[Title, ...]
+    place_file: str
+
+    @property
+    def is_airing(self) -> bool:
+        """Whether anything is to be sent."""
+        return bool(self.titles) and not self.carousel.is_paused
+
+    def fits(self, other: "Order") -> bool:
+        """Say whether what is on the air need not be opened anew for the other order: only its releases differ."""
+        mine, its = (msgspec.structs.replace(each.carousel, airings=()) for each in (self, other))
+        return mine == its and self.is_airing and other.is_airing
+
+    def options(self) -> CastOptions:
+        """Return the order as `headend cast` knows it."""
+        said = self.carousel
+        program = Program(1, 1, 1, pmt_pid=FIRST_PID - 1)
+        return CastOptions(
+            Endpoint.parse(said.group),
+            said.interface,
+            said.rate_bps,
+            said.ttl,
+            said.dscp,
+            said.announce_interval_s,
+            ssu=SsuSettings(said.rate_bps, program, FIRST_PID, announce_interval_s=said.announce_interval_s)
+            if said.ssu
+            else None,
+            pair=PairRole(said.pair) if said.pair else None,
+        )
+
+
+class OrderFolder:
+    """`orders/` of a data folder: the last order of each carousel."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(self, order: Order) -> None:
+        """Write an order; whole or not at all, after a crash the one before."""
+        path = self._folder / f"{order.carousel.name}.json"
+        beside = path.with_suffix(".new")
+        with beside.open("wb") as file:
+            file.write(msgspec.json.encode(order))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+
+    def forget(self, name: str) -> None:
+        """Drop a carousel's order."""
+        (self._folder / f"{name}.json").unlink(missing_ok=True)
+
+    def load(self) -> list[Order]:
+        """Return all that can be read."""
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found.append(msgspec.json.decode(path.read_bytes(), type=Order))
+            except (msgspec.MsgspecError, OSError):
+                continue
+        return found

@@ -1,0 +1,199 @@
+"""What the API shows: of what is decided (the registry), and of what is on the air (the processes)."""
+
+from importlib import metadata
+from typing import Any
+
+import msgspec
+
+from headend.registry.model import CarouselRecord, Kind, ReleaseRecord, Role, TokenRecord
+from headend.serve.headend import Headend
+from headend.serve.keeping import CarouselView
+
+__all__ = [
+    "AuditEntry",
+    "AuditLine",
+    "AuditVerdict",
+    "CarouselShown",
+    "InterfaceShown",
+    "OnAir",
+    "PlaceShown",
+    "ReleaseShown",
+    "Status",
+    "TokenShown",
+    "carousel_shown",
+    "release_shown",
+    "status",
+    "tokens_shown",
+]
+
+
+class PlaceShown(msgspec.Struct, frozen=True):
+    """Where one release stands on the air: its cycle, the part of it that is sent, its share of the rate."""
+
+    id: str
+    cycle: int
+    part: float
+    share: float
+
+
+class OnAir(msgspec.Struct, frozen=True):
+    """What a carousel's process says of itself; `pid` null: there is none at the moment."""
+
+    pid: int | None
+    starts: int
+    rate_bps: int
+    sent_bytes: int
+    sent_packets: int
+    errors: int
+    cycles: int
+    announced_ago_s: float
+    paced_by: str
+    trouble: str
+    places: tuple[PlaceShown, ...]
+
+
+class CarouselShown(msgspec.Struct, frozen=True):
+    """A carousel as decided, and as it is."""
+
+    decided: CarouselRecord
+    revision: int
+    on_air: OnAir
+
+
+class ReleaseShown(msgspec.Struct, frozen=True):
+    """A release in the store, and the carousels that have it."""
+
+    id: str
+    name: str
+    version: str
+    hardware: str
+    security_counter: int
+    image_bytes: int
+    file_bytes: int
+    key_id: str
+    has_ssu: bool
+    uploaded_unix_s: float
+    uploaded_by: str
+    revision: int
+    carousels: tuple[str, ...]
+
+
+class InterfaceShown(msgspec.Struct, frozen=True):
+    """What an interface bears (null: nobody said), and what carousels want of it."""
+
+    name: str
+    budget_bps: float | None
+    wanted_bps: float
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One decision."""
+
+    number: int
+    unix_s: float
+    who: str
+    action: str
+    kind: str
+    key: str
+    detail: str
+    hash: str
+
+
+class AuditLine(msgspec.Struct, frozen=True):
+    """Where the audit log has come to."""
+
+    entries: int
+    head: str
+
+
+class AuditVerdict(msgspec.Struct, frozen=True):
+    """What a check of the whole log found; `problem` is empty if it is sound."""
+
+    is_sound: bool
+    entries: int
+    head: str
+    problem: str
+
+
+class TokenShown(msgspec.Struct, frozen=True):
+    """Somebody who is let in."""
+
+    name: str
+    role: Role
+    revision: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything on one screen. `damage` is empty, or says why nothing can be changed."""
+
+    version: str
+    unix_s: float
+    damage: str
+    audit: AuditLine
+    interfaces: tuple[InterfaceShown, ...]
+    carousels: tuple[CarouselShown, ...]
+    releases: tuple[ReleaseShown, ...]
+
+
+def carousel_shown(headend: Headend, name: str) -> CarouselShown:
+    """Show one carousel; `UnknownError`."""
+    record = headend.state.find(Kind.CAROUSEL, name)
+    assert isinstance(record.body, CarouselRecord)
+    view = headend.keeper.views.get(name) or CarouselView()
+    return CarouselShown(record.body, record.revision, _on_air(view, headend.clocks.now()))
+
+
+def _on_air(view: CarouselView, now: float) -> OnAir:
+    """A process that has been silent for long announces nothing either."""
+    fields: dict[str, Any] = {name: getattr(view, name) for name in OnAir.__struct_fields__}
+    fields["places"] = tuple(msgspec.convert(view.places, list[PlaceShown]))
+    silent_s = max(0.0, now - view.told_s) if view.told_s else 0.0
+    fields["announced_ago_s"] = round(view.announced_ago_s + silent_s, 3)
+    return OnAir(**fields)
+
+
+def release_shown(headend: Headend, key: str) -> ReleaseShown:
+    """Show one release; `UnknownError`."""
+    record = headend.state.find(Kind.RELEASE, key)
+    body = record.body
+    assert isinstance(body, ReleaseRecord)
+    fields = {name: getattr(body, name) for name in ReleaseShown.__struct_fields__ if hasattr(body, name)}
+    on = [each.name for each in headend.state.carousels if any(airing.release == key for airing in each.airings)]
+    return ReleaseShown(**fields, revision=record.revision, carousels=tuple(on))
+
+
+def tokens_shown(headend: Headend) -> list[TokenShown]:
+    """Show who is let in."""
+    records = headend.state.of_kind(Kind.TOKEN).values()
+    return [
+        TokenShown(record.body.name, record.body.role, record.revision)
+        for record in records
+        if isinstance(record.body, TokenRecord)
+    ]
+
+
+def status(headend: Headend) -> Status:
+    """Show all. Where the registry is damaged, what the processes have by their last orders."""
+    decided = headend.state.carousels or [order.carousel for order in headend.keeper.orders]
+    now, views = headend.clocks.now(), headend.keeper.views
+    shown = []
+    for carousel in decided:
+        record = headend.state.things.get((Kind.CAROUSEL, carousel.name))
+        view = views.get(carousel.name) or CarouselView()
+        shown.append(CarouselShown(carousel, record.revision if record else 0, _on_air(view, now)))
+    budgets = headend.settings.budgets_bps
+    names = sorted({carousel.interface for carousel in decided} | budgets.keys())
+    interfaces = [
+        InterfaceShown(name, budgets.get(name), sum(each.rate_bps for each in decided if each.interface == name))
+        for name in names
+    ]
+    head = headend.store.head if headend.store else None
+    return Status(
+        version=metadata.version("bootcast"),
+        unix_s=round(headend.clocks.unix(), 3),
+        damage=headend.damage,
+        audit=AuditLine(head.number, head.hash.hex()) if head else AuditLine(0, ""),
+        interfaces=tuple(interfaces),
+        carousels=tuple(shown),
+        releases=tuple(release_shown(headend, each.id) for each in headend.state.releases),
+    )
