@@ -60,7 +60,7 @@ def create_carousel(state: State, wanted: CarouselRecord, budgets: Budgets) -> U
     for other in state.carousels:
         if other.place == wanted.place:
             where = f"{wanted.group} on {wanted.interface}"
-            raise TakenError(f"{where} is carousel {other.name!r}'s; take another group or port")
+            raise TakenError(f"carousel {other.name!r} has {where}; take another group or port")
     _check_budget(state, wanted, budgets)
     return Update("create", Kind.CAROUSEL, wanted.name, wanted, f"{wanted.group} on {wanted.interface}")
 

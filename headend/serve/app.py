@@ -60,7 +60,7 @@ PAGE = {
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
 }
-PAGE |= {"icon.svg": ("icon.svg", "image/svg+xml")}
+_PAGE |= {"icon.svg": ("icon.svg", "image/svg+xml")}
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -310,8 +310,8 @@ def make_app(doors: Doors, names: frozenset[str], is_secure: bool) -> Starlette:
         return Response((files("headend.serve") / "page" / name).read_bytes(), 200, SAFE, kind)
 
     routes = [Route(each.path, desk.endpoint(each), methods=[each.method]) for each in OPERATIONS]
-    routes += [Route("/openapi.json", describe), Route("/metrics", metrics), Route("/", page)]
-    routes += [Route(f"/{name}", page_file(page, name)) for name in PAGE if name]
+    routes += [Route("/openapi.json", describe), Route("/metrics", metrics)]
+    routes += [Route(f"/{name}", page_file(page, name)) for name in PAGE]
     return Starlette(routes=routes, exception_handlers={HTTPException: _problem, _Problem: _problem})
 
 

@@ -1,0 +1,202 @@
+"""The service as processes: it survives what kills it, and what it acknowledged is there."""
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e.lab import HARDWARE, run
+from tests.e2e.service import Service, hear, is_alive, until
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service(tmp_path, '[interfaces]\nlo = "100M"\n').start()
+    yield made
+    if made.process is not None:
+        made.stop()
+
+
+def test_a_box_boots_from_what_was_uploaded(service, tmp_path):
+    release = service.upload(service.pack("img"))
+    decided = service.create("lab", 40e6)["decided"]
+    service.put("lab", release)
+    service.on_air("lab")
+    factory = service.pack("factory", 2000, "0.1.0")
+    init = ["--hardware", HARDWARE, "--trust", tmp_path / "lab.pub", "--eeprom", factory]
+    assert run("settop", "init", "--store", tmp_path / "box", *init).returncode == 0
+    where = ["--store", tmp_path / "box", "--group", decided["group"], "--interface", "lo", "--timeout", 30]
+    done = run("settop", "receive", *where)
+    assert done.returncode == 0, done.stderr
+    assert service.stop() == 0
+    assert hear(decided["group"], 0.5) is None
+
+
+def test_a_killed_carousel_goes_on_at_its_place(service):
+    release = service.upload(service.pack("img", 4_000_000))
+    group = service.create("lab", 4e6)["decided"]["group"]
+    service.put("lab", release)
+    before = service.on_air("lab")
+    until(lambda: service.carousel("lab")["on_air"]["places"][0]["part"] > 0.05, "some of the cycle")
+    before = service.carousel("lab")["on_air"]
+    os.kill(before["pid"], signal.SIGKILL)
+    until(lambda: service.carousel("lab")["on_air"]["starts"] == before["starts"] + 1, "another process")
+    after = service.on_air("lab")
+    assert after["pid"] != before["pid"]
+    assert after["places"][0]["cycle"] == before["places"][0]["cycle"] == 0
+    assert after["places"][0]["part"] >= before["places"][0]["part"]
+    assert hear(group) is not None
+    assert any(each["event"] == "carousel_died" and each["code"] == -9 for each in service.told())
+
+
+def test_a_killed_service_leaves_no_sender_and_comes_back_with_what_was_there(service):
+    release = service.upload(service.pack("img"))
+    group = service.create("lab")["decided"]["group"]
+    service.create("idle")
+    service.put("lab", release, weight=2.5)
+    service.on_air("lab")
+    revision = service.carousel("lab")["revision"]
+    pids = service.pids()
+    assert len(pids) >= 2
+    service.kill()
+    until(lambda: not any(is_alive(pid) for pid in pids), "the end of all processes")
+    assert hear(group, 0.5) is None
+    service.start()
+    assert service.on_air("lab")["places"][0]["id"] == release
+    shown = service.carousel("lab")
+    assert (shown["revision"], shown["decided"]["airings"][0]["weight"]) == (revision, 2.5)
+    assert service.client.get("/api/audit/verify").json()["is_sound"]
+    assert service.carousel("idle")["on_air"]["places"] == []
+
+
+def test_two_services_do_not_share_a_folder(service):
+    second = run("headend", "serve", "--data", service.data, "--listen", "127.0.0.1:0")
+    assert second.returncode == 1
+    assert "in use by another" in second.stderr
+
+
+def test_releases_come_go_and_share_while_it_turns(service):
+    first, second = (service.upload(service.pack(name, size)) for name, size in (("a", 400_000), ("b", 1_600_000)))
+    service.create("lab")
+    service.put("lab", first)
+    pid = service.on_air("lab")["pid"]
+    service.put("lab", second)
+    places = until(
+        lambda: (found := service.carousel("lab")["on_air"]["places"]) and len(found) == 2 and found, "both on the air"
+    )
+    assert sum(each["share"] for each in places) == pytest.approx(1, abs=0.01)
+    assert places[1]["share"] == pytest.approx(2 / 3, abs=0.02)
+    path = f"/api/carousels/lab/releases/{first}"
+    assert service.client.delete(path, headers={"If-Match": "*"}).status_code == 200
+    until(lambda: [each["id"] for each in service.carousel("lab")["on_air"]["places"]] == [second], "one of them")
+    assert service.carousel("lab")["on_air"]["pid"] == pid
+
+
+def test_another_rate_a_pause_and_going_on(service):
+    release = service.upload(service.pack("img"))
+    group = service.create("lab", 2e6)["decided"]["group"]
+    service.put("lab", release)
+    service.on_air("lab")
+    change = lambda **what: service.client.patch("/api/carousels/lab", json=what, headers={"If-Match": "*"})  # noqa: E731
+    assert change(rate_bps=6e6).status_code == 200
+    until(lambda: 4e6 < service.carousel("lab")["on_air"]["rate_bps"] < 7e6, "the new rate")
+    assert change(is_paused=True).status_code == 200
+    until(lambda: hear(group, 0.5) is None, "silence")
+    assert change(is_paused=False).status_code == 200
+    until(lambda: hear(group) is not None, "packets")
+
+
+def test_a_lost_interface_is_told_and_keeps_nothing_else_from_sending(service):
+    release = service.upload(service.pack("img"))
+    service.create("good")
+    service.create("lost", interface="nosuch0")
+    service.put("good", release)
+    service.put("lost", release)
+    service.on_air("good")
+    until(lambda: "no interface" in service.carousel("lost")["on_air"]["trouble"], "a sentence")
+
+
+def test_a_damaged_registry_keeps_nothing_off_the_air(service):
+    release = service.upload(service.pack("img"))
+    group = service.create("lab")["decided"]["group"]
+    service.put("lab", release)
+    service.on_air("lab")
+    service.stop()
+    for left in service.data.glob("registry.sqlite*"):
+        left.write_bytes(b"a disk full of this" * 1000)
+    service.start()
+    until(lambda: hear(group) is not None, "packets")
+    answer = service.client.get("/api/status")
+    assert answer.status_code == 401, "no token can be checked without a registry"
+    assert any("put a backup of it there" in each.get("reason", "") for each in service.told())
+
+
+def test_a_folder_of_a_newer_version_is_refused(service):
+    import sqlite3
+
+    service.stop()
+    database = sqlite3.connect(service.data / "registry.sqlite")
+    database.execute("PRAGMA user_version=99")
+    database.close()
+    done = run("headend", "serve", "--data", service.data, "--listen", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert "newer version" in done.stderr
+
+
+def test_ctl_is_the_same_api_from_a_shell(service, tmp_path):
+    def ctl(*arguments, **more):
+        where = ["--url", service.url, "--token-file", service.data / "admin.token"]
+        return run("headend", "ctl", *where, *arguments, **more)
+
+    release = service.pack("img")
+    assert "img 1.4.0" in ctl("upload", release).stdout
+    created = ctl("create", "lab", "--group", "239.255.77.8:5999", "--interface", "lo", "--rate", "2M")
+    assert created.returncode == 0, created.stderr
+    assert ctl("put", "lab", "img:1.4.0", "--weight", "2", "--deadline", "60s").returncode == 0
+    service.on_air("lab")
+    assert "on the air" in ctl("status").stdout
+    assert ctl("rate", "lab", "3M").returncode == 0
+    refused = ctl("rate", "lab", "300M")
+    assert (refused.returncode, "lo bears 100.0 Mb/s" in refused.stderr) == (1, True)
+    assert ctl("pause", "lab").returncode == 0
+    assert ctl("resume", "lab").returncode == 0
+    token = ctl("tokens", "add", "eve").stdout.strip()
+    (tmp_path / "eve.token").write_text(token)
+    eve = run("headend", "ctl", "--url", service.url, "--token-file", tmp_path / "eve.token", "pause", "lab")
+    assert "needs the role operate" in eve.stderr
+    assert ctl("take", "lab", "img").returncode == 0
+    assert ctl("delete", "img").returncode == 0
+    assert ctl("drop", "lab").returncode == 0
+    assert "no release 'img'" in ctl("put", "lab", "img").stderr
+    verified = ctl("audit", "verify")
+    assert (verified.returncode, "11 entries" in verified.stdout) == (0, True), verified.stdout
+
+
+def test_ctl_without_a_service_says_so(tmp_path):
+    (tmp_path / "token").write_text("x")
+    done = run("headend", "ctl", "--url", "http://127.0.0.1:9", "--token-file", tmp_path / "token", "status")
+    assert (done.returncode, "does `headend serve` run there?" in done.stderr) == (1, True)
+
+
+@pytest.mark.namespaces
+def test_a_full_disk_during_an_upload(tmp_path):
+    """On a file system of its own, of 6 MB."""
+    made = Service(tmp_path)
+    os.system(f"mount -t tmpfs -o size=6m tmpfs {made.data}")
+    try:
+        (made.data / "trust").mkdir()
+        (made.data / "trust" / "lab.pub").write_bytes((tmp_path / "lab.pub").read_bytes())
+        made.start()
+        small, large = made.pack("small", 100_000), made.pack("large", 6_000_000)
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = made.client.post("/api/releases", content=large.read_bytes(), headers=headers)
+        assert (answer.status_code, "make room" in answer.json()["detail"]) == (507, True)
+        assert not list((made.data / "uploads").iterdir())
+        made.upload(small)
+        assert made.client.get("/api/audit/verify").json()["is_sound"]
+    finally:
+        if made.process is not None:
+            made.stop()
+        os.system(f"umount {made.data}")
