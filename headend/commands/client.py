@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ class Client:
                 raw = answer.read()
         except urllib.error.HTTPError as error:
             raise OperatorError(_sentence_of(error)) from None
-        except (urllib.error.URLError, HTTPException, socket.timeout, ConnectionError) as error:  # noqa: UP041
+        except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
             raise OperatorError(f"{self.url} does not answer ({reason}): does `headend serve` run there?") from None
         return json.loads(raw) if raw else None

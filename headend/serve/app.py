@@ -55,12 +55,7 @@ STATUS_OF: tuple[tuple[type[Exception], int], ...] = (
 TITLES = {400: "Bad request", 401: "Not logged in", 403: "Not allowed", 404: "Not found", 405: "No such verb"}
 TITLES |= {408: "Too slow", 409: "Conflict", 412: "Changed meanwhile", 413: "Too large", 422: "Can't be done"}
 TITLES |= {428: "If-Match is missing", 429: "Too many", 503: "Registry damaged", 507: "Disk full"}
-PAGE = {
-    "": ("index.html", "text/html"),
-    "page.css": ("page.css", "text/css"),
-    "page.js": ("page.js", "text/javascript"),
-}
-_PAGE |= {"icon.svg": ("icon.svg", "image/svg+xml")}
+PAGE: dict[str, tuple[str, str]] = {}
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -10,7 +10,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 
 from tests.e2e.lab import HARDWARE, command, free_port, run
 
