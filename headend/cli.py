@@ -1,5 +1,7 @@
 """The command `headend`: make keys, pack images, inspect and cast releases, serve."""
 
+from pathlib import Path
+
 from carousel.console.command import run_command
 from carousel.console.lazy import LazyCommand, group_of
 
@@ -16,7 +18,15 @@ COMMANDS = (
     LazyCommand("ts", "headend.commands.ts:ts", "Write a DVB-SSU transport stream, for other multiplexers."),
 )
 
-app = group_of("headend", "The broadcaster: pack and sign a boot image, and cast it for ever.", COMMANDS)
+CONFIG = Path("/etc/bootcast/headend.toml")
+EPILOG = (
+    f'Options that need not be typed each time: in {CONFIG}, such as interface = "eth0" (BOOTCAST_CONFIG names '
+    "another file); the environment (BOOTCAST_INTERFACE, BOOTCAST_GROUP, BOOTCAST_RATE) wins over it, and the command "
+    "line over both. Exit codes: 1 it could not be done, 2 a wrong command line."
+)
+app = group_of(
+    "headend", "The broadcaster: pack and sign a boot image, and cast it for ever.", COMMANDS, CONFIG, EPILOG
+)
 
 
 def main() -> None:

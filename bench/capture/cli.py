@@ -30,9 +30,14 @@ LOOK_WITHIN_S = 0.01
 """Packets of a capture are looked at together that came so close to each other."""
 SEND_WITHIN_S = 0.001
 """And sent together: about what a carousel bursts."""
-GroupOption = Annotated[str, typer.Option(help="Multicast group and port: 239.255.77.1:5077.")]
-InterfaceOption = Annotated[str, typer.Option(help="The interface, such as lo.")]
-SecondsOption = Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.")]
+GroupOption = Annotated[
+    str,
+    typer.Option(help="Multicast group and port: 239.255.77.1:5077.", metavar="GROUP:PORT", envvar="BOOTCAST_GROUP"),
+]
+InterfaceOption = Annotated[
+    str, typer.Option(help="The interface, such as lo.", metavar="NAME", envvar="BOOTCAST_INTERFACE")
+]
+SecondsOption = Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.", metavar="SECONDS")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 

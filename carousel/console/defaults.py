@@ -7,8 +7,10 @@ from typing import Any
 
 from carousel.errors import OperatorError, UsageError
 
-__all__ = ["apply_defaults", "read_config"]
+__all__ = ["CONFIG_VARIABLE", "apply_defaults", "read_config"]
 
+CONFIG_VARIABLE = "BOOTCAST_CONFIG"
+"""Names another file than the program's own in /etc/bootcast."""
 PREFIX = "BOOTCAST_"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 

@@ -5,14 +5,18 @@ more imports its module, and what is missing there is told in a sentence. (Typer
 versions and beside it in its older ones, so click's types have no name here.)
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from carousel.errors import OperatorError
+from carousel.console.defaults import CONFIG_VARIABLE, read_config
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["LazyCommand", "group_of"]
 
@@ -44,14 +48,46 @@ class LazyCommand:
         if isinstance(found, typer.Typer):
             return typer.main.get_command(found)
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
-        app.command(self.name)(found)
-        return typer.main.get_command(app)
+        app.command(self.name, cls=_Command)(found)
+        command = typer.main.get_command(app)
+        hints = get_type_hints(found)
+        for param in command.params:
+            _name_value(param, hints.get(param.name))
+        return command
+
+
+def _name_value(param: Any, hint: Any) -> None:
+    """Say what to type behind an option in a word, not in Python's types; behind a switch, nothing."""
+    if param.param_type_name != "option" or param.metavar is not None:
+        return
+    kinds = set(_types_in(hint))
+    words = {bool: "", Path: "FILE", int: "N", float: "NUMBER", str: param.name.upper().replace("_", "-")}
+    param.metavar = next((word for kind, word in words.items() if kind in kinds), None)
+
+
+def _types_in(hint: Any) -> Iterator[Any]:
+    """Yield the types that a hint such as `list[Path] | None` is made of."""
+    yield hint
+    for each in get_args(hint):
+        yield from _types_in(each)
+
+
+class _Command(TyperCommand):
+    """A command whose -h stands in its help like every switch."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.metavar = ""
+        return option
 
 
 class _LazyGroup(TyperGroup):
     """Lists its commands from the table, and loads the one that is asked for."""
 
     lazy: ClassVar[dict[str, LazyCommand]]
+    config: ClassVar[Path | None]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the table."""
@@ -63,21 +99,53 @@ class _LazyGroup(TyperGroup):
         return TyperCommand(entry.name, help=entry.help, rich_markup_mode="rich") if entry else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the real command."""
+        """Return the real command; what the environment or else the config file says is its options' default."""
         name, stand_in, rest = super().resolve_command(ctx, args)
-        return name, self.lazy[stand_in.name].load() if stand_in and stand_in.name else stand_in, rest
+        if not stand_in or not stand_in.name:
+            return name, stand_in, rest
+        command = self.lazy[stand_in.name].load()
+        ctx.default_map = {name: self._defaults_for(command)}
+        return name, command, rest
+
+    def _defaults_for(self, command: Any) -> dict[str, Any]:
+        if self.config is None:
+            return {}
+        given = read_config(Path(os.environ.get(CONFIG_VARIABLE, self.config)))
+        mine = {name: given[name] for name in given.keys() & _settable(command).keys()}
+        unknown = given.keys() - mine.keys()
+        if unknown:
+            unknown -= {
+                name for each in self.lazy.values() if each.name != command.name for name in _settable(each.load())
+            }
+        for name in sorted(unknown):
+            raise UsageError(f"the config file sets {name!r}, which is no option of any command")
+        return {_settable(command)[name]: value for name, value in mine.items()}
 
 
-def group_of(program: str, text: str, commands: tuple[LazyCommand, ...]) -> typer.Typer:
-    """Make a program of these commands, with --version, -h and shell completion."""
+def _settable(command: Any) -> dict[str, str]:
+    """Return the options that hold one value or are switches: what they are called, and their parameters' names."""
+    return {
+        max(param.opts, key=len).removeprefix("--"): param.name
+        for param in command.params
+        if param.param_type_name == "option" and not param.multiple
+    }
+
+
+def group_of(
+    program: str, text: str, commands: tuple[LazyCommand, ...], config: Path | None = None, epilog: str = ""
+) -> typer.Typer:
+    """Make a program of these commands, with --version, -h and shell completion; `config` holds options' defaults."""
+    config_file = config
 
     class Group(_LazyGroup):
         lazy: ClassVar[dict[str, LazyCommand]] = {command.name: command for command in commands}
+        config: ClassVar[Path | None] = config_file
 
     app = typer.Typer(
         cls=Group,
         name=program,
         help=text,
+        epilog=epilog or None,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings=CONTEXT,

@@ -1,7 +1,16 @@
-"""A command that only its group's tests load."""
+"""Commands that only their group's tests load."""
+
+from typing import Annotated
+
+import typer
 
 
-def greet(name: str, loud: bool = False) -> None:
+def greet(name: str, loud: bool = False, times: Annotated[int, typer.Option(envvar="BOOTCAST_TIMES")] = 1) -> None:
     """Say hello to somebody."""
-    text = f"Hello {name}"
-    print(text.upper() if loud else text)
+    for _ in range(times):
+        print(f"Hello {name}".upper() if loud else f"Hello {name}")
+
+
+def bow(depth: int = 1) -> None:
+    """Bow."""
+    print(depth)

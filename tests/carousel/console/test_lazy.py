@@ -5,9 +5,11 @@ from typer.testing import CliRunner
 
 from bench.cli import app as bootbench
 from carousel.console.lazy import LazyCommand, group_of
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 GREET = LazyCommand("greet", "tests.carousel.console.lazilygreeted:greet", "Say hello.")
+
+BOW = LazyCommand("bow", "tests.carousel.console.lazilygreeted:bow", "Bow.")
 
 
 def run(app, *arguments):
@@ -48,3 +50,41 @@ def test_a_module_of_ours_that_is_missing_is_our_fault():
 @pytest.mark.parametrize("option", ["--version", "-h"])
 def test_a_program_knows_its_version_and_helps(option):
     assert run(bootbench, option).exit_code == 0
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    """Run the polite program with a config file and an environment."""
+
+    def run_with(text, *arguments, **environment):
+        monkeypatch.delenv("BOOTCAST_CONFIG", raising=False)
+        (tmp_path / "polite.toml").write_text(text)
+        app = group_of("polite", "Be polite.", (GREET, BOW), tmp_path / "polite.toml")
+        return CliRunner().invoke(app, list(arguments), env=environment)
+
+    return run_with
+
+
+def test_a_config_file_sets_defaults_and_the_command_line_wins(configured):
+    assert configured("loud = true\ntimes = 2", "greet", "Ada").output == "HELLO ADA\n" * 2
+    assert configured("loud = true\ntimes = 2", "greet", "Ada", "--times", "1").output == "HELLO ADA\n"
+
+
+def test_the_environment_wins_over_the_config_file(configured):
+    assert configured("times = 2", "greet", "Ada", BOOTCAST_TIMES="3").output == "Hello Ada\n" * 3
+
+
+def test_an_option_that_only_another_command_has_is_no_mistake(configured):
+    assert configured("depth = 3", "greet", "Ada").output == "Hello Ada\n"
+    assert configured("depth = 3", "bow").output == "3\n"
+
+
+def test_a_name_that_no_command_has_is_a_usage_error(configured):
+    result = configured("volume = 3", "greet", "Ada")
+    assert isinstance(result.exception, UsageError)
+    assert "'volume', which is no option" in str(result.exception)
+
+
+def test_a_config_file_elsewhere(configured, tmp_path):
+    (tmp_path / "other.toml").write_text("loud = true")
+    assert configured("", "greet", "Ada", BOOTCAST_CONFIG=str(tmp_path / "other.toml")).output == "HELLO ADA\n"
