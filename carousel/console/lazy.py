@@ -46,19 +46,42 @@ class LazyCommand:
                 raise
             raise OperatorError(f"this needs {error.name}: pip install '{DISTRIBUTION}[{self.extra}]'") from None
         if isinstance(found, typer.Typer):
-            return typer.main.get_command(found)
-        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
-        app.command(self.name, cls=_Command)(found)
+            app = found
+        else:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
+            app.command(self.name)(found)
         command = typer.main.get_command(app)
-        hints = get_type_hints(found)
-        for param in command.params:
-            _name_value(param, hints.get(param.name))
+        _say_in_words(command)
         return command
+
+
+def _say_in_words(command: Any) -> None:
+    """Name the values of all options of a command, and of those in it."""
+    hints = get_type_hints(command.callback) if command.callback else {}
+    for param in command.params:
+        _name_value(param, hints.get(param.name, bool))
+    make_help_option = command.get_help_option
+
+    def help_option(ctx: Any) -> Any:
+        return _as_switch(make_help_option(ctx))
+
+    command.get_help_option = help_option
+    for each in getattr(command, "commands", {}).values():
+        _say_in_words(each)
+
+
+def _as_switch(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option
 
 
 def _name_value(param: Any, hint: Any) -> None:
     """Say what to type behind an option in a word, not in Python's types; behind a switch, nothing."""
-    if param.param_type_name != "option" or param.metavar is not None:
+    if param.param_type_name == "argument":
+        param.display_type_rich = lambda ctx: None  # its name says it; older versions of Typer do not ask
+        return
+    if param.metavar is not None:
         return
     kinds = set(_types_in(hint))
     words = {bool: "", Path: "FILE", int: "N", float: "NUMBER", str: param.name.upper().replace("_", "-")}
@@ -70,17 +93,6 @@ def _types_in(hint: Any) -> Iterator[Any]:
     yield hint
     for each in get_args(hint):
         yield from _types_in(each)
-
-
-class _Command(TyperCommand):
-    """A command whose -h stands in its help like every switch."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Return the option."""
-        option = super().get_help_option(ctx)
-        if option is not None:
-            option.metavar = ""
-        return option
 
 
 class _LazyGroup(TyperGroup):
@@ -97,6 +109,10 @@ class _LazyGroup(TyperGroup):
         """Return a stand-in that knows its name and its line of help."""
         entry = self.lazy.get(cmd_name)
         return TyperCommand(entry.name, help=entry.help, rich_markup_mode="rich") if entry else None
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the group's own options, which are switches all."""
+        return [_as_switch(option) for option in super().get_params(ctx)]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the real command; what the environment or else the config file says is its options' default."""

@@ -21,6 +21,7 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Decide what boxes hear of releases: stages, halts, the log-in gate.",
     no_args_is_help=True,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
