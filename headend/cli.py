@@ -1,7 +1,5 @@
 """The command `headend`: make keys, pack images, inspect and cast releases, serve."""
 
-from pathlib import Path
-
 from carousel.console.command import run_command
 from carousel.console.lazy import LazyCommand, group_of
 
@@ -18,7 +16,7 @@ COMMANDS = (
     LazyCommand("ts", "headend.commands.ts:ts", "Write a DVB-SSU transport stream, for other multiplexers."),
 )
 
-CONFIG = Path("/etc/bootcast/headend.toml")
+CONFIG = "/etc/bootcast/headend.toml"
 EPILOG = (
     f'Options that need not be typed each time: in {CONFIG}, such as interface = "eth0" (BOOTCAST_CONFIG names '
     "another file); the environment (BOOTCAST_INTERFACE, BOOTCAST_GROUP, BOOTCAST_RATE) wins over it, and the command "

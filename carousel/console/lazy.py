@@ -99,7 +99,7 @@ class _LazyGroup(TyperGroup):
     """Lists its commands from the table, and loads the one that is asked for."""
 
     lazy: ClassVar[dict[str, LazyCommand]]
-    config: ClassVar[Path | None]
+    config: ClassVar[str | None]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the table."""
@@ -148,14 +148,14 @@ def _settable(command: Any) -> dict[str, str]:
 
 
 def group_of(
-    program: str, text: str, commands: tuple[LazyCommand, ...], config: Path | None = None, epilog: str = ""
+    program: str, text: str, commands: tuple[LazyCommand, ...], config: str | None = None, epilog: str = ""
 ) -> typer.Typer:
     """Make a program of these commands, with --version, -h and shell completion; `config` holds options' defaults."""
     config_file = config
 
     class Group(_LazyGroup):
         lazy: ClassVar[dict[str, LazyCommand]] = {command.name: command for command in commands}
-        config: ClassVar[Path | None] = config_file
+        config: ClassVar[str | None] = config_file
 
     app = typer.Typer(
         cls=Group,

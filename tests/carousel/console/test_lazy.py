@@ -59,7 +59,7 @@ def configured(tmp_path, monkeypatch):
     def run_with(text, *arguments, **environment):
         monkeypatch.delenv("BOOTCAST_CONFIG", raising=False)
         (tmp_path / "polite.toml").write_text(text)
-        app = group_of("polite", "Be polite.", (GREET, BOW), tmp_path / "polite.toml")
+        app = group_of("polite", "Be polite.", (GREET, BOW), str(tmp_path / "polite.toml"))
         return CliRunner().invoke(app, list(arguments), env=environment)
 
     return run_with
