@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: validate help test-fast demo board test bench bench-setup wire vectors events dist native wheels lint clean
+.PHONY: validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,6 +54,9 @@ vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
 
 events: $(SETUP)  ## docs/events.md: what a box's JSON lines hold, from the code
 	$(BIN)/python -m bench.eventpage
+
+man: $(SETUP)  ## docs/man: a manual page for each program, from its commands
+	$(BIN)/python -m bench.manual.pages
 
 wheels: $(SETUP)  ## dist/wheels: for x86-64, aarch64 and armv7, cross-compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang

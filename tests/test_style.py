@@ -80,6 +80,7 @@ ARROWS: dict[str, set[str]] = {
     "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "settop/stitch", "bench/virtual"},
     "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},
+    "bench/manual": {"carousel/console", "headend/cli", "settop/cli", "bench/cli"},
     "native_build/*": {"carousel/fec", "native_build/*"},
     "firmware_stub/*": {"carousel/*", "headend/pack", "settop/flasher", "settop/stitch", "settop/store"},
 }
