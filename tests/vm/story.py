@@ -44,11 +44,14 @@ def run(*words):
 
 
 def into_a_namespace():
-    """Start again in a network of our own, where anybody may make a tap."""
-    if os.environ.get("STORY_NETWORK") != "own":
-        os.environ["STORY_NETWORK"] = "own"
-        own = ["unshare", "-U", "-r", "-m", "-n", sys.executable, "-m", "tests.vm.story", *sys.argv[1:]]
-        os.execvp("unshare", own)
+    """Start again in a network of our own, where anybody may make a tap; the cards are made, which needs Debian's."""
+    os.environ["STORY_NETWORK"] = "own"
+    own = ["unshare", "-U", "-r", "-m", "-n", sys.executable, "-m", "tests.vm.story", *sys.argv[1:]]
+    os.execvp("unshare", own)
+
+
+def make_network():
+    """The tap that the board hangs on, and we."""
     for words in ("link set lo up", "tuntap add tap0 mode tap", "addr add 169.254.1.1/16 dev tap0", "link set tap0 up"):
         subprocess.run(["ip", *words.split()], check=True)
 
@@ -88,10 +91,9 @@ def prepare(folder, zstd_level):
     (folder / "factory.efi").write_bytes(payload("factory", "/bin/busybox poweroff -f"))
     (folder / "v2.efi").write_bytes(payload("v2", PANIC))
     factory = pack(folder, "factory", "0.1.0", folder / "factory.efi")
-    v1 = pack(folder, "v1", "1.0.0", initrds=(folder / "receiver.img", overlay))
-    v2 = pack(folder, "v2", "2.0.0", folder / "v2.efi")
+    pack(folder, "v1", "1.0.0", initrds=(folder / "receiver.img", overlay))
+    pack(folder, "v2", "2.0.0", folder / "v2.efi")
     run(*card, "--trust", folder / "lab.pub", "--eeprom", factory, "--size", "768M", "-o", folder / "card.img")
-    return v1, v2
 
 
 def show(said):
@@ -135,9 +137,12 @@ def main():
     parser.add_argument("--folder", type=Path, default=Path("vm-out"))
     parser.add_argument("--zstd-level", default="3")
     options = parser.parse_args()
-    into_a_namespace()
-    options.folder.mkdir(exist_ok=True)
-    v1, v2 = prepare(options.folder, options.zstd_level)
+    if os.environ.get("STORY_NETWORK") != "own":
+        options.folder.mkdir(exist_ok=True)
+        prepare(options.folder, options.zstd_level)
+        into_a_namespace()
+    make_network()
+    v1, v2 = (options.folder / f"{name}.release" for name in ("v1", "v2"))
     board = Board(options.folder / "card.img", "uboot", memory="1024", network=NETWORK)
     with carousel(options.folder, v1):
         title = "1. Power on: the board boots its card, joins the carousel, installs v1, and starts it by kexec"
