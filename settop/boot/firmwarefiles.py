@@ -10,13 +10,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, NoReturn
 
-from carousel.errors import OperatorError, explain_os_error
+from carousel.errors import FormatError, OperatorError, explain_os_error
+from carousel.uki import MACHINES, parse_pe
 from settop.boot.backend import LoaderState, SlotImage, placed_name
 from settop.boot.machine import Machine
 from settop.store.choice import Source
 from settop.store.disk import Disk
 
-__all__ = ["Environment", "EnvironmentBackend", "is_placed", "place_bytes", "place_image", "source_of"]
+__all__ = [
+    "Environment",
+    "EnvironmentBackend",
+    "check_machine",
+    "is_placed",
+    "place_bytes",
+    "place_program",
+    "source_of",
+]
 
 RECEIVER = "receiver"
 
@@ -54,8 +63,26 @@ def is_placed(disk: Disk, name: str, image: SlotImage) -> bool:
     return _measure(disk, name) == (image.header.image_size, image.header.image_sha256)
 
 
-def place_image(disk: Disk, name: str, image: SlotImage) -> None:
-    """Write an image to the firmware's partition and read it back."""
+def check_machine(image: SlotImage, machine: Machine, number: int) -> None:
+    """Raise `OperatorError` if a PE file's processor is not this machine's."""
+    here = (machine.read("/proc/sys/kernel/arch") or b"").decode().strip()
+    if here and MACHINES.get(here, number) != number:
+        raise OperatorError(f"{image.name} holds a kernel for another processor than this machine's ({here})")
+
+
+def place_program(disk: Disk, image: SlotImage, source: Source, machine: Machine, loader: str) -> None:
+    """Write an image to the firmware's partition, as the program that the loader starts, and read it back.
+
+    What is no EFI program for this machine is refused: not every loader comes back from one that it can't start.
+    """
+    try:
+        check_machine(image, machine, parse_pe(image.read()).machine)
+    except FormatError as error:
+        raise OperatorError(
+            f"{image.name} is no EFI program ({error.reason}), which {loader} starts; "
+            f"make one with `headend pack --uki`"
+        ) from None
+    name = placed_name(source)
     _write(disk, name, image.chunks())
     if not is_placed(disk, name, image):
         raise OperatorError(
@@ -135,7 +162,7 @@ class EnvironmentBackend:
         if self.holds(source, image):
             return
         self.forget(source)
-        place_image(self._disk, placed_name(source), image)
+        place_program(self._disk, image, source, self._machine, self.name)
 
     def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """The loader starts it at the next `tries` boots, then its default again."""

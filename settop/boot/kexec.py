@@ -7,9 +7,9 @@ counted in the record. For QEMU, x86 and boards that bear it; it is reported to 
 from typing import ClassVar, NoReturn
 
 from carousel.errors import FormatError, OperatorError
-from carousel.uki import MACHINES, Uki, parse_uki
+from carousel.uki import Uki, parse_uki
 from settop.boot.backend import LoaderState, SlotImage
-from settop.boot.firmwarefiles import source_of
+from settop.boot.firmwarefiles import check_machine, source_of
 from settop.boot.machine import Machine
 from settop.store.choice import Source
 
@@ -99,7 +99,5 @@ class Kexec:
                 f"{image.name} is no unified kernel image ({error.reason}), which kexec takes apart; "
                 f"make one with `headend pack --uki`"
             ) from None
-        here = (self._machine.read("/proc/sys/kernel/arch") or b"").decode().strip()
-        if here and MACHINES.get(here, uki.machine) != uki.machine:
-            raise OperatorError(f"{image.name} holds a kernel for another processor than this machine's ({here})")
+        check_machine(image, self._machine, uki.machine)
         return uki

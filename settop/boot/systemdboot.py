@@ -9,7 +9,7 @@ from typing import ClassVar, NoReturn
 
 from carousel.errors import OperatorError, explain_os_error
 from settop.boot.backend import LoaderState, SlotImage, placed_name
-from settop.boot.firmwarefiles import is_placed, place_image, source_of
+from settop.boot.firmwarefiles import is_placed, place_program, source_of
 from settop.boot.machine import Machine
 from settop.store.choice import Source
 from settop.store.disk import Disk
@@ -65,7 +65,7 @@ class SystemdBoot:
         if self.holds(source, image):
             return
         self.forget(source)
-        place_image(self._disk, placed_name(source), image)
+        place_program(self._disk, image, source, self._machine, self.name)
 
     def arm(self, source: Source, image: SlotImage, tries: int) -> None:
         """The next boot, once."""

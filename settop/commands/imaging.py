@@ -10,7 +10,7 @@ from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.image.boards import board_named
-from settop.image.card import CardRequest, Factory, build_card, initramfs_of
+from settop.image.card import CardRequest, Factory, build_card, check_image, check_kernel, initramfs_of, kernel_of
 from settop.store.factory import open_factory
 
 __all__ = ["image"]
@@ -42,6 +42,9 @@ def image(arguments: argparse.Namespace) -> int:
     with open_factory(arguments.eeprom) as (header, chunks):
         _check(header, ring, arguments.hardware, arguments.eeprom)
         factory = Factory(header, b"".join(chunks), keys)
+    check_image(request.board, memoryview(factory.image), f"the image of {arguments.eeprom}")
+    _, kernel = kernel_of(request)
+    check_kernel(request.board, kernel.read_bytes(), kernel.name)
     made = build_card(request, factory, arguments.output)
     print(
         f"{arguments.output}: a card of {format_size_bytes(made.card)} for {request.board.name}, started by "

@@ -23,9 +23,26 @@ _VIRTIO = (
     "virtio_net",
 )
 _FAT = ("vfat", "nls_cp437", "nls_ascii", "nls_utf8")
+_EXT4 = ("crc32c_generic", "ext4")
+"""The checksum first: ext4 asks for it as it mounts, of a program that loads modules, which no receiver has."""
 _EFI = ("efivarfs",)
 _PC = ("ahci", "sd_mod", "nvme", "e1000e", "r8169", "igb")
-_PI = ("mmc_block", "sdhci_iproc", "bcm2835", "genet", "lan78xx", "smsc95xx", "broadcom")
+_PI = ("sdhci_iproc", "genet", "broadcom", "lan78xx", "smsc95xx")
+_PI_DRIVERS = (
+    "fixed",
+    "gpio_regulator",
+    "bcm2835",
+    "phy_generic",
+    "dwc2",
+    "microchip",
+    "smsc",
+    "cdc_ether",
+    "ax88179_178a",
+    "r8152",
+    "reset_raspberrypi",
+    "bcm2835_wdt",
+)
+"""What Debian's kernel needs for a card (regulators, the older host), USB on a Pi 3, network adapters, the watchdog."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,8 @@ class Board:
     backend: str
     modules: tuple[str, ...]
     console: str
+    drivers: tuple[str, ...] = ()
+    """Modules, too, but ones that another kernel for the board may have under another name."""
     packages: tuple[str, ...] = ()
     components: tuple[str, ...] = ("main",)
     cards: tuple[str, ...] = field(default=("firmware", "store"))
@@ -88,7 +107,7 @@ _UEFI_X86 = Board(
     kernel_package="linux-image-amd64",
     loader="systemd-boot",
     backend="systemd-boot",
-    modules=(*_VIRTIO, "ext4", *_FAT, *_EFI, *_PC),
+    modules=(*_VIRTIO, *_EXT4, *_FAT, *_EFI, *_PC),
     console="ttyS0",
     packages=("systemd-boot-efi",),
 )
@@ -98,7 +117,8 @@ _PI_BOARD = Board(
     kernel_package="linux-image-arm64",
     loader="pi",
     backend="tryboot",
-    modules=("ext4", *_FAT, *_PI),
+    modules=(*_EXT4, *_FAT, *_PI),
+    drivers=_PI_DRIVERS,
     console="ttyS1,115200",
     packages=("raspi-firmware", "systemd-boot-efi"),
     components=("main", "non-free-firmware"),

@@ -1,12 +1,14 @@
 """`settop image`: a whole card for a board, or the receiver's initramfs alone."""
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from carousel.errors import OperatorError
+from carousel.errors import FormatError, OperatorError
 from carousel.release.header import SignedHeader
+from carousel.uki import MACHINES, parse_pe, parse_uki
 from settop.image.boards import Board
 from settop.image.cardfiles import firmware_files, slot_files
 from settop.image.debian import debian_tree, wheel_tree
@@ -17,8 +19,11 @@ from settop.image.mbr import ALIGNMENT_BYTES, EFI_SYSTEM, FAT32, LINUX, Partitio
 from settop.image.ownwheel import find_wheel
 from settop.image.tools import need_tools
 
-__all__ = ["CardRequest", "Made", "build_card", "initramfs_of"]
+__all__ = ["CardRequest", "Factory", "Made", "build_card", "check_image", "check_kernel", "initramfs_of", "kernel_of"]
 
+_PROCESSORS = {"arm64": "aarch64", "amd64": "x86_64"}
+_TAKEN_APART = ("kexec", "tryboot")
+"""Backends that need a UKI: they start what is in it."""
 LABELS = {"firmware": "BCBOOT", "slot-a": "BCSLOTA", "slot-b": "BCSLOTB", "store": "BCSTORE"}
 CARD_WAIT_S = 20
 RETRY_S = 10
@@ -83,8 +88,7 @@ def initramfs_of(request: CardRequest) -> tuple[bytes, Path, Path]:
     for name in ("hardware", "group", "interface", "timeout"):
         if "'" in getattr(request, name) or "\n" in getattr(request, name):
             raise OperatorError(f"--{name} {getattr(request, name)!r} can't be written into the receiver's settings")
-    tree = debian_tree(request.board)
-    kernel = request.kernel or _kernel_of(tree, request.board)
+    tree, kernel = kernel_of(request)
     version = kernel.name.removeprefix("vmlinuz-")
     modules = kernel.resolve().parent.parent / "lib" / "modules" / version
     if not modules.is_dir():
@@ -96,11 +100,13 @@ def initramfs_of(request: CardRequest) -> tuple[bytes, Path, Path]:
     return build_initramfs(request.board, parts, settings_of(request), request.zstd_level), kernel, tree
 
 
-def _kernel_of(tree: Path, board: Board) -> Path:
+def kernel_of(request: CardRequest) -> tuple[Path, Path]:
+    """Return the tree of Debian's packages, and the kernel: the one that is named, else Debian's."""
+    tree = debian_tree(request.board)
     found = sorted((tree / "boot").glob("vmlinuz-*"))
-    if not found:
-        raise OperatorError(f"Debian's {board.kernel_package} brought no kernel; name one with --kernel")
-    return found[-1]
+    if request.kernel is None and not found:
+        raise OperatorError(f"Debian's {request.board.kernel_package} brought no kernel; name one with --kernel")
+    return tree, request.kernel or found[-1]
 
 
 def build_card(request: CardRequest, factory: Factory, output: Path) -> Made:
@@ -131,6 +137,34 @@ def build_card(request: CardRequest, factory: Factory, output: Path) -> Made:
         partial.unlink(missing_ok=True)
     used = sum(map(len, firmware.values()))
     return Made(request.size_bytes, len(initramfs), len(kernel), used)
+
+
+def check_image(board: Board, image: memoryview, name: str) -> None:
+    """Raise `OperatorError` if the board could not start this image: no UKI, or one for another processor."""
+    try:
+        machine = (parse_uki if board.backend in _TAKEN_APART else parse_pe)(image).machine
+    except FormatError as error:
+        raise OperatorError(
+            f"{name} is nothing that {board.name} starts ({error.reason}); make it with `headend pack --uki`"
+        ) from None
+    if machine != MACHINES[_PROCESSORS[board.debian]]:
+        raise OperatorError(f"{name} holds a kernel for another processor than {board.name} has")
+
+
+def check_kernel(board: Board, kernel: bytes, name: str) -> None:
+    """Raise `OperatorError` for a Raspberry Pi's kernel that can't tell the firmware to try a slot.
+
+    `reboot "0 tryboot"` is of Raspberry Pi's own kernels (drivers/firmware/raspberrypi.c has the word); others,
+    Debian's among them, restart and drop it, so that no trial would ever start.
+    """
+    if board.backend != "tryboot":
+        return
+    image = gzip.decompress(kernel) if kernel.startswith(b"\x1f\x8b") else kernel
+    if b"tryboot" not in image:
+        raise OperatorError(
+            f"the kernel {name} knows no tryboot, by which a Raspberry Pi tries a new image; take Raspberry Pi's own "
+            f"(their package linux-image-rpi-v8, unpacked): --kernel FOLDER/boot/vmlinuz-VERSION"
+        )
 
 
 def plan_partitions(

@@ -16,7 +16,7 @@ __all__ = ["firmware_files", "slot_files"]
 
 _EFI_NAMES = {"arm64": "aa64", "amd64": "x64"}
 _GRUB_FOLDERS = {"arm64": "arm64-efi", "amd64": "x86_64-efi"}
-_PI_FILES = ("*.dtb", "overlays/*.dtbo", "start*.elf", "fixup*.dat", "bootcode.bin")
+_PI_FILES = ("*.dtb", "overlays/*.dtbo", "start.elf", "start4.elf", "fixup.dat", "fixup4.dat", "bootcode.bin")
 
 
 def firmware_files(board: Board, tree: Path, kernel: bytes, initramfs: bytes, command_line: str) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 
 from carousel.errors import OperatorError
 
-__all__ = ["libraries_needed", "load_module", "module_depends"]
+__all__ = ["libraries_needed", "load_module", "module_needs"]
 
 
 def libraries_needed(content: bytes) -> list[str]:
@@ -33,8 +33,12 @@ def load_module(path: Path) -> bytes:
     return lzma.decompress(content) if path.suffix == ".xz" else content
 
 
-def module_depends(content: bytes, name: str) -> list[str]:
-    """Return the names of the modules that a kernel module needs (its .modinfo section's depends=)."""
+def module_needs(content: bytes, name: str) -> tuple[list[str], list[str]]:
+    """Return the names of the modules that a kernel module needs, and of those it wants before it, if they are there.
+
+    They stand in its .modinfo section: `depends=a,b` and `softdep=pre: c d post: e` (drivers that it finds by a
+    device, not by a symbol: a network chip's bus, a file system's checksum).
+    """
     try:
         section = ELFFile(io.BytesIO(content)).get_section_by_name(".modinfo")
     except ELFError:
@@ -42,5 +46,17 @@ def module_depends(content: bytes, name: str) -> list[str]:
     if section is None:
         raise OperatorError(f"{name} is no kernel module")
     fields = section.data().split(b"\0")
-    depends = next((field[8:] for field in fields if field.startswith(b"depends=")), b"").decode()
-    return [each.replace("-", "_") for each in depends.split(",") if each]
+    depends = next((field[8:] for field in fields if field.startswith(b"depends=")), b"").decode().split(",")
+    wishes = [word for field in fields if field.startswith(b"softdep=") for word in _before(field[8:].decode())]
+    return [each.replace("-", "_") for each in depends if each], [each.replace("-", "_") for each in wishes]
+
+
+def _before(wishes: str) -> list[str]:
+    """Return the names behind `pre:`."""
+    found, is_before = [], False
+    for word in wishes.split():
+        if word.endswith(":"):
+            is_before = word == "pre:"
+        elif is_before:
+            found.append(word)
+    return found

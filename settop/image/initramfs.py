@@ -99,7 +99,7 @@ def build_initramfs(board: Board, parts: Parts, settings: Settings, level: int =
     legacy = f"usr/lib/{_MULTIARCH[board.debian]}/{_OPENSSL_MODULES}"
     entries[legacy] = Entry((tree / legacy).read_bytes())
     entries |= _libraries(board, tree, entries)
-    ordered = modules_in_order(parts.modules, board.modules)
+    ordered = modules_in_order(parts.modules, board.modules, board.drivers)
     entries |= {f"lib/modules/{name}": Entry(content) for name, content in ordered.items()}
     entries["etc/bootcast/modules"] = Entry("".join(f"{name}\n" for name in ordered).encode())
     lines = "".join(f"{key}='{value}'\n" for key, value in settings.items())

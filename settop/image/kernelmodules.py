@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from carousel.errors import OperatorError
-from settop.image.elf import load_module, module_depends
+from settop.image.elf import load_module, module_needs
 
 __all__ = ["modules_in_order"]
 
 
-def modules_in_order(folder: Path, wanted: Sequence[str]) -> dict[str, bytes]:
+def modules_in_order(folder: Path, wanted: Sequence[str], welcome: Sequence[str] = ()) -> dict[str, bytes]:
     """Return modules by file name, each behind those it needs; what is built into the kernel is left out.
 
-    `folder` is lib/modules/VERSION. `OperatorError` names what the kernel has neither way.
+    `folder` is lib/modules/VERSION. `OperatorError` names what of `wanted` the kernel has neither way; what it lacks of
+    `welcome` may have another name in it.
     """
     found = {path.name.split(".ko")[0].replace("-", "_"): path for path in folder.rglob("*.ko*")}
     listed = folder / "modules.builtin"
@@ -30,10 +31,11 @@ def modules_in_order(folder: Path, wanted: Sequence[str]) -> dict[str, bytes]:
         if name in ordered or name not in found:
             return
         content = load_module(found[name])
-        for needed in module_depends(content, found[name].name):
-            insert(needed)
+        needs, wishes = module_needs(content, found[name].name)
+        for other in (*wishes, *needs):
+            insert(other)
         ordered[name] = content
 
-    for name in wanted:
+    for name in (*wanted, *welcome):
         insert(name)
     return {f"{name}.ko": content for name, content in ordered.items()}

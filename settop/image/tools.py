@@ -45,5 +45,5 @@ def run(words: Sequence[str | Path], variables: Mapping[str, str] | None = None)
     done = subprocess.run(list(map(str, words)), env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().split("\n")
-        why = next((line for line in lines if line.startswith("E: ")), lines[-1])  # mmdebstrap's last word is that it failed
+        why = next((line for line in lines if line.startswith("E: ")), lines[-1])  # mmdebstrap's last: that it failed
         raise OperatorError(f"{words[0]} fails: {why}")

@@ -8,7 +8,7 @@ import pytest
 
 from carousel.errors import OperatorError
 from settop.boot import flow
-from settop.boot.firmwarefiles import Environment, EnvironmentBackend, place_image
+from settop.boot.firmwarefiles import Environment, EnvironmentBackend, place_program
 from settop.boot.uboot import UBoot
 from settop.store.choice import Source
 from settop.store.staterecord import Failure, SlotState
@@ -192,7 +192,7 @@ def test_a_read_only_firmware_partition_is_said_and_the_confirmed_slot_boots(mak
     assert board.store.record().slots[1].tries_left == 3, "it was never started"
 
 
-@pytest.mark.parametrize("make_board", [each for each in BOARDS if each.name in ("kexec", "tryboot")])
+@every_board
 def test_an_image_that_is_no_uki_is_said_and_the_confirmed_slot_boots(make_board):
     board = with_first(make_board)
     install(board, "2.0.0", kind="plain")
@@ -343,7 +343,7 @@ def test_the_power_cut_test_can_fail(mutation, monkeypatch):
 
         def careless(self, source, image):
             self.commit(source)
-            place_image(self._disk, f"{source.value}.efi", image)
+            place_program(self._disk, image, source, self._machine, self.name)
 
         monkeypatch.setattr(EnvironmentBackend, "place", careless)
     elif mutation == "a torn environment believed":

@@ -1,18 +1,21 @@
 """What a card is made of: archives, partition tables, boot scripts, file systems; and what can't be made is said."""
 
+import gzip
 import struct
 import subprocess
 import zipfile
 import zlib
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
+from carousel.uki import build_uki
 from settop.image import cardfiles, tools
 from settop.image.boards import BOARDS, board_named
-from settop.image.card import CardRequest, plan_partitions, settings_of
+from settop.image.card import CardRequest, check_image, check_kernel, plan_partitions, settings_of
 from settop.image.ext4 import make_ext4
 from settop.image.fat import make_fat
 from settop.image.kernelmodules import modules_in_order
@@ -20,6 +23,7 @@ from settop.image.mbr import FAT32, LINUX, Partition, build_mbr
 from settop.image.newc import Entry, build_archive
 from settop.image.ownwheel import files_of_wheel, find_wheel
 from settop.image.ubootscript import build_script
+from tests.settop.boot.models import STUB
 
 MEBIBYTE = 1 << 20
 names = st.text("abcdefgh-_.", min_size=1, max_size=12).filter(lambda name: name.strip("."))
@@ -134,9 +138,9 @@ def test_settings_are_what_init_reads():
         assert f"${name}" in init, f"init never reads {name}"
 
 
-def kernel_module(needs):
+def kernel_module(needs, wishes=""):
     """A module with nothing but a .modinfo section (ELF64, little-endian)."""
-    info, names = f"license=GPL\0depends={','.join(needs)}\0".encode(), b"\0.modinfo\0.shstrtab\0"
+    info, names = f"softdep={wishes}\0depends={','.join(needs)}\0".encode(), b"\0.modinfo\0.shstrtab\0"
     header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 1, 183, 1, 0, 0, 64, 0, 64, 0, 0, 64, 3, 2)
     data = 64 + 3 * 64
     sections = bytes(64)
@@ -158,6 +162,46 @@ def test_modules_come_behind_what_they_need_and_missing_ones_are_named(tmp_path)
     (tmp_path / "vfat.ko").write_bytes(b"no module")
     with pytest.raises(OperatorError, match=r"vfat.ko is no kernel module"):
         modules_in_order(tmp_path, ("vfat",))
+
+
+def test_modules_that_are_wished_for_come_first_and_other_kernels_may_have_other_drivers(tmp_path):
+    (tmp_path / "genet.ko").write_bytes(kernel_module((), "pre: mdio-bcm-unimac crc32c post: late"))
+    for name in ("mdio-bcm-unimac", "late", "dwc2"):
+        (tmp_path / f"{name}.ko").write_bytes(kernel_module(()))
+    assert list(modules_in_order(tmp_path, ("genet",))) == ["mdio_bcm_unimac.ko", "genet.ko"]
+    assert list(modules_in_order(tmp_path, (), ("dwc_otg", "dwc2"))) == ["dwc2.ko"]
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_where_ext4_is_a_module_its_checksum_comes_before_it(board):
+    """It asks for crc32c as it mounts, and a receiver has no program that loads modules."""
+    if "ext4" in board.modules:
+        assert board.modules.index("crc32c_generic") < board.modules.index("ext4")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_an_image_that_the_board_can_not_start_is_refused(board):
+    with pytest.raises(OperatorError, match=r"nothing that \S+ starts \(not_a_pe_file\); make it with `headend pack"):
+        check_image(board, memoryview(b"no image at all"), "v0.release")
+    uki = memoryview(build_uki(STUB, b"kernel", b"initrd", "console=x", "ID=x\n"))
+    is_other = board.debian != "arm64"
+    with pytest.raises(OperatorError, match="for another processor than") if is_other else nullcontext():
+        check_image(board, uki, "v0.release")
+
+
+def test_what_is_taken_apart_must_be_a_uki():
+    check_image(board_named("uboot-arm64"), memoryview(STUB), "v0.release")
+    with pytest.raises(OperatorError, match="no_uki"):
+        check_image(board_named("pi"), memoryview(STUB), "v0.release")
+
+
+def test_a_kernel_that_drops_the_word_tryboot_is_refused_for_a_raspberry_pi():
+    knows = b"MZ... 0 tryboot ..."
+    for kernel in (knows, gzip.compress(knows)):
+        check_kernel(board_named("pi"), kernel, "vmlinuz-6.6-rpi-v8")
+    check_kernel(board_named("uboot-arm64"), b"MZ", "vmlinuz-6.1")
+    with pytest.raises(OperatorError, match=r"vmlinuz-6\.1 knows no tryboot.*linux-image-rpi-v8"):
+        check_kernel(board_named("pi"), b"MZ", "vmlinuz-6.1")
 
 
 def test_a_wheel_without_the_native_core_is_refused(tmp_path):
