@@ -288,6 +288,8 @@ def _add_image(commands: Commands) -> None:
     image.add_argument("--hardware", type=value(_parse_hardware), required=True, metavar="OUI:MODEL[:VERSION]",
                        help="what the board is")  # fmt: skip
     image.add_argument("--trust", type=Path, action="append", metavar="KEY.pub", help="a key to trust; may be repeated")
+    image.add_argument("--trust-bulletin", type=Path, action="append", metavar="KEY.pub",
+                       help="obey bulletins that this key signs; may be repeated")  # fmt: skip
     image.add_argument("--eeprom", type=Path, metavar="RELEASE", help="the image that boots when all else fails")
     image.add_argument("--initramfs", action="store_true", help="just the receiver's initramfs")
     image.add_argument("--kernel", type=Path, metavar="FILE", help="boot/vmlinuz-VERSION, beside lib/modules/VERSION")

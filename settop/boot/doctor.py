@@ -50,6 +50,9 @@ def _examine_pi(machine: Machine) -> Iterator[Check]:
     partition = int.from_bytes(machine.read(f"{_BOOTLOADER}/partition") or b"", "big")
     expected = "1 in the receiver, 2 in slot A, 3 in slot B; 0 on a Pi 3 and with an old EEPROM of a Pi 5"
     yield Check("firmware's partition", partition in (0, 1, 2, 3), str(partition), expected)
+    kernel = (machine.read("/proc/sys/kernel/osrelease") or b"").decode("utf-8", "replace").strip()
+    expected = "Raspberry Pi's own, such as 6.6.51+rpt-rpi-v8: no other hands `tryboot` to the firmware"
+    yield Check("kernel", None, kernel or "not told", expected)
     flag = int.from_bytes(machine.read(f"{_BOOTLOADER}/tryboot") or b"", "big")
     yield Check("tryboot flag", flag in (0, 1), str(flag), "1 only in the start after `settop boot` of a trial")
     built = int.from_bytes(machine.read(f"{_BOOTLOADER}/build-timestamp") or b"", "big")

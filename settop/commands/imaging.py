@@ -37,11 +37,13 @@ def image(arguments: argparse.Namespace) -> int:
         return 0
     if not arguments.trust or arguments.eeprom is None:
         raise OperatorError("a card needs --trust KEY.pub and --eeprom RELEASE; --initramfs needs neither")
-    keys = {f"{number}-{path.name}": path.read_bytes() for number, path in enumerate(arguments.trust)}
     ring = TrustRing.of(map(load_public_key, arguments.trust))
     with open_factory(arguments.eeprom) as (header, chunks):
         _check(header, ring, arguments.hardware, arguments.eeprom)
-        factory = Factory(header, b"".join(chunks), keys)
+        keys, bulletin_keys = _key_files(arguments.trust), _key_files(arguments.trust_bulletin or [])
+        if set(keys.values()) & set(bulletin_keys.values()):
+            raise OperatorError("a key that signs releases must not sign bulletins, too: that one is online")
+        factory = Factory(header, b"".join(chunks), keys, bulletin_keys)
     check_image(request.board, memoryview(factory.image), f"the image of {arguments.eeprom}")
     _, kernel = kernel_of(request)
     check_kernel(request.board, kernel.read_bytes(), kernel.name)
@@ -53,6 +55,13 @@ def image(arguments: argparse.Namespace) -> int:
         f"  EEPROM image: {header.name} {header.version}, {format_size_bytes(header.image_size)}"
     )
     return 0
+
+
+def _key_files(paths: list[Path]) -> dict[str, bytes]:
+    """Return public keys by names that all differ; `OperatorError` if one is no key."""
+    for path in paths:
+        load_public_key(path)
+    return {f"{number}-{path.name}": path.read_bytes() for number, path in enumerate(paths)}
 
 
 def _check(header: SignedHeader, ring: TrustRing, hardware: Hardware, path: Path) -> None:

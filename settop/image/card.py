@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carousel.errors import FormatError, OperatorError
@@ -51,11 +51,18 @@ class CardRequest:
 
 @dataclass(frozen=True)
 class Factory:
-    """What the factory puts on the card: the EEPROM image with its header, keys by file name."""
+    """What the factory puts on the card: the EEPROM image, keys of releases and of bulletins by file name."""
 
     header: SignedHeader
     image: bytes
     keys: Mapping[str, bytes]
+    bulletin_keys: Mapping[str, bytes] = field(default_factory=dict)
+
+    def files(self) -> dict[str, bytes]:
+        """Return them as they lie on the firmware's partition, where the first boot finds them."""
+        found = {"factory/eeprom.image": self.image, "factory/eeprom.header": self.header.raw}
+        found |= {f"factory/trust/{name}": content for name, content in self.keys.items()}
+        return found | {f"factory/trust-bulletin/{name}": content for name, content in self.bulletin_keys.items()}
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,7 @@ def build_card(request: CardRequest, factory: Factory, output: Path) -> Made:
     kernel = kernel_path.read_bytes()
     command_line = f"console={request.console or board.console} panic=5 quiet bootcast.slot=receiver"
     firmware = firmware_files(board, tree, kernel, initramfs, command_line)
-    firmware |= {"factory/eeprom.image": factory.image, "factory/eeprom.header": factory.header.raw}
-    firmware |= {f"factory/trust/{name}": content for name, content in factory.keys.items()}
+    firmware |= factory.files()
     contents = {"firmware": firmware, "slot-a": slot_files(board, tree), "slot-b": slot_files(board, tree)}
     layout = plan_partitions(board, request.size_bytes, contents, len(factory.image))
     partial = output.with_suffix(output.suffix + ".partial")

@@ -105,23 +105,34 @@ class Board:
         words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
         return [*words, "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
 
-    def run(self, until=None, deadline_s=300):
-        """Switch on, until it switches itself off or says `until`; return what it said on the serial line."""
+    def run(self, until=None, deadline_s=300, tell=None, leave=lambda: None):
+        """Switch on, until it switches itself off, or has said `until`; return what it said on the serial line.
+
+        `tell(seconds since power-on, line)` is called for each line as it comes, `leave` before its power is pulled.
+        """
         log = self.card.with_suffix(".log")
         with log.open("wb") as file:
             board = subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-        ends = time.monotonic() + deadline_s
+        began_s, told = time.monotonic(), 0
         try:
-            while board.poll() is None:
-                said = log.read_text(errors="replace")
+            while True:
+                is_off = board.poll() is not None
+                said = log.read_text(errors="replace").replace("\r", "")
+                elapsed_s = time.monotonic() - began_s
+                whole = said.rfind("\n") + 1
+                for line in said[told:whole].splitlines() if tell else ():
+                    tell(elapsed_s, line)
+                told = whole
+                if is_off:
+                    return said
                 if until is not None and until in said:
-                    break
-                assert time.monotonic() < ends, f"nothing more in {deadline_s} s:\n{said[-3000:]}"
+                    leave()
+                    return said
+                assert elapsed_s < deadline_s, f"nothing more in {deadline_s} s:\n{said[-3000:]}"
                 time.sleep(0.2)
         finally:
             board.kill()
             board.wait()
-        return log.read_text(errors="replace")
 
 
 def images_run(said):

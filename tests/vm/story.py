@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from settop.image.newc import Entry, build_archive
@@ -18,19 +20,21 @@ from tests.vm.machines import PANIC, Board, kernel_path, payload, tree
 BIN = Path(sys.executable).parent
 GROUP = "239.255.77.1:5077"
 HARDWARE = "00A1B2:7"
-NETWORK = ("-netdev", "tap,id=air,ifname=tap0,script=no,downscript=no", "-device", "virtio-net-device,netdev=air")
+BRIDGE = "air"
+LOSS_PERCENT = 5
+ERASE_LINE = "\33[2K"
 CONFIRMING = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /run /store
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin PYTHONPATH=/usr/lib/bootcast
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev
-echo "IMAGE v1 runs: $(cat /proc/cmdline)"
+echo "IMAGE {name} runs: $(cat /proc/cmdline)"
 for module in $(cat /etc/bootcast/modules); do insmod "/lib/modules/$module" 2>/dev/null; done
 sleep 1
 mount -t ext4 "$(findfs LABEL=BCSTORE)" /store
 settop confirm --store /store/box --backend kexec || settop status --store /store/box
 umount /store
-echo "IMAGE v1 is done"
+echo "IMAGE {name} is done"
 poweroff -f
 """
 
@@ -43,22 +47,38 @@ def run(*words):
     subprocess.run([BIN / words[0], *map(str, words[1:])], check=True)
 
 
-def into_a_namespace():
+def into_a_namespace(module, more_words=()):
     """Start again in a network of our own, where anybody may make a tap; the cards are made, which needs Debian's."""
     os.environ["STORY_NETWORK"] = "own"
-    own = ["unshare", "-U", "-r", "-m", "-n", sys.executable, "-m", "tests.vm.story", *sys.argv[1:]]
+    own = ["unshare", "-U", "-r", "-m", "-n", sys.executable, "-m", module, *sys.argv[1:], *more_words]
     os.execvp("unshare", own)
 
 
 def make_network():
-    """The tap that the board hangs on, and we."""
-    for words in ("link set lo up", "tuntap add tap0 mode tap", "addr add 169.254.1.1/16 dev tap0", "link set tap0 up"):
-        subprocess.run(["ip", *words.split()], check=True)
+    """A bridge that floods as a switch without IGMP snooping; two boards hang on it, the second by a bad cable."""
+    words = [
+        "link set lo up",
+        f"link add {BRIDGE} type bridge mcast_snooping 0",
+        f"addr add 169.254.1.1/16 dev {BRIDGE}",
+    ]
+    for tap in ("tap0", "tap1"):
+        words += [f"tuntap add {tap} mode tap", f"link set {tap} master {BRIDGE}", f"link set {tap} up"]
+    for each in [*words, f"link set {BRIDGE} up"]:
+        subprocess.run(["ip", *each.split()], check=True)
+    hook = 'type filter hook egress device "tap1" priority 0'
+    rule = f"numgen random mod 100 < {LOSS_PERCENT} drop"
+    subprocess.run(["nft", f"table netdev cable {{ chain loss {{ {hook}; {rule}; }}; }}"], check=True)
+
+
+def network(number):
+    """The words by which a board gets the tap of this number, and an address of its own."""
+    tap = f"tap,id=air,ifname=tap{number},script=no,downscript=no"
+    return "-netdev", tap, "-device", f"virtio-net-device,netdev=air,mac=52:54:00:00:00:{number + 1:02x}"
 
 
 @contextmanager
 def carousel(folder, *releases):
-    words = [BIN / "headend", "cast", *releases, "--group", GROUP, "--interface", "tap0", "--rate", "30M", "--json"]
+    words = [BIN / "headend", "cast", *releases, "--group", GROUP, "--interface", BRIDGE, "--rate", "30M", "--json"]
     with (folder / "cast.log").open("w") as log:
         head_end = subprocess.Popen(list(map(str, words)), stdout=log, stderr=log)
         try:
@@ -80,40 +100,54 @@ def pack(folder, name, version, image=None, initrds=()):
     return release
 
 
-def prepare(folder, zstd_level):
-    say("A key, three images (the factory's, a good v1, a v2 that panics), and the card")
+def confirming(folder, name):
+    """The receiver's initramfs, and over it an init that says who it is, confirms, and switches off."""
+    overlay = folder / f"{name}.overlay"
+    script = CONFIRMING.replace("{name}", name)
+    overlay.write_bytes(build_archive({"init": Entry(script.encode(), executable=True)}))
+    return folder / "receiver.img", overlay
+
+
+def prepare(options, v2_is_good=False):
+    folder = options.folder
+    say(
+        f"A key, three images (the factory's, v1, and a v2 that {'is good, too' if v2_is_good else 'panics'}), the card"
+    )
     run("headend", "keygen", folder / "lab")
     card = ["settop", "image", "--board", "qemu-arm64", "--hardware", HARDWARE, "--interface", "eth0"]
-    card += ["--timeout", "100s", "--zstd-level", zstd_level]
+    card += ["--timeout", options.timeout, "--zstd-level", options.zstd_level]
     run(*card, "--initramfs", "-o", folder / "receiver.img")
-    overlay = folder / "overlay.img"
-    overlay.write_bytes(build_archive({"init": Entry(CONFIRMING.encode(), executable=True)}))
     (folder / "factory.efi").write_bytes(payload("factory", "/bin/busybox poweroff -f"))
     (folder / "v2.efi").write_bytes(payload("v2", PANIC))
     factory = pack(folder, "factory", "0.1.0", folder / "factory.efi")
-    pack(folder, "v1", "1.0.0", initrds=(folder / "receiver.img", overlay))
-    pack(folder, "v2", "2.0.0", folder / "v2.efi")
+    pack(folder, "v1", "1.0.0", initrds=confirming(folder, "v1"))
+    if v2_is_good:
+        pack(folder, "v2", "2.0.0", initrds=confirming(folder, "v2"))
+    else:
+        pack(folder, "v2", "2.0.0", folder / "v2.efi")
     run(*card, "--trust", folder / "lab.pub", "--eeprom", factory, "--size", "768M", "-o", folder / "card.img")
+    subprocess.run(["cp", "--sparse=always", folder / "card.img", folder / "new.img"], check=True)
 
 
-def show(said):
-    """The lines that tell the story."""
-    for line in said.replace("\r", "").splitlines():
-        if any(
-            mark in line
-            for mark in ("bootcast:", "[1mbox", "IMAGE", "settop:", "Traceback", "not syncing", "confirmed")
-        ):
-            print(f"    {line}", flush=True)
+MARKS = ("bootcast:", "box\33[0m", "IMAGE", "settop:", "Traceback", "not syncing")
+"""What tells the story, among the lines of a serial console."""
 
 
-def expect(board, title, wanted, until=None):
-    say(title)
-    began_s = time.monotonic()
-    said = board.run(until=until, deadline_s=900)
-    show(said)
+def teller(whose=""):
+    """Return what prints a board's telling lines as they come, with the seconds since power-on."""
+
+    def tell(elapsed_s, line):
+        if any(mark in line for mark in MARKS):
+            print(f"{elapsed_s:6.0f} s  {whose}{line.rsplit(ERASE_LINE, 1)[-1]}", flush=True)
+
+    return tell
+
+
+def expect(board, wanted, whose=""):
+    """Switch a board on until it is off again; return what it said, which must hold all of `wanted`."""
+    said = board.run(deadline_s=900, tell=teller(whose))
     missing = [each for each in wanted if each not in said]
-    assert not missing, f"the board never said {missing}"
-    print(f"    ({time.monotonic() - began_s:.0f} s)", flush=True)
+    assert not missing, f"the board never said {missing}:\n{said[-3000:]}"
     return said
 
 
@@ -131,35 +165,63 @@ def store_offset(card):
     return first_sector * 512
 
 
+def chapter_first_image(board, folder):
+    say("1. Power on: the board boots its card, joins the carousel, installs v1, and starts it by kexec")
+    with carousel(folder, folder / "v1.release"):
+        expect(board, ["installed 1.0.0 into slot-a", "IMAGE v1 runs", "bootcast.slot=slot-a", "confirmed slot-a"])
+
+
+def chapter_bad_update(board, folder):
+    say("2. An update that panics: three tries, then v1 again")
+    with carousel(folder, folder / "v2.release"):
+        said = expect(board, ["installed 2.0.0 into slot-b", "IMAGE v1 is done"])
+    assert said.count("IMAGE v2 runs") == 3
+
+
+def chapter_four_boards(board, folder):
+    """At once, since the first two only wait: they listen to nothing, for as long as their cards say."""
+    say("3. No carousel: the confirmed image starts; beside it a card whose slots are damaged: the EEPROM image")
+    say(f"4. Meanwhile, two new cards on one bridge, one behind {LOSS_PERCENT} % loss: both run v1")
+    lonely = ("-nic", "user,model=virtio-net-pci,restrict=on")
+    cards = {
+        "confirmed": ("card.img", lonely, ["from slot-a: confirmed", "IMAGE v1 is done"]),
+        "damaged": ("card.img", lonely, ["passed over slot-a", "IMAGE factory runs"]),
+        "first new": ("new.img", network(0), ["IMAGE v1 runs", "confirmed slot-a"]),
+        "second new": ("new.img", network(1), ["IMAGE v1 runs", "confirmed slot-a"]),
+    }
+    with carousel(folder, folder / "v1.release"), ThreadPoolExecutor() as together:
+        runs = []
+        for whose, (card, air, wanted) in cards.items():
+            each = replace(board, card=folder / f"{whose.replace(' ', '-')}.img", network=air)
+            subprocess.run(["cp", "--sparse=always", folder / card, each.card], check=True)
+            if whose == "damaged":
+                damage_slots(each.card)
+            runs.append(together.submit(expect, each, wanted, f"{whose:10}  "))
+        for run in runs:
+            run.result()
+
+
+CHAPTERS = (chapter_first_image, chapter_bad_update, chapter_four_boards)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chapters", type=int, default=4)
+    parser.add_argument("--chapters", type=int, default=len(CHAPTERS))
     parser.add_argument("--folder", type=Path, default=Path("vm-out"))
+    parser.add_argument("--timeout", default="60s", help="how long a board listens before it starts what it has")
     parser.add_argument("--zstd-level", default="3")
     options = parser.parse_args()
+    began_s = time.monotonic()
     if os.environ.get("STORY_NETWORK") != "own":
         options.folder.mkdir(exist_ok=True)
-        prepare(options.folder, options.zstd_level)
-        into_a_namespace()
+        prepare(options)
+        print(f"    ({time.monotonic() - began_s:.0f} s)")
+        into_a_namespace("tests.vm.story")
     make_network()
-    v1, v2 = (options.folder / f"{name}.release" for name in ("v1", "v2"))
-    board = Board(options.folder / "card.img", "uboot", memory="1024", network=NETWORK)
-    with carousel(options.folder, v1):
-        title = "1. Power on: the board boots its card, joins the carousel, installs v1, and starts it by kexec"
-        expect(
-            board, title, ["installed 1.0.0 into slot-a", "IMAGE v1 runs", "bootcast.slot=slot-a", "confirmed slot-a"]
-        )
-    if options.chapters > 1:
-        with carousel(options.folder, v2):
-            title = "2. An update that panics: three tries, then v1 again"
-            said = expect(board, title, ["installed 2.0.0 into slot-b", "IMAGE v1 is done"])
-            assert said.count("IMAGE v2 runs") == 3
-    if options.chapters > 2:
-        expect(board, "3. No carousel: the confirmed image", ["from slot-a: confirmed", "IMAGE v1 is done"])
-    if options.chapters > 3:
-        damage_slots(board.card)
-        expect(board, "4. Both slots damaged: the EEPROM image", ["passed over slot-a", "IMAGE factory runs"])
-    say("That was all of it")
+    board = Board(options.folder / "card.img", "uboot", memory="1024", network=network(0))
+    for chapter in CHAPTERS[: options.chapters]:
+        chapter(board, options.folder)
+    say(f"That was all of it, in {time.monotonic() - began_s:.0f} s")
 
 
 if __name__ == "__main__":

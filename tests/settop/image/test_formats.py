@@ -15,7 +15,7 @@ from carousel.errors import OperatorError
 from carousel.uki import build_uki
 from settop.image import cardfiles, tools
 from settop.image.boards import BOARDS, board_named
-from settop.image.card import CardRequest, check_image, check_kernel, plan_partitions, settings_of
+from settop.image.card import CardRequest, Factory, check_image, check_kernel, plan_partitions, settings_of
 from settop.image.ext4 import make_ext4
 from settop.image.fat import make_fat
 from settop.image.kernelmodules import modules_in_order
@@ -23,7 +23,7 @@ from settop.image.mbr import FAT32, LINUX, Partition, build_mbr
 from settop.image.newc import Entry, build_archive
 from settop.image.ownwheel import files_of_wheel, find_wheel
 from settop.image.ubootscript import build_script
-from tests.settop.boot.models import STUB
+from tests.settop.boot.models import STUB, header_of
 
 MEBIBYTE = 1 << 20
 names = st.text("abcdefgh-_.", min_size=1, max_size=12).filter(lambda name: name.strip("."))
@@ -136,6 +136,17 @@ def test_settings_are_what_init_reads():
     init = (cardfiles.files("settop.image") / "files" / "init").read_text()
     for name in settings:
         assert f"${name}" in init, f"init never reads {name}"
+
+
+def test_the_factory_s_keys_lie_where_init_looks_for_them():
+    factory = Factory(header_of("0.1.0"), b"image", {"0-lab.pub": b"k"}, {"0-ops.pub": b"b"})
+    files = factory.files()
+    assert files["factory/trust/0-lab.pub"] == b"k"
+    assert files["factory/trust-bulletin/0-ops.pub"] == b"b"
+    init = (cardfiles.files("settop.image") / "files" / "init").read_text()
+    for folder, option in (("trust", "--trust"), ("trust-bulletin", "--trust-bulletin")):
+        words = "".join(init.split(f'"$factory"/{folder}/*.pub', 1)[1].splitlines()[:1])
+        assert f'echo "{option} $key"' in words
 
 
 def kernel_module(needs, wishes=""):
