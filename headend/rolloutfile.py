@@ -12,7 +12,7 @@ from pathlib import Path
 
 from carousel.console.files import read_small_file
 from carousel.errors import OperatorError
-from carousel.gate import MOST_TICKS, VALUE_BYTES, GateState, chain_id_of, hashed
+from carousel.gate import MOST_TICKS, VALUE_BYTES, chain_id_of, hashed
 from headend.rollout.decisions import Decisions, GatePlan, format_decisions, parse_decisions
 
 __all__ = ["RolloutFile"]
@@ -49,7 +49,7 @@ class RolloutFile:
             decisions = parse_decisions(read_small_file(self.path, MAX_FILE_BYTES))
         except OperatorError as error:
             raise OperatorError(f"{self.path}: {error}") from None
-        if decisions.gate.state is GateState.TICKING and decisions.gate.chain not in self._values:
+        if decisions.gate.ticks and decisions.gate.chain not in self._values:
             self._values = {decisions.gate.chain: self._read_chain(decisions.gate)}
         return decisions
 
@@ -76,7 +76,7 @@ class RolloutFile:
             after = decide(before)
             if after is not before:
                 _replace(self.path, format_decisions(after).encode())
-            if after.gate.chain != before.gate.chain and before.gate.state is GateState.TICKING:
+            if after.gate.chain != before.gate.chain and before.gate.ticks:
                 self._chain_path(before.gate.chain).unlink(missing_ok=True)
         return after
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
 from carousel.console.defaults import apply_defaults, read_config
-from carousel.console.quantities import parse_size_bytes
+from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
 from settop.commands.options import add_hearing, add_json, add_store, value, whole_number
@@ -54,6 +54,13 @@ example:
 addresses; a lab may take any), the maker's number of the model and, if images
 differ by it, the version of the hardware. Releases are packed for the same name
 (`headend pack --hardware`), and a box takes no others.
+"""
+GATE_EXAMPLE = """\
+example:
+  settop gate --wait --store /var/lib/box --interface eth0 --timeout 1d --then 'login-client --now'
+
+exit codes: 0 it may log in; 3 not yet (with --wait: not before --timeout); with
+--then, that of the command. More: docs/rollout.md
 """
 IMAGE_EXAMPLE = """\
 example:
@@ -108,7 +115,9 @@ def run_init(arguments: argparse.Namespace) -> int:
     from settop.commands.box import init
     from settop.store.folder import RolloutTrust
 
-    rollout = RolloutTrust(tuple(arguments.trust_bulletin or ()), tuple(arguments.reports_to or ()))
+    rollout = RolloutTrust(
+        tuple(arguments.trust_bulletin or ()), tuple(arguments.reports_to or ()), arguments.report_key
+    )
     return init(arguments.store, arguments.hardware, arguments.trust, arguments.eeprom, arguments.id, rollout)
 
 
@@ -172,6 +181,15 @@ def run_forget(arguments: argparse.Namespace) -> int:
     return forget(arguments.store, arguments.slot, arguments.as_json)
 
 
+def run_gate(arguments: argparse.Namespace) -> int:
+    """Wait for this box's turn to log in."""
+    from settop.commands.gate import gate
+    from settop.commands.receiving import options_of
+
+    options = options_of(arguments)
+    return gate(arguments.store, options, arguments.wait, arguments.longest_wait, arguments.then, arguments.as_json)
+
+
 def run_status(arguments: argparse.Namespace) -> int:
     """Show what the box holds."""
     from settop.commands.status import status
@@ -225,6 +243,9 @@ def _add_identity(init: argparse.ArgumentParser) -> None:
         action="append",
         metavar="ADDRESS",
         help="an address, or a network such as 192.0.2.0/24, that this box may report to when it is asked to",
+    )
+    rollout.add_argument(
+        "--report-key", type=Path, metavar="FILE", help="this box's own key, by which its reports are believed"
     )
 
 
@@ -302,6 +323,25 @@ def _add_image(commands: Commands) -> None:
     add_hearing(image)
 
 
+def _add_gate(commands: Commands) -> None:
+    text = "say whether this box may log in now, as its head-end's gate says; with --wait, when it may"
+    gate = add_command(commands, "gate", run_gate, text, GATE_EXAMPLE)
+    add_store(gate)
+    add_json(gate)
+    gate.add_argument("--wait", action="store_true", help="wait for this box's turn")
+    gate.add_argument(
+        "--then", type=value(_parse_command), metavar="WORDS", help="run this when its turn has come; ends as it does"
+    )
+    gate.add_argument(
+        "--longest-wait",
+        type=value(parse_duration_s),
+        default="10m",
+        metavar="TIME",
+        help="of the random wait where no gate is heard (default 10m)",
+    )
+    add_hearing(gate)
+
+
 def _add_forget(commands: Commands) -> None:
     text = "empty a slot that does not boot, so that an image that failed there may be installed once more"
     forget = add_command(commands, "forget", run_forget, text)
@@ -343,6 +383,7 @@ def make_parser() -> Parser:
     bad = add_command(commands, "mark-bad", run_mark_bad, "say that a slot's image is no good: it never boots again")
     bad.add_argument("--slot", type=value(_parse_slot), metavar="NAME", help="slot-a or slot-b; else the one on trial")
     _add_forget(commands)
+    _add_gate(commands)
     how = boot.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")
     how.add_argument(

@@ -13,6 +13,7 @@ from carousel.release.identity import ReleaseId, Version
 from carousel.release.layout import ReleaseLayout
 
 __all__ = [
+    "Admitted",
     "BlockVerified",
     "Boot",
     "BulletinHeard",
@@ -22,6 +23,7 @@ __all__ = [
     "Effect",
     "Event",
     "Forgotten",
+    "GateWaiting",
     "GivenUp",
     "Halted",
     "ImageFound",
@@ -35,6 +37,7 @@ __all__ = [
     "Nothing",
     "PassedOver",
     "Progress",
+    "Reported",
     "RunsAlready",
     "Suspicion",
     "TrialHalted",
@@ -132,6 +135,31 @@ class TrialHalted(Event):
     source: str
     version: Version
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateWaiting(Event):
+    """The box waits to log in, and why."""
+
+    event: ClassVar[str] = "waiting"
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(Event):
+    """The box may log in, and why."""
+
+    event: ClassVar[str] = "admitted"
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported(Event):
+    """The box has reported of a trial, as a bulletin asked for."""
+
+    event: ClassVar[str] = "reported"
+    kind: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)

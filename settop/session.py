@@ -21,7 +21,6 @@ from settop.reception import Reception
 from settop.report import Reporter
 from settop.rollout.board import InForce
 from settop.stitch.assembly import Assembly
-from settop.stitch.policy import BoxProfile
 from settop.stitch.receiver import MAX_CANDIDATES, Receiver
 from settop.stitch.seam import Wire
 from settop.store.choice import Source
@@ -31,7 +30,7 @@ from settop.wire.flute import FluteWire
 from settop.work.budget import MemoryBudget
 from settop.work.threads import WorkThreads
 
-__all__ = ["MoreTime", "receive_and_install"]
+__all__ = ["MoreTime", "receive_and_install", "wire_of"]
 
 MoreTime = Callable[[float], None]
 """Ask whoever waits for this box to wait so many seconds from now on."""
@@ -68,7 +67,7 @@ class _Session:
             self._tell_start(listener)
             loss = TestLoss(options.drop, options.drop_seed) if options.drop else None
             profile = self.box.store.profile(options.allows_older)
-            wire = self._wire(profile)
+            wire = wire_of(self.box, options)
             receiver = Receiver(profile, options.use_fec, self.clock())
             stack.enter_context(_on_core(options.core))
             board = board_of(self.box)
@@ -104,16 +103,6 @@ class _Session:
         share = _share(receiver)
         if share:
             self._tell(Note(f"kept {share:.0%}, run again to go on"))
-
-    def _wire(self, profile: BoxProfile) -> Wire:
-        """Return what makes sense of this transport's datagrams."""
-        options = self.options
-        if not options.is_ssu:
-            return FluteWire(options.tsi, self.box.trust)
-        from settop.wire.ssu import SsuWire  # noqa: PLC0415  construct, which only transport streams need
-
-        oui = profile.hardware.oui if options.oui is None else options.oui
-        return SsuWire(self.box.trust, frozenset([oui]), options.is_rtp)
 
     def _open_part(self, header: SignedHeader, layout: ReleaseLayout) -> PartFile:
         """Open a release's part file, new or as an earlier run left it.
@@ -156,6 +145,16 @@ class _Session:
             self._tell(Note(text))
         endpoint, interface = str(self.options.endpoint), self.options.interface
         self._tell(Listening(endpoint, interface, crc.implementation(), listener.uses_gro))
+
+
+def wire_of(box: BoxFolder, options: ReceiveOptions) -> Wire:
+    """Return what makes sense of this transport's datagrams."""
+    if not options.is_ssu:
+        return FluteWire(options.tsi, box.trust)
+    from settop.wire.ssu import SsuWire  # noqa: PLC0415  construct, which only transport streams need
+
+    oui = box.hardware.oui if options.oui is None else options.oui
+    return SsuWire(box.trust, frozenset([oui]), options.is_rtp)
 
 
 def _share(receiver: Receiver) -> float | None:

@@ -35,8 +35,15 @@ ARROWS: dict[str, set[str]] = {
     "carousel/uki": set(),
     "carousel/gate": set(),
     "carousel/bulletin": {"carousel/gate", "carousel/release"},
+    "carousel/report": {"carousel/release"},
     "headend/pack": {"carousel/uki", "carousel/fec", "carousel/flute", "carousel/release", "carousel/ssu"},
-    "headend/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release"},
+    "headend/rollout": {
+        "carousel/bulletin",
+        "carousel/console",
+        "carousel/gate",
+        "carousel/release",
+        "carousel/report",
+    },
     "headend/rolloutfile": {"carousel/console", "carousel/gate", "headend/rollout"},
     "headend/cast": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/gate", "carousel/release"}
     | {"carousel/ssu", "headend/rollout"},
@@ -52,12 +59,13 @@ ARROWS: dict[str, set[str]] = {
     "settop/link": {"carousel/console", "carousel/take"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
     "settop/stitch": {"carousel/fec", "carousel/release", "carousel/take", "settop/events"},
-    "settop/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release", "settop/events", "settop/stitch"}
-    | {"settop/wire"},
+    "settop/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release", "carousel/report", "settop/events"}
+    | {"settop/stitch", "settop/wire"},
+    "settop/gatewatch": {"settop/*"},
     "settop/decided": {"settop/events", "settop/rollout", "settop/store"},
     "settop/work": {"carousel/fec", "carousel/release", "settop/stitch"},
     "settop/store": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/release", "carousel/take"}
-    | {"settop/stitch"},
+    | {"carousel/report", "settop/stitch"},
     "settop/boot": {"carousel/release", "carousel/uki", "settop/store"},
     "settop/image": {"carousel/release", "carousel/uki", "settop/boot"},
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},

@@ -2,18 +2,26 @@
 
 import json
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from carousel.bulletin import ReportTo
 from carousel.console.files import open_release
+from carousel.console.quantities import parse_duration_s
 from carousel.errors import UsageError
 from carousel.gate import LEAST_TICKS, MOST_TICKS, GateState
 from carousel.release.identity import RELEASE_ID_BYTES, ReleaseId
+from carousel.report import box_key
 from headend.commands.options import JsonOption
+from headend.commands.rolloutwatch import parse_address, read_secret, watch_rollout
+from headend.commands.teller import carousel_reporter
 from headend.pack.keys import new_secret
 from headend.rollout.decisions import Decisions, GatePlan, fresh_salt, parse_share
+from headend.rollout.stages import Success, parse_rule
 from headend.rolloutfile import RolloutFile
 
 __all__ = ["app"]
@@ -128,6 +136,66 @@ def show(file: FileArgument, as_json: JsonOption = False) -> None:
     for release in sorted(decisions.releases):
         print(_line(decisions, release))
     print(_gate_line(decisions.gate, time.time()))
+
+
+@app.command()
+def plan(
+    file: FileArgument,
+    release: ReleaseArgument,
+    stages: Annotated[str, typer.Argument(help="1% 10min, 10% 1h, 100%; or off.", metavar="STAGES")],
+    success: Annotated[Success, typer.Option(help="What lets a stage go on once its time is over.")] = Success.SAMPLES,
+    failures_below: Annotated[
+        str, typer.Option(help="Halt above, go on below this share of failed trials.", metavar="SHARE")
+    ] = "2%",
+    confirm_within: Annotated[
+        str, typer.Option(help="A trial that is not confirmed by then has failed.", metavar="TIME")
+    ] = "10min",
+    report_to: Annotated[str | None, typer.Option(help="Where sampled boxes report.", metavar="ADDRESS:PORT")] = None,
+    spread: Annotated[str, typer.Option(help="How late they report at most.", metavar="TIME")] = "2s",
+) -> None:
+    """Advance a release by rule, and ask for the reports that it goes by; `headend rollout watch` follows it."""
+    named, to, rule = read_release(release), None, None
+    if report_to is not None:
+        to = ReportTo(*parse_address(report_to), 0, int(parse_duration_s(spread)))
+    if stages != "off":
+        rule = replace(
+            parse_rule(stages, success, parse_share(failures_below)), confirm_within_s=parse_duration_s(confirm_within)
+        )
+        if to is None and success is Success.SAMPLES:
+            raise UsageError("stages that go on by samples need --report-to; or take --success time")
+
+    def decide(before: Decisions) -> Decisions:
+        return before.ruled(named, rule, _unix_ms()).sampled(named, to, _unix_ms())
+
+    _tell(RolloutFile(file).change(decide), named)
+
+
+@app.command("box-key")
+def box_key_of(
+    secret: Annotated[Path, typer.Argument(help="From `headend keygen --reports`.", metavar="SECRET")],
+    box_id: Annotated[str, typer.Argument(help="As `settop init --id` names it.", metavar="BOX-ID")],
+) -> None:
+    """Print a box's own key, for `settop init --report-key`: it makes its reports believed."""
+    print(box_key(read_secret(secret), box_id).hex())
+
+
+@app.command()
+def watch(
+    file: FileArgument,
+    listen: Annotated[str | None, typer.Option(help="Where reports come in.", metavar="ADDRESS:PORT")] = None,
+    secret: Annotated[
+        Path | None, typer.Option(help="From `headend keygen --reports`: whose reports count.", metavar="FILE")
+    ] = None,
+    reports_per_s: Annotated[float, typer.Option(help="How many reports to ask for.", min=0.01, metavar="N")] = 20.0,
+    capacity_url: Annotated[
+        str | None,
+        typer.Option(help="Pace the gate by what this says (docs/rollout.md); file:///... for a push.", metavar="URL"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow the plans of releases, and pace the gate, until interrupted."""
+    with closing(carousel_reporter(as_json)) as teller:
+        watch_rollout(file, listen, secret, reports_per_s, capacity_url, teller.tell)
 
 
 def described(decisions: Decisions, unix_s: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from carousel.errors import OperatorError
 
-__all__ = ["load_private_key", "new_secret", "write_key_pair"]
+__all__ = ["load_private_key", "new_secret", "write_key_pair", "write_secret"]
 
 
 def write_key_pair(prefix: Path) -> tuple[Path, Path]:
@@ -24,13 +24,24 @@ def write_key_pair(prefix: Path) -> tuple[Path, Path]:
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     shared = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     for path, mode, content in ((private, 0o600, secret), (public, 0o644, shared)):
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        except FileExistsError:
-            raise OperatorError(f"{path} exists; take another prefix or move it away") from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        _write_new(path, mode, content)
     return private, public
+
+
+def write_secret(prefix: Path) -> Path:
+    """Make PREFIX.secret (mode 0600), 64 hex digits; return its path. Never overwrites."""
+    path = Path(f"{prefix}.secret")
+    _write_new(path, 0o600, new_secret().hex().encode() + b"\n")
+    return path
+
+
+def _write_new(path: Path, mode: int, content: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise OperatorError(f"{path} exists; take another prefix or move it away") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def new_secret() -> bytes:

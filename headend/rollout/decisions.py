@@ -22,6 +22,7 @@ from carousel.bulletin import MAX_PARTS, MAX_STAGES, SALT_BYTES, ReportTo, Stage
 from carousel.errors import OperatorError, UsageError
 from carousel.gate import CHAIN_ID_BYTES, LEAST_TICKS, MOST_TICKS, GateState
 from carousel.release.identity import ReleaseId
+from headend.rollout.stages import Rule, Success, parse_rule
 
 __all__ = ["Decisions", "GatePlan", "Ruling", "format_decisions", "fresh_salt", "parse_decisions", "parse_share"]
 
@@ -37,6 +38,10 @@ class Ruling:
     is_halted: bool = False
     why: str = ""
     report_to: ReportTo | None = None
+    rule: Rule | None = None
+    """What advances it, if anything but a person does."""
+    since_unix_s: float = 0.0
+    """When its share was decided."""
 
     def stage(self, release: ReleaseId) -> Stage:
         """Return it as a bulletin has it."""
@@ -57,7 +62,7 @@ class GatePlan:
     def tick_at(self, unix_s: float) -> float:
         """Return where it stands: never before `tick`, never behind the chain's end."""
         if self.state is not GateState.TICKING:
-            return 0.0
+            return self.tick
         return min(float(self.ticks), self.tick + max(0.0, unix_s - self.at_unix_s) * self.ticks_per_s)
 
     def paced(self, ticks_per_s: float, unix_s: float) -> "GatePlan":
@@ -91,7 +96,8 @@ class Decisions:
                 f"release {release} goes to {known.share * 100:g} % of boxes already, and cohorts only grow; halt it, "
                 "or draw other boxes with a new salt"
             )
-        return self._with(release, replace(known, share=share, salt=salt or known.salt), unix_ms)
+        staged = replace(known, share=share, salt=salt or known.salt, since_unix_s=unix_ms / 1000)
+        return self._with(release, staged, unix_ms)
 
     def halted(self, release: ReleaseId, why: str, unix_ms: int) -> "Decisions":
         """Stop a release: boxes drop what they collect of it, and give it up where it is on trial."""
@@ -104,6 +110,12 @@ class Decisions:
     def sampled(self, release: ReleaseId, report_to: ReportTo | None, unix_ms: int) -> "Decisions":
         """Ask some boxes to report, or nobody any more."""
         return self._with(release, replace(self.releases.get(release, Ruling()), report_to=report_to), unix_ms)
+
+    def ruled(self, release: ReleaseId, rule: Rule | None, unix_ms: int) -> "Decisions":
+        """Let a rule advance a release, from where it is; or nobody but a person any more."""
+        known = self.releases.get(release, Ruling(0.0, fresh_salt(release)))
+        share = max(known.share, rule.first_share) if rule else known.share
+        return self._with(release, replace(known, rule=rule, share=share, since_unix_s=unix_ms / 1000), unix_ms)
 
     def forgotten(self, release: ReleaseId, unix_ms: int) -> "Decisions":
         """Say nothing of a release any more: then it is for every box."""
@@ -154,6 +166,11 @@ def format_decisions(decisions: Decisions) -> str:
         if to is not None:
             entry["report_to"] = {"address": str(to.address), "port": to.port}
             entry["report_to"] |= {"sample_threshold": to.sample_threshold, "spread_s": to.spread_s}
+        entry["since_unix_s"] = ruling.since_unix_s
+        if ruling.rule is not None:
+            rule = ruling.rule
+            entry["rule"] = {"stages": str(rule), "success": rule.success.value}
+            entry["rule"] |= {"failures_below": rule.failures_below, "confirm_within_s": rule.confirm_within_s}
         releases[str(release)] = entry
     gate = decisions.gate
     entry = {"state": gate.state.name.lower(), "chain": gate.chain.hex(), "ticks": gate.ticks, "tick": gate.tick}
@@ -185,12 +202,26 @@ def _ruling(entry: Mapping[str, Any]) -> Ruling:
         sample, spread_s = _whole(to.get("sample_threshold", 0), 2**32), _whole(to.get("spread_s", 10), 2**16)
         report_to = ReportTo(ip_address(to["address"]), _whole(to["port"], 2**16), sample, spread_s)
     share = _number(entry.get("percent", 100), 0, 100) / 100
-    return Ruling(share, salt, _flag(entry.get("halted", False)), _text(entry.get("why", "")), report_to)
+    is_halted, why = _flag(entry.get("halted", False)), _text(entry.get("why", ""))
+    since_unix_s = _number(entry.get("since_unix_s", 0), 0, 2**53)
+    return Ruling(share, salt, is_halted, why, report_to, _rule(entry.get("rule")), since_unix_s)
+
+
+def _rule(entry: Mapping[str, Any] | None) -> Rule | None:
+    if entry is None:
+        return None
+    try:
+        rule = parse_rule(_text(entry["stages"]), Success(entry.get("success", "samples")))
+    except OperatorError as error:
+        raise ValueError(str(error)) from None
+    failures_below = _number(entry.get("failures_below", rule.failures_below), 0, 1)
+    confirm_within_s = _number(entry.get("confirm_within_s", rule.confirm_within_s), 0, 1e8)
+    return replace(rule, failures_below=failures_below, confirm_within_s=confirm_within_s)
 
 
 def _gate(entry: Mapping[str, Any]) -> GatePlan:
     state = GateState[_text(entry.get("state", "none")).upper()]
-    if state is not GateState.TICKING:
+    if state is not GateState.TICKING and not entry.get("ticks"):
         return GatePlan(state)
     chain, ticks = bytes.fromhex(entry["chain"]), _whole(entry["ticks"], MOST_TICKS + 1)
     if len(chain) != CHAIN_ID_BYTES or ticks < LEAST_TICKS:

@@ -7,6 +7,7 @@ from enum import Enum
 
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError, OperatorError
+from carousel.release.header import SignedHeader
 from settop.boot.backend import Backend
 from settop.boot.flow import Prepared, prepare
 from settop.boot.table import BackendOptions, choose_backend
@@ -15,7 +16,7 @@ from settop.report import Reporter
 from settop.store.folder import BoxFolder
 from settop.store.slots import Access, BootDecision, Store, describe
 
-__all__ = ["Intent", "backend_of", "boot", "boot_box"]
+__all__ = ["Intent", "backend_of", "boot", "boot_box", "report_if_asked"]
 
 LOCK_WAIT_S = 10.0
 """How long a boot waits for who holds the box; a reception of another process may last longer than anybody waits."""
@@ -72,6 +73,8 @@ def boot_box(
     for note in prepared.notes:
         reporter.tell("note", text=note)
     _tell(reporter, "runs_already" if prepared.runs_already else "boot", prepared.decision)
+    if not prepared.runs_already and box.store.on_trial() is prepared.decision.source:
+        report_if_asked(box, prepared.decision.header, reporter, is_confirmed=False)
     return prepared.decision, _start(prepared, backend, reporter)
 
 
@@ -87,6 +90,16 @@ def _obey_bulletins(box: BoxFolder, store: Store, reporter: Reporter) -> None:
             reporter.tell(event.event, **fields_of(event))
     except (BootcastError, OSError) as error:
         reporter.tell("note", text=f"bulletins can't be obeyed: {in_a_sentence(error)}")
+
+
+def report_if_asked(box: BoxFolder, header: SignedHeader, reporter: Reporter, is_confirmed: bool) -> None:
+    """Report of a trial, where this box may report at all and is asked to; at most once a kind (docs/rollout.md)."""
+    if not box.identity.reports_to or not box.identity.bulletin_trust.keys:
+        return
+    from carousel.report import ReportKind  # noqa: PLC0415  a box that reports nothing does not wait for it
+    from settop.commands.samples import report  # noqa: PLC0415
+
+    report(box, ReportKind.CONFIRMED if is_confirmed else ReportKind.STARTING, header, reporter)
 
 
 @contextmanager

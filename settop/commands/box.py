@@ -8,7 +8,7 @@ from settop.boot import flow
 from settop.boot.identity import box_id
 from settop.boot.machine import LinuxMachine
 from settop.boot.table import BackendOptions
-from settop.commands.booting import backend_of
+from settop.commands.booting import backend_of, report_if_asked
 from settop.commands.reporting import reporting
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder, RolloutTrust
@@ -37,6 +37,9 @@ def confirm(options: BackendOptions, backend_name: str | None, as_json: bool) ->
         source = flow.confirm(box.store, box.disk, backend) if backend else box.store.confirm()
         active = Source.of_slot(box.store.record().active)
         reporter.tell("confirmed", source=(source or active).value)
+        header = box.store.header(source) if source is not None else None
+        if header is not None:
+            report_if_asked(box, header, reporter, is_confirmed=True)
     return 0
 
 

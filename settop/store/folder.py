@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carousel.console.files import load_public_key
+from carousel.console.files import load_public_key, read_small_file
 from carousel.errors import OperatorError
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
@@ -24,6 +24,8 @@ from settop.store.slots import Store
 __all__ = ["BoxFolder", "RolloutTrust"]
 
 _LOCK_POLL_S = 0.1
+REPORT_KEY = "report.key"
+REPORT_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class RolloutTrust:
 
     keys: tuple[Path, ...] = ()
     reports_to: tuple[str, ...] = ()
+    report_key: Path | None = None
+    """A file with this box's own key, by which a head-end believes what it reports."""
 
 
 class BoxFolder:
@@ -66,6 +70,8 @@ class BoxFolder:
             _copy_keys(trust, path / TRUST)
             if rollout.keys:
                 _copy_keys(rollout.keys, path / BULLETIN_TRUST)
+            if rollout.report_key:
+                _copy_secret(rollout.report_key, path / REPORT_KEY)
             identity: dict[str, Any] = {"hardware": str(hardware)}
             identity |= {"id": box_id} if box_id else {}
             identity |= {"reports_to": rollout.reports_to} if rollout.reports_to else {}
@@ -99,6 +105,13 @@ class BoxFolder:
                 f"{self.path} is read-only or not ours to write; remount it writable, or run as its owner"
             )
 
+    def report_key(self) -> bytes | None:
+        """Return the key by which reports of this box are believed, if it has one."""
+        try:
+            return bytes.fromhex(read_small_file(self.path / REPORT_KEY, 1024).decode().strip())
+        except (OSError, ValueError):
+            return None
+
     def part_name(self, header: SignedHeader) -> str:
         """Return the name of the part file of a release."""
         return f"{header.release_id}.part"
@@ -130,11 +143,25 @@ def _copy_keys(keys: Sequence[Path], folder: Path) -> None:
         shutil.copyfile(key, folder / f"{number}-{key.stem}.pub")
 
 
+def _copy_secret(source: Path, to: Path) -> None:
+    """Copy a key, for its owner's eyes."""
+    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(source.read_bytes())
+
+
 def _check_rollout(rollout: RolloutTrust, trust: TrustRing, box_id: str) -> None:
     """Refuse a key for both, and boxes that all are in one cohort."""
     ring = TrustRing.of(map(load_public_key, rollout.keys))
     if ring.keys.keys() & trust.keys.keys():
         raise OperatorError("a key that signs releases must not sign bulletins, too: that one is online")
+    if rollout.report_key is not None:
+        try:
+            size = len(bytes.fromhex(read_small_file(rollout.report_key, 1024).decode().strip()))
+        except ValueError:
+            size = 0
+        if size != REPORT_KEY_BYTES:
+            raise OperatorError(f"{rollout.report_key} is no key of a box; `headend rollout box-key` makes one")
     if ring.keys and not box_id:
         raise OperatorError("this machine tells neither serial number nor MAC address; name the box with --id")
 

@@ -1,8 +1,11 @@
 """A roll-out on lo, with the real commands: stages, a halt, and what the box says of it."""
 
+import json
+import subprocess
+
 import pytest
 
-from tests.e2e.lab import Lab, free_port, named, run
+from tests.e2e.lab import Lab, command, free_port, named, run, wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -90,3 +93,73 @@ def test_what_is_typed_wrong_is_told_in_a_sentence(tmp_path, arguments, words):
     assert done.returncode in (1, 2)
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- the gate -------------------------------------------------------------------------------------------
+
+
+def gate(lab, box, *options):
+    where = ["--store", box, "--group", lab.group, "--interface", "lo", "--json"]
+    return run("settop", "gate", *where, *options)
+
+
+def test_a_gate_lets_a_box_in_when_its_turn_has_come(lab):
+    release, box = lab.pack(b"image" * 2000, "1.0.0", "new"), obedient_box(lab, "box")
+    rollout(lab, "gate", "hold")
+    options = ("--bulletin-key", lab.folder / "online.key", "--rollout", lab.folder / "rollout.json")
+    with lab.cast(release, rate="5M", options=options):
+        held = gate(lab, box, "--timeout", "3")
+        assert held.returncode == 3
+        assert named(held.stdout, "waiting")[-1]["why"] == "the gate is on hold"
+        rollout(lab, "gate", "tick", "--ticks-per-s", "0")
+        early = gate(lab, box, "--wait", "--timeout", "2")
+        assert early.returncode == 3
+        assert "its turn is" in named(early.stdout, "waiting")[-1]["why"]
+        rollout(lab, "gate", "tick", "--ticks-per-s", "16000")
+        later = gate(lab, box, "--wait", "--timeout", "30", "--then", "sh -c 'exit 7'")
+        assert later.returncode == 7
+        assert "its turn has come" in named(later.stdout, "admitted")[0]["why"]
+        rollout(lab, "gate", "open")
+        assert gate(lab, box, "--wait", "--timeout", "5").returncode == 0
+    plain = gate(lab, lab.box("plain"))
+    assert plain.returncode == 1
+    assert "obeys no bulletins" in plain.stderr
+
+
+# --- reports --------------------------------------------------------------------------------------------
+
+
+def test_a_sampled_trial_is_reported_and_the_rule_goes_on(lab):
+    release, port = lab.pack(b"new image" * 20_000, "1.0.0", "new"), free_port()
+    assert run("headend", "keygen", lab.folder / "reports", "--reports").returncode == 0
+    key = run("headend", "rollout", "box-key", lab.folder / "reports.secret", "box")
+    (lab.folder / "box.key").write_text(key.stdout)
+    arguments = ["--hardware", "00A1B2:7", "--trust", lab.folder / "lab.pub", "--eeprom", lab.eeprom, "--id", "box"]
+    arguments += ["--trust-bulletin", lab.folder / "online.pub", "--reports-to", "127.0.0.1"]
+    box = lab.folder / "box"
+    assert run("settop", "init", "--store", box, *arguments, "--report-key", lab.folder / "box.key").returncode == 0
+    where = ("--report-to", f"127.0.0.1:{port}", "--failures-below", "80%", "--spread", "0s")
+    rollout(lab, "plan", release, "50% 0s, 100%", *where)
+    file = lab.folder / "rollout.json"
+    everybody = json.loads(file.read_text())
+    for entry in everybody["releases"].values():
+        entry["percent"] = 99.99999
+        entry["rule"]["stages"] = "99.99999 % 0 s, 100 %"
+        entry["report_to"]["sample_threshold"] = 2**32 - 1
+    file.write_text(json.dumps(everybody))
+    options = ("--bulletin-key", lab.folder / "online.key", "--rollout", file)
+    watch = ["rollout", "watch", file, "--listen", f"127.0.0.1:{port}", "--secret", lab.folder / "reports.secret"]
+    watcher = subprocess.Popen(command("headend", *watch, "--json"), stdout=subprocess.PIPE, text=True)
+    try:
+        with lab.cast(release, options=options):
+            assert named(lab.receive(box).stdout, "installed")
+        started = run("settop", "boot", "--store", box, "--command", "true", "--json")
+        assert named(started.stdout, "reported") == [{"event": "reported", "kind": "starting", "to": "127.0.0.1"}]
+        again = run("settop", "boot", "--store", box, "--command", "true", "--json")
+        assert named(again.stdout, "reported") == []
+        confirmed = run("settop", "confirm", "--store", box, "--json")
+        assert named(confirmed.stdout, "reported")[0]["kind"] == "confirmed"
+        wait_for(lambda: '"percent": 100.0' in file.read_text(), watcher)
+    finally:
+        watcher.terminate()
+        watcher.communicate(timeout=10)

@@ -1,0 +1,110 @@
+"""How fast a gate ticks: as fast as the server behind it can take log-ins, found by trying (AIMD).
+
+    feed: log-ins a second, capacity ──► far below the aim, from the start    ──► twice the pace
+                                         below the aim                        ──► a little more
+                                         above the aim                        ──► in proportion less, at once
+                                         no feed                              ──► half, each second
+                                         "not healthy"                        ──► hold
+
+Log-ins scatter as the root of their number, so the aim is below the capacity by that much: 1.1 times the capacity is to
+be passed in one second of a thousand. The last tick of a chain is never told, since it admits nobody: there the gate
+opens when it is calm, or another chain draws all turns anew. Sans-IO: what a feed says comes in, a pace goes out.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Course", "Feed", "Pace"]
+
+TOLERATED = 1.1
+DEVIATIONS = 3.6
+MOST_AIM, LEAST_AIM = 0.9, 0.3
+SETTLE_S = 3.0
+"""A feed tells of a second ago, and of boxes that were told a moment before: so long a pace is left to show."""
+STALE_S = 3.0
+LEAST_TICKS_PER_S = 1e-3
+STEP_SHARE, LEAP_SHARE = 0.03, 0.15
+CALM_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a log-in server says of itself, once a second."""
+
+    logins_per_s: float
+    capacity_per_s: float
+    is_healthy: bool = True
+
+
+class Course(Enum):
+    """What the gate is to do."""
+
+    TICK = "tick"
+    HOLD = "hold"
+    REDRAW = "begin another chain"
+    OPEN = "open"
+
+
+class Pace:
+    """The pace of one chain of so many ticks. Ask `course` first, then `ticks_per_s`."""
+
+    def __init__(self, ticks: int, begin_ticks_per_s: float = 0.05) -> None:
+        self._last_tick = ticks - 1
+        self.ticks_per_s = begin_ticks_per_s
+        self._is_searching = True
+        self._changed_s = -math.inf
+        self._fed_s: float | None = None
+        self._calm_since_s: float | None = None
+
+    @staticmethod
+    def aim_per_s(capacity_per_s: float) -> float:
+        """Return how many log-ins a second to aim at."""
+        room = TOLERATED * capacity_per_s - DEVIATIONS * math.sqrt(TOLERATED * capacity_per_s)
+        return min(MOST_AIM * capacity_per_s, max(LEAST_AIM * capacity_per_s, room))
+
+    def feed(self, feed: Feed | None, tick: float, now: float) -> Course:
+        """Take what the server says, or that it says nothing; the gate is at `tick`."""
+        self._fed_s = now if self._fed_s is None or feed is not None else self._fed_s
+        if feed is None:
+            if now - self._fed_s >= STALE_S:
+                self._change(self.ticks_per_s / 2, now)
+            return Course.TICK
+        if not feed.is_healthy:
+            self._slow_down(0.5, now)
+            return Course.HOLD
+        if tick >= self._last_tick:
+            return self._at_the_end(feed, now)
+        self._follow(feed, now)
+        return Course.TICK
+
+    def _follow(self, feed: Feed, now: float) -> None:
+        aim = self.aim_per_s(feed.capacity_per_s)
+        if feed.logins_per_s > aim:
+            if now - self._changed_s >= SETTLE_S or feed.logins_per_s > TOLERATED * feed.capacity_per_s:
+                self._slow_down(aim / feed.logins_per_s, now)
+        elif now - self._changed_s < SETTLE_S:
+            return
+        elif self._is_searching and feed.logins_per_s < aim / 2:
+            self._change(self.ticks_per_s * (2 if feed.logins_per_s < aim / 5 else 1.4), now)
+        elif self._is_searching:
+            self._is_searching = False
+            self._change(self.ticks_per_s, now)
+        else:
+            short = 1 - feed.logins_per_s / aim
+            self._change(self.ticks_per_s * (1 + (min(STEP_SHARE, short) if short < 0.5 else LEAP_SHARE)), now)
+
+    def _at_the_end(self, feed: Feed, now: float) -> Course:
+        if feed.logins_per_s > self.aim_per_s(feed.capacity_per_s):
+            self._calm_since_s = None
+            return Course.REDRAW
+        self._calm_since_s = now if self._calm_since_s is None else self._calm_since_s
+        return Course.OPEN if now - self._calm_since_s >= CALM_S else Course.TICK
+
+    def _slow_down(self, share: float, now: float) -> None:
+        self._is_searching = False
+        self._change(self.ticks_per_s * share, now)
+
+    def _change(self, ticks_per_s: float, now: float) -> None:
+        self.ticks_per_s = max(LEAST_TICKS_PER_S, ticks_per_s)
+        self._changed_s = now
