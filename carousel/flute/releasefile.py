@@ -161,11 +161,30 @@ class Release:
 
     def urgent_packets(self) -> IntArray:
         """Return the packet numbers of `ReleaseLayout.urgent_symbols`."""
+        return self._digest_numbers(self.layout.urgent_symbols())
+
+    def chain_packets(self) -> IntArray:
+        """Return the packet numbers of `ReleaseLayout.chain_symbols`."""
+        return self._digest_numbers(self.layout.chain_symbols())
+
+    def _digest_numbers(self, symbols: tuple[tuple[int, int], ...]) -> IntArray:
         numbers = []
-        for level, row in self.layout.urgent_symbols():
-            sbn, esi = self.layout.objects[level].symbols_of(np.array([row]))
-            numbers.append(digest_places(self.layout, level, sbn, esi))
+        for level in range(1, self.layout.top + 1):
+            rows = np.array([row for mine, row in symbols if mine == level], dtype=np.int64)
+            numbers.append(digest_places(self.layout, level, *self.layout.objects[level].symbols_of(rows)))
         return self.image_packets + np.concatenate(numbers)
+
+    def digests_in_step(self) -> tuple[IntArray, IntArray]:
+        """Return (places, packet numbers) of level 1's source symbols, in the order in which a cycle needs them.
+
+        A place is that of the first image packet whose digest the symbol holds.
+        """
+        image, level_1 = self.layout.objects[0], self.layout.objects[1]
+        rows = np.arange(level_1.source_symbols)
+        places = transmit_places(image, *self.layout.first_digested(rows))
+        numbers = digest_places(self.layout, 1, *level_1.symbols_of(rows))
+        order = np.argsort(places, kind="stable")
+        return places[order], self.image_packets + numbers[order]
 
     def source_symbols(self, first_row: int, count: int) -> NDArray[np.uint8]:
         """Return the image's source symbols from `first_row` on, shape (count, T), gathered from packets."""

@@ -113,15 +113,32 @@ class ReleaseLayout:
 
         The first symbols of level 1 hold the block digests; the chain above them proves these symbols.
         """
-        urgent: list[tuple[int, int]] = []
-        needed_bytes = BLOCK_DIGEST_BYTES * self.objects[0].blocks
+        return self._proof_of(BLOCK_DIGEST_BYTES * self.objects[0].blocks)
+
+    def chain_symbols(self) -> tuple[tuple[int, int], ...]:
+        """Return (level, source row) of what proves level 1, and of the block digests; the top first."""
+        proof = self._proof_of(self.objects[1].transfer_length)
+        urgent = self.urgent_symbols()
+        return tuple(reversed([place for place in proof if place[0] > 1 or place in urgent]))
+
+    def _proof_of(self, needed_bytes: int) -> tuple[tuple[int, int], ...]:
+        """Return (level, source row) of the first bytes of level 1, and of what proves them."""
+        proof: list[tuple[int, int]] = []
         for level in range(1, self.top + 1):
             symbols = -(-needed_bytes // self.symbol_size)
-            urgent += [(level, row) for row in range(symbols)]
+            proof += [(level, row) for row in range(symbols)]
             last_sbn, last_esi = self._source_place(level, symbols - 1)
             geometry = self.objects[level]
             needed_bytes = SYMBOL_DIGEST_BYTES * (int(geometry.first_symbol_index[last_sbn]) + last_esi + 1)
-        return tuple(urgent)
+        return tuple(proof)
+
+    def first_digested(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return (SBN, ESI) of the first image symbol whose digest begins in each source row of level 1, or before."""
+        image = self.objects[0]
+        begin = rows * self.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
+        index = np.minimum(np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
+        sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
+        return sbn, index - image.first_symbol_index[sbn]
 
     def _source_place(self, level: int, row: int) -> tuple[int, int]:
         first_rows = self.objects[level].first_rows

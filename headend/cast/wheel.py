@@ -3,15 +3,21 @@
 A cycle sends every image packet once, in bursts of about 1 ms of the rate. Packets keep their place in the
 transmit order (carousel/flute/interleave.py) but for a shuffle of chunks within short windows, drawn anew each cycle
 from (seed, cycle): losses with a period can't meet the same packets for ever, and yet a box that tunes in anywhere
-needs hardly more than one image's worth. Digest packets ride along: all of them about once a cycle in turns of
-source and repair, the few that every box needs soon sixteen times an image's worth.
+needs hardly more than one image's worth.
+
+Digest packets go in step: while one window goes out, so do those of level 1 that hold the digests of the next one. A
+box under attack thus knows what a symbol must be before it comes, wherever it tuned in, for 16 bytes a symbol (1.1 % of
+the rate at T = 1440). Level 1 goes out as source symbols alone: a repair symbol proves no other symbol by itself. What
+proves level 1, and the block digests that every box needs, go round several times an image's worth.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from carousel.buffers import IntArray
 from carousel.flute.releasefile import Release
 
 __all__ = ["Wheel"]
@@ -19,11 +25,23 @@ __all__ = ["Wheel"]
 CHUNK_PACKETS = 44
 """What is shuffled: some bursts in a row, so that a box sees from gaps within what the network lost."""
 WINDOW_CHUNKS = 32
-"""A chunk moves by at most this many places from cycle to cycle."""
-URGENT_PASSES = 16
-"""How often the urgent digest packets go out while one image's worth of packets does."""
-DIGEST_PASSES = 0.25
-"""Passes over all digest packets a cycle: enough for the rare box that needs them whole, 0.6 % of the rate."""
+"""A chunk moves by at most this many places from cycle to cycle,"""
+LEAST_WINDOWS = 16
+"""and by less in small images: a box that tunes in has missed the digests of the window that is on the air."""
+FEWEST_CHUNKS = 2
+CHAIN_PASSES = 5
+"""How often what proves level 1, and the block digests, go out while one image's worth of packets does."""
+
+Burst = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Chunks of packets that were shuffled among each other: places in transmit order."""
+
+    begin: int
+    end: int
+    bursts: list[Burst]
 
 
 class Wheel:
@@ -35,12 +53,13 @@ class Wheel:
         self.sent_in_cycle = 0
         self._burst_packets = burst_packets
         self._seed = seed
-        self._urgent = release.urgent_packets()
+        self._chain = release.chain_packets()
+        self._digest_places, self._digests = release.digests_in_step()
         self._bursts = self._run()
         if begin_share:
             self.seek(round(begin_share * release.image_packets))
 
-    def next_burst(self) -> tuple[int, int]:
+    def next_burst(self) -> Burst:
         """Return (first row, count) of the next burst."""
         return next(self._bursts)
 
@@ -52,28 +71,30 @@ class Wheel:
         self.sent_in_cycle = packet
         self._bursts = self._run()
 
-    def _run(self) -> Iterator[tuple[int, int]]:
+    def _run(self) -> Iterator[Burst]:
         """Yield (first packet, count) for ever, digest packets among the image's."""
-        image_packets = self.release.image_packets
-        digests = self._digest_bursts()
-        digests_per_packet = DIGEST_PASSES * self.release.digest_packets / image_packets
-        source_symbols = self.release.layout.objects[0].source_symbols
-        urgent_per_packet = URGENT_PASSES * len(self._urgent) / source_symbols
-        digest_credit, urgent_credit, next_urgent = 0.0, float(len(self._urgent)), 0
+        chain_per_packet = CHAIN_PASSES * len(self._chain) / self.release.layout.objects[0].source_symbols
+        chain_credit, next_in_chain = float(len(self._chain)), 0
+        windows = self._windows()
+        window = next(windows)
+        yield from self._digests_of(window)
         while True:
-            for first, count in self._shuffled_bursts():
-                while urgent_credit >= 1:
-                    yield int(self._urgent[next_urgent]), 1
-                    next_urgent = (next_urgent + 1) % len(self._urgent)
-                    urgent_credit -= 1
-                if digest_credit >= self._burst_packets:
-                    digest_burst = next(digests)
-                    digest_credit -= digest_burst[1]
-                    yield digest_burst
+            following = next(windows)
+            digests = self._digests_of(following)
+            sent_digests, sent = 0, 0
+            for first, count in window.bursts:
+                while chain_credit >= 1:
+                    yield int(self._chain[next_in_chain]), 1
+                    next_in_chain = (next_in_chain + 1) % len(self._chain)
+                    chain_credit -= 1
                 self._count(count)
                 yield first, count
-                digest_credit += count * digests_per_packet
-                urgent_credit += count * urgent_per_packet
+                chain_credit += count * chain_per_packet
+                sent += count
+                due = len(digests) * sent // (window.end - window.begin)
+                yield from digests[sent_digests:due]
+                sent_digests = due
+            window = following
 
     def _count(self, packets: int) -> None:
         """Count image packets as sent; with the last one, the cycle is done."""
@@ -82,29 +103,44 @@ class Wheel:
             self.cycle += 1
             self.sent_in_cycle = 0
 
-    def _shuffled_bursts(self) -> Iterator[tuple[int, int]]:
-        """Yield the image's bursts of one cycle, in chunks shuffled within windows of either phase.
+    def _windows(self) -> Iterator[_Window]:
+        """Yield windows for ever, from where this cycle stands.
 
         No repair symbol comes before the last source symbol: who missed nothing need not decode. And no window lies
         across half a cycle: two head-ends turn so far apart (headend/cast/pair.py).
         """
-        rng = np.random.default_rng([self._seed, self.cycle])
+        cycle, sought = self.cycle, self.sent_in_cycle
         size = self._burst_packets
         chunk = size * max(1, CHUNK_PACKETS // size)
-        source = self.release.layout.objects[0].source_symbols
-        sought = self.sent_in_cycle
-        for begin, end in pairwise(sorted({0, source, self.release.image_packets // 2, self.release.image_packets})):
-            for window in range(max(begin, sought), end, chunk * WINDOW_CHUNKS):
-                chunks = np.arange(window, min(window + chunk * WINDOW_CHUNKS, end), chunk)
-                for chunk_begin in rng.permutation(chunks).tolist():
-                    chunk_end = min(chunk_begin + chunk, end)
-                    for first in range(chunk_begin, chunk_end, size):
-                        yield first, min(size, chunk_end - first)
-
-    def _digest_bursts(self) -> Iterator[tuple[int, int]]:
-        """Yield bursts of the digest packets, round and round."""
-        first_digest, size = self.release.image_packets, self._burst_packets
-        end = self.release.layout.rows
+        source, whole = self.release.layout.objects[0].source_symbols, self.release.image_packets
+        chunks = min(WINDOW_CHUNKS, max(FEWEST_CHUNKS, source // (chunk * LEAST_WINDOWS)))
         while True:
-            for first in range(first_digest, end, size):
-                yield first, min(size, end - first)
+            rng = np.random.default_rng([self._seed, cycle])
+            for begin, end in pairwise(sorted({0, source, whole // 2, whole})):
+                for first in range(max(begin, sought), end, chunk * chunks):
+                    yield _shuffled(first, min(first + chunk * chunks, end), chunk, size, rng)
+            cycle, sought = cycle + 1, 0
+
+    def _digests_of(self, window: _Window) -> list[Burst]:
+        """Return bursts of the level-1 packets that hold the first digests of this window."""
+        first, end = np.searchsorted(self._digest_places, [window.begin, window.end])
+        return _runs(self._digests[first:end], self._burst_packets)
+
+
+def _shuffled(begin: int, end: int, chunk: int, burst: int, rng: np.random.Generator) -> _Window:
+    bursts = []
+    for chunk_begin in rng.permutation(np.arange(begin, end, chunk)).tolist():
+        chunk_end = min(chunk_begin + chunk, end)
+        bursts += [(first, min(burst, chunk_end - first)) for first in range(chunk_begin, chunk_end, burst)]
+    return _Window(begin, end, bursts)
+
+
+def _runs(numbers: IntArray, longest: int) -> list[Burst]:
+    """Return (first, count) of runs of packets that lie one behind the other."""
+    runs: list[Burst] = []
+    for number in np.sort(numbers).tolist():
+        if runs and number == sum(runs[-1]) and runs[-1][1] < longest:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((number, 1))
+    return runs

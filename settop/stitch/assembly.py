@@ -10,7 +10,7 @@ tore, and no journal is needed.
     OPEN ──full, digest known──► HASH, DECODE or LEAVE OUT ──► good: DONE
      ▲ ▲                              │ too few: wait for one more symbol
      │ └──────────────────────────────┤ failed: try again, then afresh
-     └── more symbols, SORT ◄─────────┘ mismatch: drop what was left over, else suspicion
+     └── more symbols, SORT ◄─────────┘ mismatch: drop what was left over, else suspicion; more, or proven ones
 """
 
 import numpy as np
@@ -48,6 +48,7 @@ class Assembly:
         self._full: set[int] = set()
         self._is_whole_wrong = False
         self._attempts: dict[tuple[int, int], int] = {}
+        self._events: list[Event] = []
         self._leftover = landings[0].held != 0
         if resumed:
             self.tree.resume()
@@ -59,22 +60,35 @@ class Assembly:
         """Take note of symbols that have landed."""
         if symbols.level:
             self.tree.take(symbols.level, symbols.rows)
+            if self.tree.forged_symbols:
+                self._suspect(0)
+            if self.inquiry.is_open:
+                self._full.update(self.inquiry.learn())
             return
-        if self.inquiry.is_open:
-            self.inquiry.judge(symbols.rows)
         self._full.update(symbols.filled)
+        if self.inquiry.is_open:
+            self._full.update(self.inquiry.judge(symbols.rows))
+            self.inquiry.make_room()
+        elif self.inquiry.sample(symbols.rows):
+            self._suspect(int(self.image.geometry.symbols_of(symbols.rows[:1])[0][0]))
+
+    def _suspect(self, sbn: int) -> None:
+        """Be suspicious from now on, and tell it with the next job's events."""
+        if not self.inquiry.is_open:
+            self.inquiry.begin()
+            self._events.append(Suspicion(self.header.release_id, sbn))
 
     # --- jobs out ---------------------------------------------------------------------------------------
 
     def next_job(self) -> Job | None:
         """Return the most useful job that can run now; its block is BUSY until `finish_job`."""
-        return self._block_job() or self._sort_job() or self._level_job() or self._whole_job()
+        return self._sort_job() or self._block_job() or self._level_job() or self._whole_job()
 
     def _block_job(self) -> Job | None:
         for sbn in sorted(self._full):
             if self.image.state[sbn] == BlockState.BUSY:
                 continue
-            if not self.image.is_full(sbn):
+            if not self.inquiry.is_ready(sbn):
                 self._full.discard(sbn)
                 continue
             expected = self.tree.block_digest(sbn)
@@ -88,7 +102,7 @@ class Assembly:
 
     def _job_of(self, sbn: int, expected: bytes) -> Job:
         where = (self.header.release_id, 0, sbn, self.landings[0])
-        present = self.image.present(sbn)
+        present = self.image.present(sbn, proven_only=self.inquiry.needs_proof(sbn))
         if self.inquiry.is_doubted(sbn) and self._can_decode:
             return LeaveOutJob(*where, expected, present, self.inquiry.parts(sbn, present))
         if not len(present.missing):
@@ -134,6 +148,10 @@ class Assembly:
 
     def finish_job(self, result: JobResult) -> list[Event]:
         """Take what came of a job."""
+        events, self._events = self._events, []
+        return events + self._finish(result)
+
+    def _finish(self, result: JobResult) -> list[Event]:
         job = result.job
         if isinstance(job, WholeJob):
             return self._finish_whole(result)
@@ -172,6 +190,7 @@ class Assembly:
         job = result.job
         if result.finding is Finding.GOOD:
             self.tree.finish_block(job.level, job.sbn)
+            self._full.update(self.inquiry.learn())
         else:
             self.tree.holdings(job.level).end(job.sbn)
 
@@ -204,7 +223,9 @@ class Assembly:
 
     def _finish_too_few(self, sbn: int) -> None:
         """Want one more: K symbols do not decode once in 200 times. Where there is none, begin the block afresh."""
-        if not self.image.want_more(sbn, 1):
+        if self.inquiry.needs_proof(sbn):
+            self.inquiry.too_few(sbn)
+        elif not self.image.want_more(sbn, 1):
             self.image.discard(self.image.held_rows(sbn))
 
     def _finish_mismatch(self, sbn: int) -> list[Event]:
@@ -212,14 +233,14 @@ class Assembly:
         rows = self.image.held_rows(sbn)
         leftover = rows[self._leftover[rows] & ~self.image.proven[rows]]
         self._full.add(sbn)
-        if len(leftover):
+        if len(leftover) and not self.inquiry.needs_proof(sbn):
             self._leftover[leftover] = False
             self.image.discard(leftover)
             return []
-        is_first = not self.inquiry.is_open
-        self.inquiry.begin()
+        self._suspect(sbn)
         self.inquiry.mismatch(sbn)
-        return [Suspicion(self.header.release_id, sbn)] if is_first else []
+        events, self._events = self._events, []
+        return events
 
     # --- where it stands --------------------------------------------------------------------------------
 

@@ -121,20 +121,20 @@ class DigestTree:
 
     # --- completing levels ------------------------------------------------------------------------------
 
-    def blocks_with_fresh_digests(self) -> set[int]:
-        """Return the image's blocks of which symbol digests became known since the last call."""
+    def fresh_image_rows(self) -> IntArray:
+        """Return the rows of the image's symbols whose digests became known since the last call."""
         if not self._fresh_level_1:
-            return set()
+            return np.empty(0, dtype=np.int64)
         rows = np.concatenate(self._fresh_level_1)
         self._fresh_level_1.clear()
         image, level_1 = self._layout.objects[0], self._layout.objects[1]
         rows = rows[rows < level_1.source_symbols]
         begin = rows * level_1.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
         first = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
-        last = np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES
-        starts = image.first_symbol_index
-        blocks = [np.searchsorted(starts, index, side="right") - 1 for index in (first, last)]
-        return {sbn for begin, end in zip(*blocks, strict=True) for sbn in range(int(begin), int(end) + 1)}
+        last = np.minimum(np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
+        index = np.unique(np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [first]))
+        sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
+        return image.row_of(sbn, index - image.first_symbol_index[sbn])
 
     def decodable(self) -> tuple[int, int] | None:
         """Return (level, SBN) of a block that repair symbols can complete now, or None."""

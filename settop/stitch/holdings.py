@@ -81,6 +81,13 @@ class Holdings:
         first = int(self.geometry.first_rows[sbn])
         return slice(first, first + int(self.geometry.block_sizes[sbn]))
 
+    def proven_count(self, sbn: int) -> int:
+        """Return how many symbols of a block are proven."""
+        geometry = self.geometry
+        first = geometry.source_symbols + sbn * geometry.repair_per_block
+        repair = self.proven[first : first + geometry.repair_per_block]
+        return int(np.count_nonzero(self.proven[self.source_rows(sbn)])) + int(np.count_nonzero(repair))
+
     @property
     def done_blocks(self) -> int:
         """How many blocks are done."""

@@ -1,18 +1,23 @@
-"""A block does not match its digest: somebody forges symbols. How the box finds out which, and still gets its image.
+"""Somebody forges symbols. How the box finds out which, and still gets its image.
 
-Theory. CRCs keep accidents out, so a mismatch means forgery (or what a power cut tore; those symbols go first and
-nobody is suspected). A block is then *doubted*, and there are three ways to settle it, the cheap ones first:
+Theory. CRCs keep accidents out, so a symbol or a block that does not match its digest means forgery (or what a power
+cut tore; those symbols go first and nobody is suspected). Each symbol has its own digest in level 1, and the carousel
+sends those of the next symbols just ahead of them (headend/cast/wheel.py). So a box that knows that it is attacked can
+judge nearly every symbol as it comes. It finds out early: of the symbols that arrive, one now and then is judged
+(a *sample*), and digest levels are judged always. From then on the inquiry is *open*:
 
-1. **Surplus.** Any K symbols without a forged one give the block. So the block takes some more symbols. With 4 more
-   the code itself tells one forged symbol (`Codec.find_wrong`). Where there are more, a job leaves parts of the
-   unproven ones out in turn until the digest is right, each as large as the surplus: two or three are found if they
-   fall into one part.
-2. **Digests.** Each symbol has its own digest in level 1. As they become known they are held against what is held
-   (SORT jobs), and against each symbol that arrives; forged ones are dropped, good ones are proven. A block full of
-   proven symbols is beyond doubt.
-3. **Afresh.** When a block has taken all the surplus it may, it drops what is unproven and begins again.
+1. **Digests.** What is held is sorted, once (SORT jobs), and each symbol that arrives is judged, as far as digests are
+   known. When others become known, they are held against what came too early; so a row that a forger has taken is free
+   again when the genuine symbol comes.
+2. **Surplus.** A full block that has few forged symbols at most does not wait for its last digests. Any K symbols
+   without a forged one give the block, so it takes some more. With 4 more the code itself tells one forged symbol
+   (`Codec.find_wrong`). Where there are more, a job leaves parts of the unproven ones out in turn until the digest is
+   right, each as large as the surplus: two or three are found if they fall into one part.
+3. **Proof.** A block with more forged ones than that waits for K proven symbols, and is decoded from them alone. It
+   takes whatever comes meanwhile, and drops nothing for being unproven: it may be genuine.
 
-This is where the siege is fought: what it costs stands in docs/security.md.
+So an attack costs what was taken on trust before the first sample, and what came before its digest did: next to nothing
+after the box has the digests of one window. What it costs stands in docs/security.md.
 """
 
 import numpy as np
@@ -25,12 +30,20 @@ from settop.stitch.jobs import Present
 
 __all__ = ["Inquiry"]
 
-SURPLUS_SHARES = (0, 1 / 32, 1 / 8, 1 / 2)
+SAMPLE_EVERY = 16
+"""Of so many takes one has a symbol judged while nobody is suspected."""
+SURPLUS_SHARES = (0, 1 / 32, 1 / 8)
 """How many symbols beyond K a doubted block takes, step by step, as shares of K."""
 LEAST_SURPLUS = 4
 """So many the code needs to tell one wrong symbol among thousands."""
 MOST_PARTS = 40
 """How many parts are left out in turn: each costs a decode."""
+FEW_FORGED = 3
+"""A block that seems to have more forged symbols than these waits for proof."""
+MOST_AT_ONCE = 512
+"""Symbols that are judged at once where their digests became known; more are a job."""
+LEAST_FREE_SHARE = 1 / 32
+"""Of the slots for repair symbols: where fewer are free, unproven ones make room."""
 
 
 class Inquiry:
@@ -43,33 +56,61 @@ class Inquiry:
         self._image = image
         self._tree = tree
         self._can_decode = can_decode
+        self._takes = 0
+        self._forged_rows = np.zeros(image.geometry.rows, dtype=np.bool_)
         self._steps: dict[int, int] = {}
+        self._proof_needed: dict[int, int] = {}
+        """Blocks that wait for proof, and how many proven symbols each is tried with."""
         self._to_sort: set[int] = set()
 
     def begin(self) -> None:
         """Be suspicious from now on."""
         if not self.is_open:
             self.is_open = True
+            self._tree.fresh_image_rows()
             self._to_sort.update(range(self._image.geometry.blocks))
 
     # --- digests ----------------------------------------------------------------------------------------
 
-    def judge(self, rows: IntArray) -> None:
-        """Judge image symbols that have just landed, as far as their digests are known."""
+    def sample(self, rows: IntArray) -> bool:
+        """Judge one of the symbols that have just landed, now and then; say whether it was forged."""
+        self._takes += 1
+        if self._takes % SAMPLE_EVERY or not len(rows):
+            return False
+        one = len(rows) // 2
+        self.judge(rows[one : one + 1])
+        return self.rejected_symbols > 0
+
+    def judge(self, rows: IntArray) -> list[int]:
+        """Judge held image symbols as far as their digests are known; return the blocks that have their proof now."""
         image = self._image
+        rows = rows[(image.landing.held[rows] != 0) & ~image.proven[rows]]
         sbn, esi = image.geometry.symbols_of(rows)
-        known = self._tree.knows(0, sbn, esi) & (image.landing.held[rows] != 0)
-        if not known.any():
-            return
+        is_busy = image.state[sbn] == BlockState.BUSY
+        self._to_sort.update(sbn[is_busy].tolist())
+        known = self._tree.knows(0, sbn, esi) & ~is_busy
         rows, sbn, esi = rows[known], sbn[known], esi[known]
+        if not len(rows):
+            return []
         places = zip(sbn.tolist(), esi.tolist(), image.symbols(rows), self._tree.digests(0, sbn, esi), strict=True)
         good = np.array([symbol_digest(0, block, one, symbol.data) == digest for block, one, symbol, digest in places])
         image.proven[rows[good]] = True
         self.drop(rows[~good])
+        return [block for block in np.unique(sbn).tolist() if self._has_proof(block)]
+
+    def learn(self) -> list[int]:
+        """Judge what is held of the symbols whose digests became known; return as `judge` does."""
+        rows = self._tree.fresh_image_rows()
+        rows = rows[(self._image.landing.held[rows] != 0) & ~self._image.proven[rows]]
+        if len(rows) <= MOST_AT_ONCE:
+            return self.judge(rows) if len(rows) else []
+        self._to_sort.update(np.unique(self._image.geometry.symbols_of(rows)[0]).tolist())
+        return []
 
     def drop(self, rows: IntArray) -> None:
         """Drop symbols that are forged."""
         self._image.discard(rows)
+        self._forged_rows[rows] = True
         self.rejected_symbols += len(rows)
 
     def sorted_out(self, sbn: int, bad_rows: IntArray) -> None:
@@ -81,12 +122,10 @@ class Inquiry:
 
     def next_to_sort(self) -> tuple[int, IntArray, IntArray] | None:
         """Return (SBN, rows, ESIs) of unproven symbols whose digests are known now, of one open block."""
-        self._to_sort |= self._tree.blocks_with_fresh_digests() if self.is_open else set()
-        while self._to_sort:
-            sbn = self._to_sort.pop()
+        for sbn in sorted(self._to_sort):
             if self._image.state[sbn] == BlockState.BUSY:
-                self._to_sort.add(sbn)
-                return None
+                continue
+            self._to_sort.discard(sbn)
             if self._image.state[sbn] == BlockState.DONE:
                 continue
             rows = self._image.held_rows(sbn)
@@ -97,27 +136,74 @@ class Inquiry:
                 return sbn, rows[known], esis[known]
         return None
 
-    # --- surplus ----------------------------------------------------------------------------------------
+    # --- blocks -----------------------------------------------------------------------------------------
+
+    def is_ready(self, sbn: int) -> bool:
+        """Say whether an open block may be tried: it is full, or has the proof that it waits for."""
+        if sbn in self._proof_needed:
+            return self._image.state[sbn] == BlockState.OPEN and self._has_proof(sbn)
+        if not self._image.is_full(sbn):
+            return False
+        if self.is_open and self._seems_forged(sbn):
+            self._wait_for_proof(sbn)
+            return self._has_proof(sbn)
+        return True
+
+    def needs_proof(self, sbn: int) -> bool:
+        """Say whether a block is to be decoded from proven symbols alone."""
+        return sbn in self._proof_needed
 
     def is_doubted(self, sbn: int) -> bool:
         """Say whether a full block needs some of its symbols left out: it was wrong, and not all are proven."""
         return sbn in self._steps and not self._image.proven[self._image.held_rows(sbn)].all()
 
     def mismatch(self, sbn: int) -> None:
-        """Take more symbols of a block that was wrong with those it has, or begin it afresh."""
+        """Take more symbols of a block that was wrong with those it has, or wait for proof."""
+        if self._proof_needed.pop(sbn, None) is not None:  # proven ones were wrong together: our own memory
+            self._image.discard(self._image.held_rows(sbn))
+            self._image.landing.wanted[sbn] = self._image.geometry.block_sizes[sbn]
+            return
         size = int(self._image.geometry.block_sizes[sbn])
         step = self._steps.get(sbn, 0)
-        self._steps[sbn] = step + 1
-        if self._can_decode and step < len(SURPLUS_SHARES):
+        if self._can_decode and step < len(SURPLUS_SHARES) and not self._seems_forged(sbn):
+            self._steps[sbn] = step + 1
             surplus = max(LEAST_SURPLUS, round(size * SURPLUS_SHARES[step]))
             if self._image.want_more(sbn, size + surplus - len(self._image.held_rows(sbn))):
                 return
-        self._begin_afresh(sbn)
+        self._wait_for_proof(sbn)
 
-    def _begin_afresh(self, sbn: int) -> None:
-        rows = self._image.held_rows(sbn)
-        self._image.discard(rows[~self._image.proven[rows]])
-        self._steps[sbn] = 0
+    def too_few(self, sbn: int) -> None:
+        """Want one more proven symbol of a block than it had: K do not decode once in 200 times."""
+        self._proof_needed[sbn] = self._image.proven_count(sbn) + 1
+
+    def make_room(self) -> None:
+        """Let unproven repair symbols of blocks that wait for proof go where slots become scarce: they come again."""
+        landing = self._image.landing
+        if landing.free_count[0] >= len(landing.repair) * LEAST_FREE_SHARE:
+            return
+        for sbn in self._proof_needed:
+            if self._image.state[sbn] == BlockState.OPEN:
+                rows = self._image.held_rows(sbn)
+                rows = rows[rows >= self._image.geometry.source_symbols]
+                self._image.discard(rows[~self._image.proven[rows]])
+
+    def _wait_for_proof(self, sbn: int) -> None:
+        self._steps.pop(sbn, None)
+        self._proof_needed[sbn] = int(self._image.geometry.block_sizes[sbn])
+        self._image.want_more(sbn, len(self._image.geometry.block_rows(sbn)))
+
+    def _has_proof(self, sbn: int) -> bool:
+        if sbn not in self._proof_needed:
+            return False
+        has_enough = self._can_decode and self._image.proven_count(sbn) >= self._proof_needed[sbn]
+        return has_enough or bool(self._image.proven[self._image.source_rows(sbn)].all())
+
+    def _seems_forged(self, sbn: int) -> bool:
+        """Say whether a block has more than a few forged symbols, by what was found forged of those judged so far."""
+        forged = int(np.count_nonzero(self._forged_rows))
+        judged = forged + int(np.count_nonzero(self._image.proven))
+        held = self._image.held_rows(sbn)
+        return int(np.count_nonzero(~self._image.proven[held])) * forged > FEW_FORGED * judged
 
     def parts(self, sbn: int, present: Present) -> tuple[tuple[IntArray, IntArray], ...]:
         """Return which doubted symbols to leave out in turn: (ESIs of source symbols, indices of repair symbols).
@@ -145,4 +231,5 @@ class Inquiry:
         """Forget the doubts about a block that is proven, and count the symbols that were forged."""
         self.rejected_symbols += len(forged)
         self._steps.pop(sbn, None)
+        self._proof_needed.pop(sbn, None)
         self._to_sort.discard(sbn)

@@ -76,16 +76,21 @@ def test_the_digests_are_the_ones_of_the_symbols(air):
     assert tree.digests(0, sbn, esi) == [symbol_digest(0, *place, air.symbol(0, *place)) for place in places]
 
 
-def test_blocks_are_named_when_digests_of_their_symbols_become_known(air):
+def test_symbols_are_named_when_their_digests_become_known(air):
     tree, image = air.assembly.tree, air.layout.objects[0]
     hear_level_by_level(air, range(air.layout.top, 1, -1))
-    assert tree.blocks_with_fresh_digests() == set()
+    assert tree.fresh_image_rows().size == 0
     level_1 = air.layout.objects[1]
     for row in (0, level_1.source_symbols - 1):
         sbn, esi = level_1.symbols_of(np.array([row]))
         air.hear_symbols(1, [(int(sbn[0]), int(esi[0]))])
-    assert tree.blocks_with_fresh_digests() == {0, image.blocks - 1}
-    assert tree.blocks_with_fresh_digests() == set()
+    rows = tree.fresh_image_rows()
+    sbn, esi = image.symbols_of(rows)
+    assert tree.knows(0, sbn, esi).all()
+    known = tree.knows(0, *image.symbols_of(np.arange(image.rows)))
+    assert sorted(rows.tolist()) == np.flatnonzero(known).tolist()
+    assert {int(sbn[0]), int(sbn[-1])} == {0, image.blocks - 1}
+    assert tree.fresh_image_rows().size == 0
 
 
 def test_a_level_is_completed_from_its_repair_symbols(air):
@@ -107,7 +112,7 @@ def test_a_level_is_completed_from_its_repair_symbols(air):
     assert result.finding is Finding.GOOD
     air.assembly.finish_job(result)
     assert tree.holdings(1).proven[: level_1.source_symbols].all()
-    assert tree.blocks_with_fresh_digests() or air.assembly.next_job() is None
+    assert tree.knows(0, *air.layout.objects[0].symbols_of(np.arange(air.layout.objects[0].rows))).all()
 
 
 def test_what_an_earlier_run_left_is_judged_again(air):
