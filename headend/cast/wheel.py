@@ -19,6 +19,7 @@ import numpy as np
 
 from carousel.buffers import IntArray
 from carousel.flute.releasefile import Release
+from carousel.release.digests import SYMBOL_DIGEST_BYTES
 
 __all__ = ["Wheel"]
 
@@ -77,7 +78,7 @@ class Wheel:
         chain_credit, next_in_chain = float(len(self._chain)), 0
         windows = self._windows()
         window = next(windows)
-        yield from self._digests_of(window)
+        yield from self._digests_before(window)
         while True:
             following = next(windows)
             digests = self._digests_of(following)
@@ -125,6 +126,13 @@ class Wheel:
         """Return bursts of the level-1 packets that hold the first digests of this window."""
         first, end = np.searchsorted(self._digest_places, [window.begin, window.end])
         return _runs(self._digests[first:end], self._burst_packets)
+
+    def _digests_before(self, window: _Window) -> list[Burst]:
+        """Return bursts of all level-1 packets with digests of a window that is the first to go out."""
+        layout = self.release.layout
+        reach = -(-layout.symbol_size // SYMBOL_DIGEST_BYTES) * layout.objects[0].blocks
+        age = (window.begin - self._digest_places) % self.release.image_packets
+        return _runs(self._digests[age <= reach], self._burst_packets) + self._digests_of(window)
 
 
 def _shuffled(begin: int, end: int, chunk: int, burst: int, rng: np.random.Generator) -> _Window:

@@ -86,9 +86,8 @@ class Inquiry:
         image = self._image
         rows = rows[(image.landing.held[rows] != 0) & ~image.proven[rows]]
         sbn, esi = image.geometry.symbols_of(rows)
-        is_busy = image.state[sbn] == BlockState.BUSY
-        self._to_sort.update(sbn[is_busy].tolist())
-        known = self._tree.knows(0, sbn, esi) & ~is_busy
+        self._to_sort.update(sbn[image.state[sbn] == BlockState.BUSY].tolist())
+        known = self._tree.knows(0, sbn, esi) & (image.state[sbn] == BlockState.OPEN)
         rows, sbn, esi = rows[known], sbn[known], esi[known]
         if not len(rows):
             return []
@@ -201,6 +200,8 @@ class Inquiry:
     def _seems_forged(self, sbn: int) -> bool:
         """Say whether a block has more than a few forged symbols, by what was found forged of those judged so far."""
         forged = int(np.count_nonzero(self._forged_rows))
+        if forged <= FEW_FORGED:
+            return False
         judged = forged + int(np.count_nonzero(self._image.proven))
         held = self._image.held_rows(sbn)
         return int(np.count_nonzero(~self._image.proven[held])) * forged > FEW_FORGED * judged
