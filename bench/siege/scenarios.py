@@ -58,6 +58,12 @@ SCENARIOS = (
     Scenario("1000 forged releases a second", lambda f: ForgedHeaders(f.release, 2000, f.rng), 1.5),
     Scenario("6000 forged releases a second", lambda f: ForgedHeaders(f.release, 12000, f.rng), 1.5),
     Scenario("one forged symbol, sent again and again", lambda f: OneForgedSymbol(f.release), 1.1),
+    Scenario(
+        "forged symbols at 1 % of its rate", lambda f: ForgedSymbols(f.release, f.packets_per_s / 100, f.rng), 1.2
+    ),
+    Scenario(
+        "forged symbols at 10 % of its rate", lambda f: ForgedSymbols(f.release, f.packets_per_s / 10, f.rng), 1.3
+    ),
     Scenario("forged symbols at the carousel's rate", lambda f: ForgedSymbols(f.release, f.packets_per_s, f.rng), 1.5),
     Scenario(
         "forged symbols at 10 times its rate", lambda f: ForgedSymbols(f.release, 10 * f.packets_per_s, f.rng), 2.5

@@ -26,7 +26,7 @@ def map_release(path: Path, descriptor: int) -> "Release":
 
     try:
         mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
-        return Release.parse(memoryview(mapped), descriptor)
+        return Release.parse(memoryview(mapped), descriptor, lambda at, size: os.pread(descriptor, size, at))
     except (ValueError, FormatError) as error:
         raise OperatorError(f"{path} is no whole release file ({error}); `headend pack` makes one") from None
 

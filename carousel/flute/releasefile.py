@@ -7,6 +7,8 @@
 The file holds nothing that the wire does not carry, but for TSI and the objects' MD5 (for the FDT).
 """
 
+import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,7 +85,10 @@ def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArra
 
 @dataclass(frozen=True)
 class Release:
-    """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file)."""
+    """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file).
+
+    `read(offset, size)` reads from that file what the map has, where touching the map might be deadly.
+    """
 
     header: SignedHeader
     layout: ReleaseLayout
@@ -91,9 +96,12 @@ class Release:
     md5: tuple[bytes, ...]
     buffer: memoryview
     descriptor: int | None = None
+    read: Callable[[int, int], bytes] | None = None
 
     @classmethod
-    def parse(cls, buffer: memoryview, descriptor: int | None = None) -> "Release":
+    def parse(
+        cls, buffer: memoryview, descriptor: int | None = None, read: Callable[[int, int], bytes] | None = None
+    ) -> "Release":
         """Read a release file; `FormatError` if it is none, is cut short or damaged in the preamble."""
         if len(buffer) < PREAMBLE_BYTES:
             raise FormatError("release_truncated")
@@ -109,7 +117,7 @@ class Release:
             raise FormatError("release_preamble")
         if len(buffer) != PREAMBLE_BYTES + fields.packet_size * layout.rows:
             raise FormatError("release_truncated")
-        return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer, descriptor)
+        return cls(header, layout, fields.tsi, tuple(fields.md5[: len(layout.objects)]), buffer, descriptor, read)
 
     @cached_property
     def toi_base(self) -> int:
@@ -152,6 +160,19 @@ class Release:
         start = PREAMBLE_BYTES + first * self.packet_size
         return self.buffer[start : start + count * self.packet_size]
 
+    def read_packets(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Return `count` packets from number `first` on, shape (count, packet size), read and not mapped.
+
+        `OSError` (EFAULT) where the file was cut: whoever touched the map there would die of SIGBUS.
+        """
+        if self.read is None:
+            return self.packets[first : first + count]
+        size = count * self.packet_size
+        raw = self.read(PREAMBLE_BYTES + first * self.packet_size, size)
+        if len(raw) != size:
+            raise OSError(errno.EFAULT, "the release file is shorter than it was")
+        return np.frombuffer(raw, dtype=np.uint8).reshape(count, self.packet_size)
+
     def batch(self, first: int, count: int) -> Batch:
         """Return `count` packets from number `first` on as a batch."""
         place = None
@@ -190,5 +211,6 @@ class Release:
         """Return the image's source symbols from `first_row` on, shape (count, T), gathered from packets."""
         geometry = self.layout.objects[0]
         places = transmit_places(geometry, *geometry.symbols_of(np.arange(first_row, first_row + count)))
-        symbols: NDArray[np.uint8] = self.packets[places, PLAIN_HEADER_BYTES:]
-        return symbols
+        if self.read is None:
+            return self.packets[places, PLAIN_HEADER_BYTES:]
+        return np.concatenate([self.read_packets(place, 1) for place in places.tolist()])[:, PLAIN_HEADER_BYTES:]

@@ -78,7 +78,7 @@ class PeerWatch:
             places = _places(release, mine)
             known = places >= 0
             same = np.zeros(len(mine), dtype=np.bool_)
-            same[known] = (release.packets[places[known]] == mine[known]).all(axis=1)
+            same[known] = _are_of(release, places[known], mine[known])
             self.foreign_packets += int(np.count_nonzero(~same))
             self._count(base, places[same], int(np.count_nonzero(same)) * batch.stride, now)
 
@@ -135,6 +135,16 @@ class _PeerPlace:
         self.packets += int(np.count_nonzero(late == is_late))
         self.is_late = is_late
         self.heard_s = now
+
+
+def _are_of(release: Release, places: IntArray, packets: np.ndarray) -> NDArray[np.bool_]:
+    """Say of each packet whether it is the release's; none is where its file was cut."""
+    try:
+        own = np.concatenate([release.read_packets(place, 1) for place in places.tolist()] or [packets[:0]])
+    except OSError:
+        return np.zeros(len(packets), dtype=np.bool_)
+    same: NDArray[np.bool_] = (own == packets).all(axis=1)
+    return same
 
 
 def _places(release: Release, packets: np.ndarray) -> IntArray:

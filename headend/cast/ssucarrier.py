@@ -175,7 +175,7 @@ class Carrier:
 
     def render(self, first: int, count: int) -> list[Packets]:
         """Return the packets that carry `count` rows of the release file from `first` on: DDBs, each in its own."""
-        rows = self.release.packets[first : first + count]
+        rows = self.release.read_packets(first, count)
         heads = np.ascontiguousarray(rows[:, :PLAIN_HEADER_BYTES]).view(PLAIN_DTYPE)[:, 0]
         shift = 24 if self.release.layout.objects[0].repair_per_block else 16
         payload_id = heads["payload_id"].astype(np.int64)

@@ -19,6 +19,8 @@ __all__ = ["Carousel", "Rollout", "Shelf", "Wire", "describe_release"]
 Tell = Callable[..., None]
 RETRY_S = 0.1
 """How long to wait for a network that takes nothing."""
+SKIP_S = 0.001
+"""How long what could not be rendered takes: it has no packets that would count against the rate."""
 RELOAD_CHECK_S = 1.0
 STATUS_S = 1.0
 ROLLOUT_CHECK_S = 0.1
@@ -102,7 +104,7 @@ class Carousel:
                 self.wait(pause_s)
                 now = self.clock()
                 continue
-            self._send(self.broadcaster.next_batch(now))
+            self._send_next(now)
             now = self.clock()
             if now - status_s >= STATUS_S:
                 self._tell_status(now - status_s)
@@ -122,15 +124,18 @@ class Carousel:
         if epoch is not None:
             self.tell("decided", epoch=epoch)
 
-    def _send(self, batch: Batch) -> None:
-        """Send a batch. Trouble is reported once, and once more when it is over; what a file lacks is left out."""
+    def _send_next(self, now: float) -> None:
+        """Send what is due. Trouble is reported once, and once more when it is over; what a file lacks is left out."""
+        try:
+            batch = self.broadcaster.next_batch(now)
+        except OSError as error:
+            self._note_trouble(error)
+            self.wait(SKIP_S)
+            return
         try:
             self.wire.send(batch)
         except OSError as error:
-            self._errors += 1
-            what = _TROUBLES.get(error.errno or 0) or in_a_sentence(error)
-            if what != self._trouble and self._tell_trouble(what):
-                self._trouble = what
+            self._note_trouble(error)
             if error.errno != errno.EFAULT:
                 self.wait(RETRY_S)
             return
@@ -139,6 +144,12 @@ class Carousel:
             self._trouble = None
         self._sent_bytes += batch.stride * batch.count
         self._sent_packets += batch.count
+
+    def _note_trouble(self, error: OSError) -> None:
+        self._errors += 1
+        what = _TROUBLES.get(error.errno or 0) or in_a_sentence(error)
+        if what != self._trouble and self._tell_trouble(what):
+            self._trouble = what
 
     def _tell_trouble(self, reason: str) -> bool:
         """Tell of trouble, but not of the same too often; say whether it was told."""

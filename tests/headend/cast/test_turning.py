@@ -6,7 +6,9 @@ import pytest
 from carousel.errors import OperatorError
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
+from headend.cast.ssu import SsuFormat, SsuSettings
 from headend.cast.turning import Carousel
+from headend.pack.ssuplan import SsuProfile
 from headend.shelf import ReleaseShelf
 
 
@@ -135,6 +137,22 @@ def test_a_file_that_is_cut_in_place_is_told_seldom_and_the_rest_is_sent(casting
     }
     left = 50_000 / len(make_release(100_000, symbol_size=512).buffer)
     assert sum(sent_bytes) * 8 / time.now > 0.7 * left * 1e7, "what is left goes out at its own rate"
+
+
+def test_an_update_service_whose_file_is_cut_in_place_goes_on(make_release, release_file):
+    """Rows of an update service are wrapped anew, so they are read: who touched the map there would die of SIGBUS."""
+    release = make_release(200_000, ssu_profile=SsuProfile.STANDARD)
+    path = release_file(release, "a.release")
+    shelf, wire, time, told = ReleaseShelf([path]), FakeWire(), FakeTime(), []
+    broadcaster = Broadcaster(shelf.load(), BroadcastSettings(1e7), 0.0, SsuFormat(SsuSettings(1e7)))
+    carousel = Carousel(broadcaster, shelf, wire, time.clock, time.wait, lambda event, **f: told.append((event, f)))
+    time.at[0.3] = lambda: os.truncate(path, 100_000)
+    time.at[30.0] = lambda: setattr(carousel, "should_stop", True)
+    carousel.run(cycles=0)
+    assert len([event for event, fields in told if event == "trouble" and "cut in place" in fields["reason"]]) == 1
+    assert time.now >= 30
+    assert sum(map(len, wire.sent)) * 8 / time.now > 0.2 * 1e7
+    shelf.close()
 
 
 @pytest.mark.parametrize("fate", ["unlinked", "replaced by a directory", "unreadable"])
