@@ -82,6 +82,8 @@ LACKING = {
     "vm": lambda: missing("qemu-system-aarch64", "mmdebstrap", "mformat", "zstd") or missing_files(*LOADERS),
     "tshark": lambda: missing("tshark"),
     "dvb": lambda: missing("tshark", "dvbinfo", "ffprobe", "gst-launch-1.0"),
+    "browser": lambda: missing("chromium") or ("" if find_spec("playwright") else "the package playwright"),
+    "promtool": lambda: missing("promtool"),
     "stub": lambda: missing("cc", "make"),
     "fuzz": lambda: missing("clang", "make"),
     "oracle": lambda: "" if find_spec("raptorq") else "the package raptorq",

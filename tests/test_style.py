@@ -50,9 +50,11 @@ ARROWS: dict[str, set[str]] = {
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute", "headend/cast"},
     "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
-    "headend/registry": {"carousel/console", "carousel/flute", "carousel/release", "headend/cast"},
+    "headend/registry": {"carousel/console", "carousel/flute", "carousel/gate", "carousel/release", "headend/cast"}
+    | {"headend/rollout"},
     "headend/serve": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu", "headend/cast"}
-    | {"headend/casting", "headend/registry", "headend/shelf"},
+    | {"carousel/gate", "headend/casting", "headend/pack", "headend/registry", "headend/rollout"}
+    | {"headend/rolloutfile", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},

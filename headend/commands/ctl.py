@@ -81,11 +81,11 @@ def releases(context: typer.Context, as_json: AsJson = False) -> None:
     rows = [
         (
             *(each["id"][:12], each["name"], each["version"], each["hardware"]),
-            *(format_size_bytes(each["image_bytes"]), ", ".join(each["carousels"]) or "-"),
+            *(format_size_bytes(each["image_bytes"]), ", ".join(each["carousels"]) or "-", _stage_of(each)),
         )
         for each in found
     ]
-    _show(found, ("id", "name", "version", "hardware", "image", "on the air"), rows, as_json)
+    _show(found, ("id", "name", "version", "hardware", "image", "on the air", "for"), rows, as_json)
 
 
 @app.command()
@@ -183,6 +183,57 @@ def rate(
 
 
 @app.command()
+def stage(
+    context: typer.Context,
+    release: ReleaseArgument,
+    percent: Annotated[float, typer.Option(help="The share of boxes that it is for.", min=0, max=100, metavar="N")],
+    new_canaries: Annotated[bool, typer.Option("--new-canaries", help="Draw other boxes than before.")] = False,
+) -> None:
+    """Let a release go to a share of the boxes. Shares only grow, unless other boxes are drawn."""
+    client: Client = context.obj
+    key = _release(client, release)
+    client.get("rollout")
+    body = {"percent": percent, "draws_anew": new_canaries}
+    client.ask("PUT", "rollout", "releases", key, "stage", body=body)
+
+
+@app.command()
+def halt(
+    context: typer.Context,
+    release: ReleaseArgument,
+    why: Annotated[str, typer.Option(help="Boxes show 32 bytes of it.", metavar="TEXT")] = "",
+) -> None:
+    """Stop a release on every box, whatever else was decided meanwhile."""
+    client: Client = context.obj
+    key = _release(client, release)
+    client.revision = "*"
+    client.ask("PUT", "rollout", "releases", key, "halt", body={"why": why})
+
+
+@app.command("resume-rollout")
+def resume_rollout(context: typer.Context, release: ReleaseArgument) -> None:
+    """Let a halted release go on where it was."""
+    client: Client = context.obj
+    key = _release(client, release)
+    client.get("rollout")
+    client.ask("DELETE", "rollout", "releases", key, "halt")
+
+
+@app.command()
+def gate(
+    context: typer.Context,
+    state: Annotated[str, typer.Argument(help="open, hold, tick, or none.", metavar="STATE")],
+    ticks_per_s: Annotated[float, typer.Option(help="Its pace.", min=0, metavar="N")] = 1.0,
+    new_chain: Annotated[bool, typer.Option("--new-chain", help="Draw everybody's turn anew.")] = False,
+) -> None:
+    """Set the log-in gate. One that ticks already goes on at the given pace."""
+    client: Client = context.obj
+    client.get("rollout")
+    body = {"state": state, "ticks_per_s": ticks_per_s, "draws_anew": new_chain}
+    client.ask("PUT", "rollout", "gate", body=body)
+
+
+@app.command()
 def status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show everything on one screen."""
     found = context.obj.get("status")
@@ -195,6 +246,9 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         budget = f" of {format_rate_bps(each['budget_bps'])}" if each["budget_bps"] is not None else ""
         print(printable(f"{each['name']}: {format_rate_bps(each['wanted_bps'])}{budget} wanted"))
     _show_carousels(found["carousels"], False)
+    gate_shown = found["rollout"]["gate"]
+    if found["rollout"]["can_speak"]:
+        print(f"bulletins: epoch {found['rollout']['epoch']}, gate {gate_shown['state']}")
     print(f"audit log: {found['audit']['entries']} entries, head {found['audit']['head'][:16]}")
 
 
@@ -236,6 +290,11 @@ def add_token(
 def delete_token(context: typer.Context, name: Annotated[str, typer.Argument(help="Whose.", metavar="NAME")]) -> None:
     """Let somebody in no more."""
     context.obj.ask("DELETE", "tokens", name)
+
+
+def _stage_of(release: dict[str, Any]) -> str:
+    share = "all" if release["percent"] is None else f"{release['percent']:g} %"
+    return f"{share}, halted: {release['why']}" if release["is_halted"] else share
 
 
 def _change(client: Client, name: str, **what: Any) -> None:

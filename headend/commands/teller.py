@@ -45,10 +45,10 @@ LANGUAGE = Language(say, show)
 
 def say_of_service(event: str, fields: Fields) -> str | None:
     """Say an event of the service in a line."""
-    if event in ("serving", "decided", "carousel_died"):
+    if event in ("serving", "change", "carousel_died"):
         words = {
             "serving": "{url} serves {folder}",
-            "decided": "{who}: {action} {what} {detail}",
+            "change": "{who}: {action} {what} {detail}",
             "carousel_died": "carousel {carousel} died (code {code}), and is started again",
         }
         return words[event].format(**fields).strip()

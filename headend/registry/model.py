@@ -21,6 +21,7 @@ __all__ = [
     "ReleaseRecord",
     "Role",
     "RoleError",
+    "RolloutRecord",
     "StaleError",
     "State",
     "TakenError",
@@ -78,6 +79,7 @@ class Kind(Enum):
     CAROUSEL = "carousel"
     RELEASE = "release"
     TOKEN = "token"
+    ROLLOUT = "rollout"
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +144,12 @@ class TokenRecord(Body, frozen=True):
     sha256: str
 
 
+class RolloutRecord(Body, frozen=True):
+    """All that bulletins say, as headend/rollout writes it."""
+
+    decisions: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Record:
     """A thing, and the number of the audit entry that changed it last."""
@@ -196,6 +204,7 @@ def _order(item: tuple[tuple[Kind, str], Any]) -> tuple[str, str]:
 
 
 BODIES: dict[Kind, type[Body]] = {Kind.CAROUSEL: CarouselRecord, Kind.RELEASE: ReleaseRecord, Kind.TOKEN: TokenRecord}
+BODIES |= {Kind.ROLLOUT: RolloutRecord}
 
 
 @dataclass(frozen=True)

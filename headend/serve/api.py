@@ -23,6 +23,7 @@ from headend.registry.store import RegistryDamagedError, RegistryStore
 from headend.serve import views
 from headend.serve.headend import Headend
 from headend.serve.operations import Answer, Call, Operation, Stream
+from headend.serve.rolloutapi import ROLLOUT_OPERATIONS
 
 __all__ = ["OPERATIONS"]
 
@@ -325,4 +326,5 @@ OPERATIONS = (
         errors=(503,),
     ),
     Operation("GET", "/api/audit/verify", VIEW, "Check the log", verify_audit, views.AuditVerdict, errors=(503,)),
+    *ROLLOUT_OPERATIONS,
 )

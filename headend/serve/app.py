@@ -55,7 +55,12 @@ STATUS_OF: tuple[tuple[type[Exception], int], ...] = (
 TITLES = {400: "Bad request", 401: "Not logged in", 403: "Not allowed", 404: "Not found", 405: "No such verb"}
 TITLES |= {408: "Too slow", 409: "Conflict", 412: "Changed meanwhile", 413: "Too large", 422: "Can't be done"}
 TITLES |= {428: "If-Match is missing", 429: "Too many", 503: "Registry damaged", 507: "Disk full"}
-PAGE: dict[str, tuple[str, str]] = {}
+PAGE = {
+    "": ("index.html", "text/html"),
+    "page.css": ("page.css", "text/css"),
+    "page.js": ("page.js", "text/javascript"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -298,23 +303,19 @@ def make_app(doors: Doors, names: frozenset[str], is_secure: bool) -> Starlette:
                 check_role(desk.person(request), OPERATIONS[2].role)
             return Response(metrics_text(doors.headend), 200, SAFE, CONTENT_TYPE)
 
-    async def page(request: Request) -> Response:
-        with _explained():
-            desk.check_host(request)
-        name, kind = PAGE[request.path_params.get("file", "")]
-        return Response((files("headend.serve") / "page" / name).read_bytes(), 200, SAFE, kind)
-
     routes = [Route(each.path, desk.endpoint(each), methods=[each.method]) for each in OPERATIONS]
     routes += [Route("/openapi.json", describe), Route("/metrics", metrics)]
-    routes += [Route(f"/{name}", page_file(page, name)) for name in PAGE]
+    routes += [Route(f"/{name}", _page(desk, *PAGE[name])) for name in PAGE]
     return Starlette(routes=routes, exception_handlers={HTTPException: _problem, _Problem: _problem})
 
 
-def page_file(page: Callable[[Request], Awaitable[Response]], name: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(desk: _Desk, name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     """Return what serves one of the page's files."""
+    content = (files("headend.serve") / "page" / name).read_bytes()
 
     async def serve(request: Request) -> Response:
-        request.path_params["file"] = name
-        return await page(request)
+        with _explained():
+            desk.check_host(request)
+        return Response(content, 200, SAFE, kind)
 
     return serve

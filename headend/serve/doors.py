@@ -121,12 +121,15 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
 
 
 def is_current_by(if_match: str) -> Callable[[int], bool] | None:
-    """Read an If-Match header (RFC 9110 13.1.1); None where it can't be read. Weak tags match nothing."""
+    """Read an If-Match header (RFC 9110 13.1.1); None where it can't be read. Weak tags match nothing.
+
+    What is not there at all is refused by who decides.
+    """
     text = if_match.strip()
     if text == "*":
-        return lambda revision: revision > 0
+        return lambda revision: True
     tags = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r'(W/)?"[^"]*"', tag) for tag in tags):
         return None
     revisions = {int(found[1]) for tag in tags if (found := ETAG.fullmatch(tag))}
-    return lambda revision: revision > 0 and revision in revisions
+    return lambda revision: revision in revisions

@@ -14,10 +14,11 @@ from typing import Any
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError, OperatorError
 from headend.casting import Clocks
-from headend.registry import decisions
+from headend.registry import decisions, rollouts
 from headend.registry.model import CarouselRecord, Kind, Record, Role, State, TokenRecord, Update
 from headend.registry.releases import ReleaseFolder, Upload
 from headend.registry.store import RegistryDamagedError, RegistryStore
+from headend.rolloutfile import RolloutFile
 from headend.serve.keeping import Keeper
 from headend.serve.orders import Order, OrderFolder, Title
 from headend.serve.settings import Settings
@@ -27,6 +28,7 @@ __all__ = ["FIRST_TOKEN", "Headend", "Person", "token_hash"]
 FIRST_TOKEN = "admin"  # the name of the token that a new data folder begins with
 EVENTS_KEPT = 200
 TOKEN_BYTES = 24
+CHAIN_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Headend:
         self.releases = ReleaseFolder(folder, settings.largest_upload_bytes)
         self._orders = OrderFolder(folder / "orders")
         (folder / "places").mkdir(exist_ok=True)
+        self._bulletin_key = folder / "bulletin.key"
+        self._rollout = RolloutFile(folder / "rollout.json")
+        self._is_said = False
+        """Whether the carousels have been handed what is decided about roll-outs."""
         self.keeper = Keeper(clocks.now, self.tell)
         try:
             self.store = RegistryStore(folder / "registry.sqlite", clocks.unix)
@@ -99,6 +105,7 @@ class Headend:
         for order in self._orders.load():
             if order.carousel.name not in known:
                 self._orders.forget(order.carousel.name)
+        self._say_rollout()
         for carousel in self.state.carousels:
             self._follow(carousel)
 
@@ -118,7 +125,10 @@ class Headend:
         record = self.store.commit(who.name, noted, is_current)
         update = decided[0]
         assert self.store.head.number > before
-        self.tell("decided", who=who.name, action=update.action, what=update.key, detail=update.detail)
+        self.tell("change", who=who.name, action=update.action, what=update.key, detail=update.detail)
+        if update.kind is Kind.ROLLOUT:
+            self._is_said = False
+            self._say_rollout()
         if update.kind is Kind.CAROUSEL:
             if record is None:
                 self._orders.forget(update.key)
@@ -141,10 +151,46 @@ class Headend:
                 continue
             titles.append(Title(airing, str(path)))
         place_file = self.folder / "places" / carousel.name
-        order = Order(carousel, tuple(titles), str(place_file))
+        signing = (str(self._bulletin_key), str(self._rollout.path)) if self.has_bulletins else ("", "")
+        order = Order(carousel, tuple(titles), str(place_file), *signing)
         with suppress(OSError):  # a full disk: the order is needed only where the registry can't be read
             self._orders.keep(order)
         self.keeper.follow(order)
+
+    @property
+    def has_bulletins(self) -> bool:
+        """Whether there is a key that signs bulletins."""
+        return self._bulletin_key.exists()
+
+    def check_bulletins(self) -> None:
+        """`OperatorError` where nothing that is decided about roll-outs could reach a box."""
+        if not self.has_bulletins:
+            prefix = self._bulletin_key.with_suffix("")
+            raise OperatorError(
+                f"there is no key for bulletins: `headend keygen --bulletin {prefix}`, give boxes its .pub file by "
+                "`settop init --trust-bulletin`, and start the service again"
+            )
+
+    def new_chain(self, ticks: int) -> bytes:
+        """Make a hash chain for the gate; return its ID."""
+        return self._rollout.new_chain(self._random(CHAIN_SECRET_BYTES), ticks)
+
+    def tend(self) -> None:
+        """Do again what could not be done."""
+        if not self._is_said and self.store is not None:
+            self._say_rollout()
+
+    def _say_rollout(self) -> None:
+        """Hand the carousels what is decided about roll-outs: they look at the file ten times a second."""
+        self._is_said = True
+        if not self.has_bulletins:
+            return
+        decided = rollouts.decisions_of(self.state)
+        try:
+            self._rollout.change(lambda _: decided)
+        except (BootcastError, OSError) as error:
+            self._is_said = False
+            self.tell("trouble", reason=f"decided, and not yet on the air: {in_a_sentence(error)}")
 
     def check_trusted(self, key: str) -> None:
         """`OperatorError` unless a release may go on the air."""

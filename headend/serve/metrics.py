@@ -50,6 +50,7 @@ class _Collector:
                 gauge.add_metric([shown.decided.name], float(value(shown)))
             yield gauge
         yield from _shares(status)
+        yield from _stages(status)
         yield from _budgets(status)
         yield CounterMetricFamily("bootcast_audit_entries", "Decisions in the audit log.", status.audit.entries)
         yield GaugeMetricFamily("bootcast_registry_damaged", "Whether nothing can be changed.", bool(status.damage))
@@ -63,6 +64,17 @@ def _shares(status: views.Status) -> Iterator[Metric]:
         for place in shown.on_air.places:
             share.add_metric([shown.decided.name, place.id], place.share)
     yield share
+
+
+def _stages(status: views.Status) -> Iterator[Metric]:
+    stage = GaugeMetricFamily("bootcast_release_stage_ratio", "The share of boxes that it is for.", labels=["release"])
+    halted = GaugeMetricFamily("bootcast_release_halted", "Whether it is halted.", labels=["release"])
+    for release in status.releases:
+        stage.add_metric([release.id], 1.0 if release.percent is None else release.percent / 100)
+        halted.add_metric([release.id], float(release.is_halted))
+    yield stage
+    yield halted
+    yield GaugeMetricFamily("bootcast_bulletin_epoch", "Epoch of what is decided.", status.rollout.epoch)
 
 
 def _budgets(status: views.Status) -> Iterator[Metric]:

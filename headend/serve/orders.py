@@ -13,8 +13,10 @@ from carousel.console.endpoint import Endpoint
 from carousel.ssu.psi import Program
 from headend.cast.pair import PairRole
 from headend.cast.ssu import SsuSettings
-from headend.casting import CastOptions
+from headend.casting import BulletinOptions, CastOptions
+from headend.pack.keys import load_private_key
 from headend.registry.model import Airing, CarouselRecord
+from headend.rolloutfile import RolloutFile
 
 __all__ = ["Order", "OrderFolder", "Title"]
 
@@ -34,6 +36,9 @@ class Order(msgspec.Struct, frozen=True):
     carousel: CarouselRecord
     titles: tuple[Title, ...]
     place_file: str
+    bulletin_key: str = ""
+    """The file of the key that signs bulletins; empty: there are none."""
+    rollout_file: str = ""
 
     @property
     def is_airing(self) -> bool:
@@ -60,7 +65,13 @@ class Order(msgspec.Struct, frozen=True):
             if said.ssu
             else None,
             pair=PairRole(said.pair) if said.pair else None,
+            bulletin=self._bulletin(),
         )
+
+    def _bulletin(self) -> BulletinOptions | None:
+        if not self.bulletin_key:
+            return None
+        return BulletinOptions(load_private_key(Path(self.bulletin_key)), RolloutFile(Path(self.rollout_file)))
 
 
 class OrderFolder:

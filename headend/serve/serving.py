@@ -24,6 +24,7 @@ DEFAULT_ADDRESS = "127.0.0.1:8377"
 BACKLOG = 128
 KEEP_ALIVE_S = 20
 FAREWELL_S = 2
+TEND_S = 1.0
 FIRST_INHERITED = 3
 """The descriptor that systemd hands on, where it listens for us (sd_listen_fds)."""
 
@@ -108,7 +109,7 @@ async def _serve(headend: Headend, listener: socket.socket, clocks: Clocks, rand
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     headend.start()
-    beat = asyncio.create_task(_beat())
+    beat, tending = asyncio.create_task(_beat()), asyncio.create_task(_tend(headend))
     shown = f"[{host}]" if ":" in host else host
     headend.tell("serving", url=f"{'https' if settings.tls else 'http'}://{shown}:{port}/", folder=str(headend.folder))
     notify("READY=1")
@@ -117,8 +118,15 @@ async def _serve(headend: Headend, listener: socket.socket, clocks: Clocks, rand
     finally:
         notify("STOPPING=1")
         beat.cancel()
+        tending.cancel()
         await headend.close()
         headend.tell("stopped")
+
+
+async def _tend(headend: Headend) -> None:
+    while True:
+        await asyncio.sleep(TEND_S)
+        headend.tend()
 
 
 async def _beat() -> None:

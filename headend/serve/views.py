@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from carousel.release.identity import ReleaseId
+from headend.registry import rollouts
 from headend.registry.model import CarouselRecord, Kind, ReleaseRecord, Role, TokenRecord
 from headend.serve.headend import Headend
 from headend.serve.keeping import CarouselView
@@ -18,10 +20,12 @@ __all__ = [
     "OnAir",
     "PlaceShown",
     "ReleaseShown",
+    "RolloutShown",
     "Status",
     "TokenShown",
     "carousel_shown",
     "release_shown",
+    "rollout_shown",
     "status",
     "tokens_shown",
 ]
@@ -76,6 +80,10 @@ class ReleaseShown(msgspec.Struct, frozen=True):
     uploaded_by: str
     revision: int
     carousels: tuple[str, ...]
+    percent: float | None
+    """The share of boxes it is for; null: nothing is decided, so for all."""
+    is_halted: bool
+    why: str
 
 
 class InterfaceShown(msgspec.Struct, frozen=True):
@@ -123,6 +131,24 @@ class TokenShown(msgspec.Struct, frozen=True):
     revision: int
 
 
+class GateShown(msgspec.Struct, frozen=True):
+    """The log-in gate: none, open, hold or ticking; at which tick of how many, and its pace."""
+
+    state: str
+    tick: int
+    ticks: int
+    ticks_per_s: float
+
+
+class RolloutShown(msgspec.Struct, frozen=True):
+    """What bulletins say. `can_speak` false: there is no key, and nothing is said."""
+
+    can_speak: bool
+    epoch: int
+    revision: int
+    gate: GateShown
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything on one screen. `damage` is empty, or says why nothing can be changed."""
 
@@ -133,6 +159,7 @@ class Status(msgspec.Struct, frozen=True):
     interfaces: tuple[InterfaceShown, ...]
     carousels: tuple[CarouselShown, ...]
     releases: tuple[ReleaseShown, ...]
+    rollout: RolloutShown
 
 
 def carousel_shown(headend: Headend, name: str) -> CarouselShown:
@@ -159,7 +186,20 @@ def release_shown(headend: Headend, key: str) -> ReleaseShown:
     assert isinstance(body, ReleaseRecord)
     fields = {name: getattr(body, name) for name in ReleaseShown.__struct_fields__ if hasattr(body, name)}
     on = [each.name for each in headend.state.carousels if any(airing.release == key for airing in each.airings)]
-    return ReleaseShown(**fields, revision=record.revision, carousels=tuple(on))
+    ruling = rollouts.decisions_of(headend.state).releases.get(ReleaseId(bytes.fromhex(key)))
+    percent = round(ruling.share * 100, 6) if ruling else None
+    halted = (ruling.is_halted, ruling.why) if ruling else (False, "")
+    return ReleaseShown(
+        **fields, revision=record.revision, carousels=tuple(on), percent=percent, is_halted=halted[0], why=halted[1]
+    )
+
+
+def rollout_shown(headend: Headend) -> RolloutShown:
+    """Show what bulletins say."""
+    decided, record = rollouts.decisions_of(headend.state), headend.state.things.get((Kind.ROLLOUT, rollouts.ROLLOUT))
+    gate, unix_s = decided.gate, headend.clocks.unix()
+    shown = GateShown(gate.state.name.lower(), int(gate.tick_at(unix_s)), gate.ticks, gate.ticks_per_s)
+    return RolloutShown(headend.has_bulletins, decided.epoch, record.revision if record else 0, shown)
 
 
 def tokens_shown(headend: Headend) -> list[TokenShown]:
@@ -196,4 +236,5 @@ def status(headend: Headend) -> Status:
         interfaces=tuple(interfaces),
         carousels=tuple(shown),
         releases=tuple(release_shown(headend, each.id) for each in headend.state.releases),
+        rollout=rollout_shown(headend),
     )

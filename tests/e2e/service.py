@@ -58,12 +58,12 @@ class Service:
         (self.data / "trust").mkdir(parents=True)
         (self.data / "trust" / "lab.pub").write_bytes((folder / "lab.pub").read_bytes())
 
-    def start(self) -> "Service":
+    def start(self, listen: str = "127.0.0.1:0") -> "Service":
         """Start it, and wait until it serves."""
         out = self.log.open("w")
         arguments = ["--data", self.data, "--config", self.config, "--json", *self._arguments]
         self.process = subprocess.Popen(
-            command("headend", "serve", "--listen", "127.0.0.1:0", *arguments), stdout=out, stderr=subprocess.STDOUT
+            command("headend", "serve", "--listen", listen, *arguments), stdout=out, stderr=subprocess.STDOUT
         )
         out.close()
         self.url = until(self._address, f"the service: {self.log}").rstrip("/")
