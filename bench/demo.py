@@ -5,7 +5,6 @@ and boot it; then the head-end goes away, and a fresh box falls back to its EEPR
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -13,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from bench.kernel import debian_kernel
 from carousel.console.quantities import format_rate_bps
 
 __all__ = ["main"]
@@ -92,41 +91,14 @@ def find_image(given: Path | None, folder: Path) -> Path:
         if os.access(kernel, os.R_OK):
             headline(f"The boot image: this machine's kernel, {kernel}")
             return kernel
-    kernel_of_debian = fetch_debian_kernel(folder)
+    kernel_of_debian = debian_kernel(console)
     if kernel_of_debian is not None:
-        headline(f"The boot image: Debian's kernel, {kernel_of_debian.name}, from its package")
+        headline(f"The boot image: Debian's kernel, {kernel_of_debian}")
         return kernel_of_debian
     made_up = folder / "made-up-image"
     made_up.write_bytes(os.urandom(8_000_000))
     headline("The boot image: there is no kernel to be had here, so 8 MB of random bytes stand for one")
     return made_up
-
-
-def fetch_debian_kernel(folder: Path) -> Path | None:
-    """Download and unpack Debian's kernel package, where apt can; None if not."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        return None
-    architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=False)
-    if os.geteuid() == 0 and not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(["apt-get", "update", "-qq"], check=False, timeout=20, stderr=subprocess.DEVNULL)
-    meta = f"linux-image-{architecture.stdout.strip()}"
-    with tempfile.TemporaryDirectory() as scratch:
-        depends = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True, check=False)
-        names = [line.split()[-1] for line in depends.stdout.splitlines() if "Depends: linux-image-" in line]
-        if not names:
-            return None
-        console.print(f"[dim]downloading {names[0]} from Debian (about 70 MB)[/]")
-        try:
-            subprocess.run(
-                ["apt-get", "download", "-qq", names[0]], cwd=scratch, check=True, timeout=40, stderr=subprocess.DEVNULL
-            )
-            (package,) = Path(scratch).glob("*.deb")
-            subprocess.run(["dpkg-deb", "-x", package, f"{scratch}/tree"], check=True)
-            (kernel,) = Path(scratch, "tree", "boot").glob("vmlinu[xz]-*")
-        except (subprocess.SubprocessError, ValueError):
-            return None
-        return Path(shutil.copy(kernel, folder))
 
 
 def prepare(image: Path, folder: Path) -> None:

@@ -86,7 +86,7 @@ ARROWS: dict[str, set[str]] = {
     "bench/peers": {"carousel/console", "headend/link", "settop/link"},
     "bench/fleet": {"carousel/*", "headend/*", "settop/stitch", "settop/wire", "bench/link", "bench/virtual"},
     "bench/speed": {"carousel/*", "headend/*", "settop/*", "bench/*"},
-    "bench/demo": {"carousel/console"},
+    "bench/demo": {"carousel/console", "bench/kernel"},
     "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "settop/stitch", "bench/virtual"},
     "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},
