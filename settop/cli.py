@@ -15,7 +15,7 @@ from carousel.console.defaults import apply_defaults, read_config
 from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
-from settop.commands.options import add_hearing, add_json, add_store, value, whole_number
+from settop.commands.options import add_hearing, add_json, add_metrics, add_store, value, whole_number
 
 __all__ = ["main", "make_parser"]
 
@@ -125,7 +125,7 @@ def run_receive(arguments: argparse.Namespace) -> int:
     """Receive and install."""
     from settop.commands.receiving import options_of, receive
 
-    return receive(arguments.store, options_of(arguments), arguments.as_json)
+    return receive(arguments.store, options_of(arguments), arguments.as_json, arguments.metrics)
 
 
 def run_boot(arguments: argparse.Namespace) -> int:
@@ -133,7 +133,7 @@ def run_boot(arguments: argparse.Namespace) -> int:
     from settop.commands.booting import Intent, boot
 
     intent = Intent.LOOK if arguments.dry_run else Intent.COUNT_ONLY if arguments.count_only else Intent.START
-    return boot(*_backend_options(arguments), intent, arguments.as_json)
+    return boot(*_backend_options(arguments), intent, arguments.as_json, arguments.metrics)
 
 
 def run_run(arguments: argparse.Namespace) -> int:
@@ -142,14 +142,14 @@ def run_run(arguments: argparse.Namespace) -> int:
     from settop.commands.running import run
 
     options = options_of(arguments)
-    return run(*_backend_options(arguments), options, arguments.keep_listening, arguments.as_json)
+    return run(*_backend_options(arguments), options, arguments.keep_listening, arguments.as_json, arguments.metrics)
 
 
 def run_confirm(arguments: argparse.Namespace) -> int:
     """Confirm the image on trial."""
     from settop.commands.box import confirm
 
-    return confirm(*_backend_options(arguments), arguments.as_json)
+    return confirm(*_backend_options(arguments), arguments.as_json, arguments.metrics)
 
 
 def run_mark_bad(arguments: argparse.Namespace) -> int:
@@ -391,6 +391,8 @@ def make_parser() -> Parser:
     )
     doctor = add_command(commands, "doctor", run_doctor, "examine a board: loaders, partitions, interface, watchdog")
     doctor.add_argument("--interface", metavar="NAME", help="the interface that is listened on")
+    for each in (receive, run, boot, confirm):
+        add_metrics(each)
     for each in (boot, confirm, bad, status, doctor):
         add_store(each)
         add_json(each)

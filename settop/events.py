@@ -211,6 +211,7 @@ class ImageVerified(Event):
     event: ClassVar[str] = "image_verified"
     version: Version
     sha256: bytes
+    image_size: int
     elapsed_s: float
     received_symbols: int
     needed_symbols: int

@@ -283,6 +283,7 @@ class Reception:
         return ImageVerified(
             version=assembly.header.version,
             sha256=assembly.header.image_sha256,
+            image_size=assembly.header.image_size,
             elapsed_s=round(self.clock() - self._since_s, 4),
             received_symbols=heard.received,
             needed_symbols=assembly.needed_symbols,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carousel.console.quantities import format_rate_bps
+from carousel.console.quantities import format_rate_bps, format_size_bytes
 from carousel.console.reporter import Language, Reporter, bar, make_reporter
 
 __all__ = ["LANGUAGE", "Reporter", "box_reporter"]
@@ -16,7 +16,8 @@ WORDS = {
     "image_found": "found {name} {version}, {image_size:,} bytes{resumed_words}",
     "suspicious": "a block does not match its digest: checking every symbol from now on",
     "image_verified": (
-        "verified in {elapsed_s:.2f} s: {received_symbols:,} symbols heard for {needed_symbols:,} needed{loss_words}"
+        "verified in {elapsed_s:.2f} s{size_words}: {received_symbols:,} symbols heard for {needed_symbols:,} needed"
+        "{loss_words}"
     ),
     "installed": "installed {version} into {slot}, on trial",
     "up_to_date": "up to date: {version} is what this box has",
@@ -47,7 +48,15 @@ def say(event: str, fields: Fields) -> str | None:
     if words is None or (event == "refused" and fields["reason"].startswith(OTHER_HARDWARE)):
         return None
     resumed = ", going on from what an earlier run left" if fields.get("resumed") else ""
-    return words.format(**fields, resumed_words=resumed, loss_words=_losses(fields))
+    return words.format(**fields, resumed_words=resumed, loss_words=_losses(fields), size_words=_size(fields))
+
+
+def _size(fields: Fields) -> str:
+    """Say how much came, and how fast that is from the start of listening on."""
+    if not fields.get("image_size") or not fields.get("elapsed_s"):
+        return ""
+    rate = format_rate_bps(fields["image_size"] * 8 / fields["elapsed_s"])
+    return f", {format_size_bytes(fields['image_size'])} at {rate}"
 
 
 def _losses(fields: Fields) -> str:

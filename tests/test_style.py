@@ -73,6 +73,7 @@ ARROWS: dict[str, set[str]] = {
     "settop/flasher": {"carousel/console", "carousel/release", "settop/report", "settop/store"},
     "settop/blame": {"settop/stitch"},
     "settop/report": {"carousel/console", "settop/events"},
+    "settop/metrics": set(),
     "settop/options": {"carousel/console"},
     "settop/reception": {"carousel/release", "settop/events", "settop/options", "settop/link", "settop/stitch"}
     | {"settop/rollout", "settop/store", "settop/work"},

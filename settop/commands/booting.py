@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from pathlib import Path
 
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError, OperatorError
@@ -37,10 +38,12 @@ class Intent(Enum):
     LOOK = "say what would boot"
 
 
-def boot(options: BackendOptions, backend_name: str | None, intent: Intent, as_json: bool) -> int:
+def boot(
+    options: BackendOptions, backend_name: str | None, intent: Intent, as_json: bool, metrics: Path | None = None
+) -> int:
     """Choose an image, verify it, and boot it; return the exit code of `--command`."""
     box = BoxFolder(options.folder)
-    with reporting(as_json, options.folder) as reporter:
+    with reporting(as_json, options.folder, metrics) as reporter:
         _, status = boot_box(box, backend_of(backend_name, options), reporter, intent)
     return status
 

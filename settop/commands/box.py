@@ -29,10 +29,10 @@ def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, ident
     return 0
 
 
-def confirm(options: BackendOptions, backend_name: str | None, as_json: bool) -> int:
+def confirm(options: BackendOptions, backend_name: str | None, as_json: bool, metrics: Path | None = None) -> int:
     """Confirm the image on trial: it works, and is what boots from now on."""
     box = BoxFolder(options.folder)
-    with box.locked(), reporting(as_json, options.folder) as reporter:
+    with box.locked(), reporting(as_json, options.folder, metrics) as reporter:
         backend = backend_of(backend_name, options)
         source = flow.confirm(box.store, box.disk, backend) if backend else box.store.confirm()
         active = Source.of_slot(box.store.record().active)

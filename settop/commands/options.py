@@ -9,7 +9,7 @@ from carousel.console.endpoint import DEFAULT_GROUP
 from carousel.console.quantities import parse_duration_s, parse_probability, parse_size_bytes
 from carousel.errors import OperatorError
 
-__all__ = ["add_hearing", "add_json", "add_store", "parse_tsi", "value", "whole_number"]
+__all__ = ["add_hearing", "add_json", "add_metrics", "add_store", "parse_tsi", "value", "whole_number"]
 
 DEFAULT_TSI = 0xB007CA57
 """The same as carousel.flute.alc's, which help does not wait for; a test compares them."""
@@ -96,6 +96,12 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option that makes a command speak to programs."""
     parser.add_argument("--json", dest="as_json", action="store_true", help="one JSON object a line")
+
+
+def add_metrics(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets a box be watched."""
+    text = "keep gauges for Prometheus in this file (node-exporter's textfile collector)"
+    parser.add_argument("--metrics", type=Path, metavar="FILE.prom", help=text)
 
 
 def add_hearing(parser: argparse.ArgumentParser) -> None:

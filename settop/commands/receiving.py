@@ -36,11 +36,11 @@ def options_of(arguments: argparse.Namespace) -> ReceiveOptions:
     )
 
 
-def receive(store: Path, options: ReceiveOptions, as_json: bool) -> int:
+def receive(store: Path, options: ReceiveOptions, as_json: bool, metrics: Path | None = None) -> int:
     """Install the best acceptable image on the air."""
     from settop.session import receive_and_install  # noqa: PLC0415  a quarter of a second, and only who receives needs it
 
     box = BoxFolder(store)
-    with box.locked(), reporting(as_json, store) as reporter:
+    with box.locked(), reporting(as_json, store, metrics) as reporter:
         outcome, _ = receive_and_install(box, options, reporter, time.monotonic)
     return {Outcome.NOTHING: EXIT_NOTHING_HEARD, Outcome.REFUSED: EXIT_ONLY_REFUSED}.get(outcome, 0)

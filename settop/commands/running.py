@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError
@@ -24,12 +25,17 @@ _FAILED = len(_OUTCOMES)
 
 
 def run(
-    boot: BackendOptions, backend_name: str | None, options: ReceiveOptions, keep_listening: bool, as_json: bool
+    boot: BackendOptions,
+    backend_name: str | None,
+    options: ReceiveOptions,
+    keep_listening: bool,
+    as_json: bool,
+    metrics: Path | None = None,
 ) -> int:
     """Receive with a deadline, in a child; then boot, whatever came of it: this process only decides and boots."""
     box = BoxFolder(boot.folder)
     backend = backend_of(backend_name, boot)
-    with reporting(as_json, boot.folder) as reporter:
+    with reporting(as_json, boot.folder, metrics) as reporter:
         _receive_beside(box, options, reporter)
         decision, status = boot_box(box, backend, reporter)
         if keep_listening and decision.source is Source.EEPROM:

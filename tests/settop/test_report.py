@@ -1,7 +1,13 @@
 from carousel.console.reporter import TerminalReporter
 from settop.report import LANGUAGE, say
 
-VERIFIED = {"version": "1.0.0", "elapsed_s": 1.5, "received_symbols": 1200, "needed_symbols": 1000}
+VERIFIED = {
+    "version": "1.0.0",
+    "image_size": 1_500_000,
+    "elapsed_s": 1.5,
+    "received_symbols": 1200,
+    "needed_symbols": 1000,
+}
 
 
 def test_an_image_may_have_any_name(capfd):
@@ -15,6 +21,6 @@ def test_an_image_may_have_any_name(capfd):
 
 def test_losses_of_the_network_and_of_the_box_are_told_apart():
     said = say("image_verified", VERIFIED | {"loss": 0.05, "socket_drops": 0})
-    assert said == "verified in 1.50 s: 1,200 symbols heard for 1,000 needed; the network lost 5.0%"
+    assert said == "verified in 1.50 s, 1.5 MB at 8.0 Mb/s: 1,200 symbols heard for 1,000 needed; the network lost 5.0%"
     said = say("image_verified", VERIFIED | {"loss": 0, "socket_drops": 3000})
     assert said.endswith("needed; this box was too slow for 3,000 packets")
