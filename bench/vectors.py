@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from carousel.bulletin import Bulletin, Stage, threshold_of
 from carousel.flute.alc import split_payload_id
-from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.fdt import bulletin_packet, fdt_packets, header_packet
 from carousel.flute.releasefile import PREAMBLE_BYTES, Release
 from carousel.release.blocks import FecId
 from carousel.release.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
 from carousel.release.identity import Hardware, Version
+from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
+from carousel.ssu.modules import HEADER_MODULE, group_id_of
+from carousel.ssu.transport import cut_section
 from headend.pack.packing import PackRequest, pack
 from settop.store.choice import confirmed, on_trial, staged, writing
 from settop.store.staterecord import StateRecord
@@ -27,6 +31,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
 KEY_SEED = b"k" * 32
 IMAGE = bytes(number * number % 251 for number in range(2_600))
 REQUEST = PackRequest(Hardware(0x00A1B2, 7), Version(1, 4, 0), 1_750_000_000, "vector", 9, 256, 1.0)
+BULLETIN_KEY_SEED = b"b" * 32
+DSI_TRANSACTION, SSU_PID = 0xBFFF_0000, 0x101
 FDT_INSTANCE, FDT_EXPIRES_UNIX_S = 0x12345, 2_000_000_000
 BYTES_A_LINE = 32
 
@@ -36,6 +42,7 @@ Made by `make vectors` from the code, and tested against it: don't edit. One rel
 
 - the image: {len(IMAGE):,} bytes, byte n = n² mod 251
 - the Ed25519 key whose 32-byte seed is {len(KEY_SEED)} times `0x{KEY_SEED[0]:02x}`
+- the Ed25519 key for bulletins, {len(BULLETIN_KEY_SEED)} times `0x{BULLETIN_KEY_SEED[0]:02x}`
 - hardware {REQUEST.hardware}, version {REQUEST.version}, counter {REQUEST.security_counter}, name "{REQUEST.name}",
   created {REQUEST.created_unix_s}, T = {REQUEST.symbol_size}, R = K, TSI {REQUEST.tsi:#010x}
 
@@ -66,6 +73,8 @@ def vectors() -> Iterator[Vector]:
         yield Vector(f"The FDT, packet {number + 1} of {len(fdt)}", text, packet)
     preamble = bytes(release.buffer[:PREAMBLE_BYTES]).rstrip(b"\0")
     yield Vector("The release file's preamble", f"Zero-padded to {PREAMBLE_BYTES} bytes in the file.", preamble)
+    yield from _bulletins(release)
+    yield from _sections(release)
     yield from _state_records(release)
 
 
@@ -94,6 +103,30 @@ def _digests(release: Release) -> Iterator[Vector]:
     yield Vector(
         "The digest of block 0", "BLAKE3 of its padded bytes; level 1 begins with it.", BlockHash(block).digest()
     )
+
+
+def _bulletins(release: Release) -> Iterator[Vector]:
+    key = Ed25519PrivateKey.from_private_bytes(BULLETIN_KEY_SEED)
+    stage = Stage(release.header.release_id, threshold_of(0.25), b"saltsalt", is_halted=True, why="it hangs")
+    raw = Bulletin(3, 1_750_000_123_456, (stage,)).sign(key)
+    text = "Epoch 3, signed by the bulletin key: the release is for a quarter of the boxes, and halted."
+    yield Vector("A bulletin", text, raw)
+    yield Vector("A bulletin's packet", "The bulletin as an object of one symbol.", bulletin_packet(release.tsi, raw))
+
+
+def _sections(release: Release) -> Iterator[Vector]:
+    """Yield what is ours in an update service; the image itself is cut as any maker's."""
+    header = release.header
+    main, sidecar = group_id_of(header.release_id), group_id_of(header.release_id, is_sidecar=True)
+    device = Device(CompatibilityKind.HARDWARE, header.hardware.oui, header.hardware.model, header.hardware.version)
+    section = dsi(DSI_TRANSACTION, Group(main, header.image_size, (device,), header.raw))
+    text = f"The group {main:#010x} follows from the release's id; its private data are the signed header."
+    yield Vector("The DSI of an update service", text, section)
+    text = f"Module {HEADER_MODULE} of the sidecar {sidecar:#010x}, module version 9, block 0 of 1."
+    yield Vector("The sidecar's block with the header", text, ddb(sidecar, HEADER_MODULE, 9, 0, 1, header.raw))
+    packets = cut_section(section, SSU_PID)
+    text = f"PID {SSU_PID:#x}, continuity counters 0: the DSI above in {len(packets)} packets."
+    yield Vector("Transport packets", text, packets.tobytes())
 
 
 def _state_records(release: Release) -> Iterator[Vector]:

@@ -1,5 +1,5 @@
--- Wireshark and tshark read bootcast's own parts of a carousel: the CRC extension (HET 120), the FEC payload ID, and
--- the signed header. The rest of a packet is standard FLUTE over ALC, which Wireshark's own dissector reads.
+-- Wireshark and tshark read bootcast's own parts of a carousel: the CRC extension (HET 120), the FEC payload ID,
+-- the signed header, and bulletins. The rest of a packet is standard FLUTE over ALC, which Wireshark's own dissector reads.
 --
 --   tshark -X lua_script:bootcast.lua -r x.pcap                       packets are known by their first bytes
 --   tshark -X lua_script:bootcast.lua -d udp.port==5077,bootcast -r x.pcap
@@ -12,6 +12,8 @@ local proto = Proto("bootcast", "bootcast carousel")
 local PLAIN_FLAGS = 0x10A0
 local EXT_CRC, CRC_OFFSET, EXT_OFFSET = 120, 20, 16
 local RAPTORQ, HEADER_SUFFIX, HEADER_BYTES = 6, 7, 256
+local BULLETIN_TOI, BULLETIN_HEAD, BULLETIN_STAGE, BULLETIN_TAIL = 1, 92, 88, 68
+local GATE_STATES = { [0] = "none", [1] = "open", [2] = "hold", [3] = "ticking" }
 local FLUTE_LEVELS = { [0] = "the image", [7] = "the signed header" }
 
 local f = {
@@ -35,6 +37,18 @@ local f = {
   top = ProtoField.bytes("bootcast.header.top_sha256", "SHA-256 of the top digest level"),
   key = ProtoField.bytes("bootcast.header.key_id", "Key id"),
   header_crc_good = ProtoField.bool("bootcast.header.crc.good", "Header's CRC-32 is right"),
+  epoch = ProtoField.uint64("bootcast.bulletin.epoch", "Epoch of the decisions"),
+  issued = ProtoField.absolute_time("bootcast.bulletin.issued", "Issued", base.UTC),
+  bulletin_key = ProtoField.bytes("bootcast.bulletin.key_id", "Key id"),
+  part = ProtoField.string("bootcast.bulletin.part", "Part"),
+  gate = ProtoField.uint8("bootcast.bulletin.gate", "Log-in gate", base.DEC, GATE_STATES),
+  tick = ProtoField.uint32("bootcast.bulletin.gate_tick", "The gate's tick"),
+  stage_release = ProtoField.bytes("bootcast.bulletin.release", "Release id"),
+  stage_percent = ProtoField.double("bootcast.bulletin.percent", "For so many per cent of the boxes"),
+  stage_halted = ProtoField.bool("bootcast.bulletin.halted", "Halted"),
+  stage_why = ProtoField.string("bootcast.bulletin.why", "Why"),
+  bulletin_crc_good = ProtoField.bool("bootcast.bulletin.crc.good", "Bulletin's CRC-32 is right"),
+  bulletin_signature = ProtoField.bytes("bootcast.bulletin.signature", "Ed25519 signature (not checked here)"),
   signature = ProtoField.bytes("bootcast.header.signature", "Ed25519 signature (not checked here)"),
 }
 proto.fields = f
@@ -82,6 +96,37 @@ local function add_header(tree, tvb)
   return version
 end
 
+local function is_bulletin(tvb)
+  return tvb:len() >= BULLETIN_HEAD + BULLETIN_TAIL and tvb:raw(0, 4) == "BCBL"
+    and tvb:len() == BULLETIN_HEAD + tvb(34, 1):uint() * BULLETIN_STAGE + BULLETIN_TAIL
+end
+
+local function add_stage(tree, tvb)
+  local part = tree:add(proto, tvb, "Decision about a release")
+  part:add(f.stage_release, tvb(0, 16))
+  part:add(f.stage_percent, tvb(24, 4), (tvb(24, 4):le_uint() + 1) / 2 ^ 32 * 100)
+  part:add(f.stage_halted, tvb(32, 1), bit32.band(tvb(32, 1):uint(), 1) == 1)
+  part:add(f.stage_why, tvb(56, 32), tvb(56, 32):stringz(ENC_UTF_8))
+end
+
+local function add_bulletin(tree, tvb)
+  local part, stages = tree:add(proto, tvb, "Bulletin"), tvb(34, 1):uint()
+  local issued_ms = tvb(16, 8):le_uint64():tonumber()
+  part:add_le(f.epoch, tvb(8, 8))
+  part:add(f.issued, tvb(16, 8), NSTime.new(math.floor(issued_ms / 1000), issued_ms % 1000 * 1000000))
+  part:add(f.bulletin_key, tvb(24, 8))
+  part:add(f.part, tvb(32, 2), string.format("%d of %d", tvb(32, 1):uint() + 1, tvb(33, 1):uint()))
+  part:add(f.gate, tvb(35, 1))
+  part:add_le(f.tick, tvb(36, 4))
+  for n = 0, stages - 1 do
+    add_stage(part, tvb(BULLETIN_HEAD + n * BULLETIN_STAGE, BULLETIN_STAGE):tvb())
+  end
+  local at = tvb:len() - BULLETIN_TAIL
+  part:add(f.bulletin_crc_good, tvb(at, 4), crc32(tvb:raw(0, at)) == tvb(at, 4):le_uint())
+  part:add(f.bulletin_signature, tvb(at + 4, 64))
+  return string.format("bulletin of epoch %s: %d decision(s)", tostring(tvb(8, 8):le_uint64()), stages)
+end
+
 local function is_ours(tvb)
   return tvb:len() >= 28 and tvb(0, 2):uint() == PLAIN_FLAGS and tvb(2, 1):uint() >= 6
     and tvb(EXT_OFFSET, 1):uint() == EXT_CRC and tvb(EXT_OFFSET + 1, 1):uint() == 2
@@ -102,6 +147,14 @@ function proto.dissector(tvb, pinfo, root)
   end
   local toi, codepoint = tvb(12, 4):uint(), tvb(3, 1):uint()
   local id_offset = 4 * tvb(2, 1):uint()
+  if toi == BULLETIN_TOI and codepoint == 0 and tvb:len() > id_offset + 4 then
+    local content = tvb(id_offset + 4):tvb()
+    if is_bulletin(content) then
+      pinfo.cols.protocol = "bootcast"
+      pinfo.cols.info = add_bulletin(tree, content)
+      return tvb:len()
+    end
+  end
   if toi < 8 or tvb:len() < id_offset + 4 then -- an FDT: Wireshark's own dissector shows it
     return tvb:len()
   end

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from carousel.bulletin import Bulletin, Stage, threshold_of
 from carousel.flute.alc import split_payload_id
-from carousel.flute.fdt import fdt_packets, header_packet
+from carousel.flute.fdt import bulletin_packet, fdt_packets, header_packet
+from carousel.gate import GateState, GateView
 from carousel.release.blocks import FecId
+from carousel.release.header import key_id
+from tests.conftest import KEY
 from tests.e2e.test_interop import write_pcap
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "wireshark" / "bootcast.lua"
@@ -17,6 +21,8 @@ FIELDS = ["_ws.col.Protocol", "_ws.col.Info", "rmt-lct.toi", "_ws.malformed"]
 FIELDS += [f"bootcast.{name}" for name in ("base", "level", "sbn", "esi", "symbol_size", "crc.good")]
 HEADER = ("name", "version", "hardware", "security_counter", "image_size", "symbol_size", "source_blocks")
 FIELDS += [f"bootcast.header.{name}" for name in (*HEADER, "repair_per_block", "image_sha256", "key_id", "crc.good")]
+BULLETIN = ("epoch", "key_id", "part", "gate", "gate_tick", "release", "percent", "halted", "why", "crc.good")
+FIELDS += [f"bootcast.bulletin.{name}" for name in BULLETIN]
 
 pytestmark = pytest.mark.tshark
 
@@ -71,3 +77,21 @@ def test_a_flipped_bit_is_seen_and_other_packets_are_left_alone(make_release, tm
     assert bad["bootcast.crc.good"] == "0"
     assert all(row["bootcast.crc.good"] == "1" for row in rest[: len(fdts)])
     assert all("bootcast.crc.good" not in row for row in rest[len(fdts) :])
+
+
+def test_a_bulletin_is_read(make_release, tmp_path):
+    release = make_release(100_000, symbol_size=512)
+    stage = Stage(release.header.release_id, threshold_of(0.25), b"saltsalt", is_halted=True, why="es hängt")
+    gate = GateView(GateState.HOLD, tick=12)
+    raw = Bulletin(3, 1_750_000_123_456, (stage, Stage(release.header.release_id)), gate, 1, 2).sign(KEY)
+    flipped = raw[:60] + bytes([raw[60] ^ 1]) + raw[61:]
+    write_pcap(tmp_path / "x.pcap", [bulletin_packet(release.tsi, each) for each in (raw, flipped)], 5077)
+    good, bad = dissect(tmp_path / "x.pcap")
+    read = {name: good[f"bootcast.bulletin.{name}"] for name in BULLETIN}
+    assert read["key_id"].replace(":", "") == key_id(KEY.public_key()).hex()
+    assert read["release"].replace(":", "") == stage.release.digest.hex()
+    assert (read["epoch"], read["part"], read["gate"], read["gate_tick"]) == ("3", "2 of 2", "2", "12")
+    assert (float(read["percent"]), read["halted"], read["why"]) == (25.0, "1", "es hängt")
+    assert (read["crc.good"], good["bootcast.crc.good"]) == ("1", "1")
+    assert good["_ws.col.Info"] == "bulletin of epoch 3: 2 decision(s)"
+    assert (bad["bootcast.bulletin.crc.good"], bad["bootcast.crc.good"]) == ("0", "1")
