@@ -17,7 +17,7 @@ from bench.link.spec import LinkSpec, parse_link, read_rate_trace
 from bench.link.topology import LinkClass, Topology, parse_target, read_topology
 from carousel.console.endpoint import Endpoint
 from carousel.console.quantities import format_rate_bps
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["link"]
 
@@ -46,12 +46,12 @@ def link(
         _print_profiles(profiles)
         return
     if not source:
-        raise OperatorError("which carousel? Give --from, such as --from 239.255.77.1:5077")
+        raise UsageError("which carousel? Give --from, such as --from 239.255.77.1:5077")
     if (topology is None) == (not to):
-        raise OperatorError("give either --to, once for each box, or --topology")
+        raise UsageError("give either --to, once for each box, or --topology")
     if topology is not None:
         if down or up or profile or trace:
-            raise OperatorError("with --topology the links are in the file; leave --down, --up, --profile, --trace out")
+            raise UsageError("with --topology the links are in the file; leave --down, --up, --profile, --trace out")
         whole = read_topology(topology, profiles)
     else:
         pair = _links(down, up, profile, profiles, trace)

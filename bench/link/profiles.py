@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bench.link.spec import LinkSpec, parse_link
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["Profile", "find_profile", "load_profiles"]
 
@@ -52,5 +52,5 @@ def find_profile(name: str, more: Path | None = None) -> Profile:
     """Return a profile by name."""
     profiles = load_profiles(more)
     if name not in profiles:
-        raise OperatorError(f"there is no profile {name!r}; there are {', '.join(profiles)}")
+        raise UsageError(f"there is no profile {name!r}; there are {', '.join(profiles)}")
     return profiles[name]

@@ -21,7 +21,7 @@ from bench.link.topology import LinkClass, Target, Topology
 from bench.link.traffic import Traffic
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 from settop.link.listener import GroupListener
 
 __all__ = ["Relay"]
@@ -185,4 +185,4 @@ def check_ports(topology: Topology) -> None:
     targets = [str(target) for kind in topology.classes for target in kind.targets]
     twice = sorted({target for target in targets if targets.count(target) > 1})
     if twice:
-        raise OperatorError(f"{twice[0]} is the target of two links; each box needs its own")
+        raise UsageError(f"{twice[0]} is the target of two links; each box needs its own")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carousel.console.quantities import parse_rate_bps
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["LinkSpec", "format_link", "parse_link", "read_loss_trace", "read_rate_trace"]
 
@@ -134,9 +134,9 @@ def parse_link(text: str, base: LinkSpec | None = None) -> LinkSpec:
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = part.partition("=")
         if key in ("h", "k"):
-            raise OperatorError(f"link {text!r}: write 1-{key}, what that state loses, as tc's gemodel does")
+            raise UsageError(f"link {text!r}: write 1-{key}, what that state loses, as tc's gemodel does")
         if not equals or key not in ALL_KEYS:
-            raise OperatorError(f"link {text!r}: there is no {key!r}; there are {', '.join(ALL_KEYS)}")
+            raise UsageError(f"link {text!r}: there is no {key!r}; there are {', '.join(ALL_KEYS)}")
         try:
             if key in KEYS:
                 name, read = KEYS[key]
@@ -146,7 +146,7 @@ def parse_link(text: str, base: LinkSpec | None = None) -> LinkSpec:
             else:
                 chances[key] = _share(value)
         except ValueError as error:
-            raise OperatorError(f"link {text!r}: {key}={value} is not {error}") from None
+            raise UsageError(f"link {text!r}: {key}={value} is not {error}") from None
     spec = replace(base or LinkSpec(), **fields)
     return _checked(replace(spec, **_chains(text, chances)), text)
 
@@ -157,15 +157,15 @@ def _chains(text: str, chances: dict[str, float]) -> dict[str, Any]:
         return {}
     if set(chances) <= set(GE_KEYS):
         if not {"p", "r"} <= set(chances):
-            raise OperatorError(f"link {text!r}: Gilbert-Elliott needs p and r (1-h is 100% and 1-k is 0 unless given)")
+            raise UsageError(f"link {text!r}: Gilbert-Elliott needs p and r (1-h is 100% and 1-k is 0 unless given)")
         return {"ge": _gilbert_elliott(text, *((GE_DEFAULTS | chances)[key] for key in GE_KEYS))}
     if set(chances) <= set(FOUR_STATE_KEYS):
         whole = tuple(chances.get(key, 0.0) for key in FOUR_STATE_KEYS)
         p13, p31, p32, _, p14 = whole
         if p13 + p14 > 1 or p31 + p32 > 1:
-            raise OperatorError(f"link {text!r}: p13 + p14 and p31 + p32 may not pass 1")
+            raise UsageError(f"link {text!r}: p13 + p14 and p31 + p32 may not pass 1")
         return {"four_state": whole}
-    raise OperatorError(f"link {text!r}: either p, r, h, k or p13, p31, p32, p23, p14, not both")
+    raise UsageError(f"link {text!r}: either p, r, h, k or p13, p31, p32, p23, p14, not both")
 
 
 def _gilbert_elliott(
@@ -173,9 +173,9 @@ def _gilbert_elliott(
 ) -> tuple[float, float, float, float]:
     """Return (p, r, h, k); refuse a chain that stays where it is, and one whose bad state is the better one."""
     if not p or not r:
-        raise OperatorError(f"link {text!r}: with p or r 0 the link never leaves a state: use loss=")
+        raise UsageError(f"link {text!r}: with p or r 0 the link never leaves a state: use loss=")
     if bad_loss < good_loss:
-        raise OperatorError(f"link {text!r}: the bad state loses less (1-h) than the good one (1-k)")
+        raise UsageError(f"link {text!r}: the bad state loses less (1-h) than the good one (1-k)")
     return p, r, 1 - bad_loss, 1 - good_loss
 
 
@@ -195,7 +195,7 @@ def _checked(spec: LinkSpec, text: str) -> LinkSpec:
     }
     for problem, is_so in problems.items():
         if is_so:
-            raise OperatorError(f"link {text!r}: {problem}")
+            raise UsageError(f"link {text!r}: {problem}")
     return spec
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.link.profiles import find_profile
 from bench.link.spec import LinkSpec, parse_link
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["LinkClass", "Target", "Topology", "Trunk", "parse_target", "read_topology"]
 
@@ -86,12 +86,12 @@ def parse_target(text: str) -> Target:
     try:
         address = ipaddress.ip_address((match[1] or match[2]) if match else "")
     except ValueError:
-        raise OperatorError(f"target {text!r} is not of the form 127.0.0.1:6001 or 239.255.78.2:5078%lo") from None
+        raise UsageError(f"target {text!r} is not of the form 127.0.0.1:6001 or 239.255.78.2:5078%lo") from None
     assert match is not None
     if not 0 < int(match[3]) < 65536:
-        raise OperatorError(f"target {text!r}: a port is from 1 to 65535")
+        raise UsageError(f"target {text!r}: a port is from 1 to 65535")
     if address.is_multicast and not match[4]:
-        raise OperatorError(f"target {text!r} is a group: say through which interface, such as {text}%lo")
+        raise UsageError(f"target {text!r} is a group: say through which interface, such as {text}%lo")
     return Target(str(address), int(match[3]), match[4])
 
 

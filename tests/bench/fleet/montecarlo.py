@@ -7,6 +7,7 @@ that prove the block digests, and of each block K symbols, or a few more as Rapt
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Carousel:
         self.rows = self.source + self.blocks * self.spare
         self.block_of, self.order = self._transmit_order()
         self._count_digests()
-        cycles = max(2, min(40, 150_000 // self.rows))
+        cycles = max(2, min(300, 150_000 // self.rows))
         self._lay_out(cycles)
 
     def _transmit_order(self):
@@ -116,10 +117,11 @@ class Carousel:
 
     def _cycle(self):
         shuffled = []
-        for phase in (self.order[: self.source], self.order[self.source :]):
-            for begin in range(0, len(phase), CHUNK * WINDOW):
-                chunks = range(begin, min(begin + CHUNK * WINDOW, len(phase)), CHUNK)
-                shuffled += [phase[chunks[k] : chunks[k] + CHUNK] for k in self.rng.permutation(len(chunks))]
+        borders = sorted({0, self.source, self.rows // 2, self.rows})
+        for part in (self.order[begin:end] for begin, end in pairwise(borders)):
+            for begin in range(0, len(part), CHUNK * WINDOW):
+                chunks = range(begin, min(begin + CHUNK * WINDOW, len(part)), CHUNK)
+                shuffled += [part[chunks[k] : chunks[k] + CHUNK] for k in self.rng.permutation(len(chunks))]
         return np.concatenate(shuffled)
 
     def _lay_out(self, cycles):
