@@ -39,8 +39,8 @@ __all__ = ["PacketShard", "carousel_offset_s", "packet_shards", "run_packet_shar
 
 FloatArray = NDArray[np.float64]
 SHARD_BOXES = 32
-GATHER_S = 3e-3
-"""A box waits this long for packets to come together, as settop/reception.py does."""
+GATHER_PACKETS = 512
+"""So many packets of one size are carried at once; a box takes them in parts that can't complete its image unseen."""
 SIGNING_KEY = b"bootcast's simulated signing key"
 TRUNK_STREAM, START_STREAM, LINK_STREAM, OFFSET_STREAM = range(4)
 
@@ -111,9 +111,11 @@ class SimulatedBox:
         self.efficiency = 0.0
         self.packets = 0
 
-    def lacks(self, symbols: int) -> bool:
-        """Say whether an image lacks at most so many symbols."""
-        return any(each.needed_symbols - each.useful_symbols <= symbols for each in self.box.assemblies.values())
+    @property
+    def lacking(self) -> int:
+        """How many symbols must come at the least until an image is whole; many while no header was heard."""
+        lacking = (each.needed_symbols - each.useful_symbols for each in self.box.assemblies.values())
+        return min(lacking, default=MAX_BATCH_PACKETS)
 
     def receive(self, batch: Batch, now_s: float) -> None:
         """Take a batch, do all work that it makes possible, and see whether the image is there."""
@@ -193,9 +195,7 @@ def simulate(shard: PacketShard) -> list[SimulatedBox]:
 
 
 def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], FloatArray]]:
-    """Yield what the head-end sends from time 0 on: packets of one size that a box gathers in one reading, and when
-    the last bit of each has left.
-    """
+    """Yield what the head-end sends from time 0 on: packets of one size, and when the last bit of each has left."""
     releases = list(packed_releases(scenario.releases))
     carousel = scenario.carousel
     packets_bits = sum(len(each.packets) * each.packet_size for each in releases) * 8
@@ -205,6 +205,7 @@ def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], 
     now = 0.0
     gathered: list[NDArray[np.uint8]] = []
     times_s: list[FloatArray] = []
+    count = 0
     while True:
         now = max(now, broadcaster.due(now))
         batch = broadcaster.next_batch(now)
@@ -212,11 +213,12 @@ def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], 
             continue
         packet_s = batch.stride * 8 / carousel.rate_bps
         leave_s: FloatArray = now - offset_s + np.arange(1, batch.count + 1, dtype=np.float64) * packet_s
-        if gathered and (gathered[0].shape[1] != batch.stride or leave_s[-1] - times_s[0][0] > GATHER_S):
+        if gathered and (gathered[0].shape[1] != batch.stride or count + batch.count > GATHER_PACKETS):
             yield np.concatenate(gathered), np.concatenate(times_s)
-            gathered, times_s = [], []
+            gathered, times_s, count = [], [], 0
         gathered.append(batch.as_rows())
         times_s.append(leave_s)
+        count += batch.count
 
 
 def _deliver(rows: NDArray[np.uint8], traffic: Traffic, index: int, box: SimulatedBox) -> None:
@@ -230,11 +232,10 @@ def _deliver(rows: NDArray[np.uint8], traffic: Traffic, index: int, box: Simulat
     bits = traffic.corrupt_bit[come, index]
     for row in np.flatnonzero(bits >= 0).tolist():
         arrived[row, bits[row] // 8] ^= 1 << (bits[row] % 8)
-    # Near the end packets come one by one, so that times are exact to the packet.
-    most = 1 if box.lacks(2 * len(come)) else MAX_BATCH_PACKETS
-    for first in range(0, len(come), most):
-        part = arrived[first : first + most]
+    first = 0
+    while first < len(come) and box.verified_s == np.inf:
+        # Fewer than it lacks can't complete it; the last ones come one by one, so that times are exact to the packet.
+        part = arrived[first : first + max(1, min(box.lacking - 1, MAX_BATCH_PACKETS))]
         last_s = float(due_s[come[first + len(part) - 1]])
         box.receive(Batch(part.data.cast("B"), part.shape[1], len(part)), last_s)
-        if box.verified_s < np.inf:
-            return
+        first += len(part)
