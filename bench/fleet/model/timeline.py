@@ -26,7 +26,8 @@ from headend.pack.packing import PackRequest, plan_image
 
 __all__ = ["Timeline", "layout_of", "timeline_of"]
 
-LEAST_CYCLES, MOST_CYCLES, ENOUGH_PACKETS = 2, 256, 200_000
+LEAST_CYCLES, MANY_CYCLES, MANY_PACKETS = 2, 32, 200_000
+MOST_CYCLES, FEW_PACKETS = 256, 50_000
 """Small images need more cycles, since each is shuffled anew, and few chunks make up one: over 32 of them, chance moved
 a median by 5 %."""
 LOOKED_AT, TOLD_APART = 4, 6
@@ -204,7 +205,7 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
     announced = header_toi(mine.header.release_id).to_bytes(4, "big")
     now, wire, sent, headers = 0.0, 0, [], []
     urgent_s: list[list[float]] = [[] for _ in urgent]
-    cycles = min(MOST_CYCLES, max(LEAST_CYCLES, ENOUGH_PACKETS // mine.image_packets))
+    cycles = _cycles_of(mine.image_packets)
     left = cycles * mine.image_packets
     while left > 0:
         now = max(now, broadcaster.due(now))
@@ -222,6 +223,12 @@ def timeline_of(carousel: Carousel, releases: tuple[ReleaseSpec, ...], name: str
             headers.append(now + packet_s)
         wire += batch.count
     return _timeline(mine, cycles, np.array(sent), carousel, headers, urgent_s)
+
+
+def _cycles_of(image_packets: int) -> int:
+    """Return over how many cycles an image of so many packets is looked at."""
+    many = min(MANY_CYCLES, MANY_PACKETS // image_packets)
+    return max(LEAST_CYCLES, many, min(MOST_CYCLES, FEW_PACKETS // image_packets))
 
 
 def _timeline(
