@@ -12,7 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 DATA_HEADER, SIGNED_HEADER, FDT_BYTES = 28, 256, 1000
-CHUNK, WINDOW = 44, 32
+CHUNK, WINDOW, WINDOWS, FEWEST_CHUNKS = 44, 32, 16, 2
+CHAIN_PASSES = 5
 EARLY_BYTES = 4 << 20
 NEVER = np.int32(2**31 - 1)
 HEADER, FDT, URGENT, OTHER, IMAGE = range(-4, 1)
@@ -60,6 +61,11 @@ class Setting:
     announce_s: float = 0.25
 
 
+def kind_of(numbers):
+    """Return what a packet with digests is, by the number of what a box needs."""
+    return np.where(numbers < 0, OTHER, URGENT - 1000 - numbers)
+
+
 def splitmix(numbers):
     mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -99,28 +105,33 @@ class Carousel:
         return block, order
 
     def _count_digests(self):
+        """Number what a box needs from 0 (`urgent` of these); what goes out with it, but isn't needed, is -1."""
         size = self.setting.symbol
         bytes_of = 32 * self.blocks + 16 * self.rows
         urgent_bytes = 32 * self.blocks
-        self.digests = self.urgent = 0
+        self.urgent, self.chain, self.level_1 = 0, [], []
         while True:
-            symbols = -(-bytes_of // size)
-            urgent = -(-urgent_bytes // size)
-            self.urgent += urgent
-            spare = 0
-            if symbols > 1 and self.spare:
-                spare = -(-symbols // -(-symbols // 1000)) * -(-symbols // 1000)
-            self.digests += symbols + spare
+            symbols, needed = -(-bytes_of // size), -(-urgent_bytes // size)
+            numbers = [*range(self.urgent, self.urgent + needed), *[-1] * (symbols - needed)]
+            self.urgent += needed
+            self.chain += numbers if self.level_1 else numbers[:needed]
+            self.level_1 = self.level_1 or numbers
             if symbols == 1:
                 return
-            urgent_bytes, bytes_of = 16 * urgent, 16 * (symbols + spare)
+            spare = -(-symbols // -(-symbols // 1000)) * -(-symbols // 1000) if self.spare else 0
+            urgent_bytes, bytes_of = 16 * needed, 16 * (symbols + spare)
+
+    @property
+    def _window(self):
+        """How many chunks are shuffled among each other."""
+        return min(WINDOW, max(FEWEST_CHUNKS, self.source // (CHUNK * WINDOWS)))
 
     def _cycle(self):
         shuffled = []
         borders = sorted({0, self.source, self.rows // 2, self.rows})
         for part in (self.order[begin:end] for begin, end in pairwise(borders)):
-            for begin in range(0, len(part), CHUNK * WINDOW):
-                chunks = range(begin, min(begin + CHUNK * WINDOW, len(part)), CHUNK)
+            for begin in range(0, len(part), CHUNK * self._window):
+                chunks = range(begin, min(begin + CHUNK * self._window, len(part)), CHUNK)
                 shuffled += [part[chunks[k] : chunks[k] + CHUNK] for k in self.rng.permutation(len(chunks))]
         return np.concatenate(shuffled)
 
@@ -128,13 +139,15 @@ class Carousel:
         """Merge the image's packets with digest packets by their share, then announcements by time."""
         image = np.concatenate([self._cycle() for _ in range(cycles)])
         packets = len(image)
-        per_urgent = self.source / (16 * self.urgent)
-        urgent_at = np.arange(0, packets, per_urgent)
-        per_digest = self.rows / (self.digests / 4)
-        digest_at = np.arange(per_digest, packets, per_digest)
-        at = np.concatenate([np.arange(packets) + 0.5, urgent_at, digest_at])
-        urgent = URGENT - 1000 - np.arange(len(urgent_at)) % self.urgent
-        what = np.concatenate([image, urgent, np.full(len(digest_at), OTHER)])
+        chain_at = np.arange(0, packets, self.source / (CHAIN_PASSES * len(self.chain)))
+        chain = np.array(self.chain)[np.arange(len(chain_at)) % len(self.chain)]
+        # Level 1 goes out in step: each symbol a window before the first of the symbols whose digests it holds.
+        rows = np.maximum(0, -(-(np.arange(len(self.level_1)) * self.setting.symbol - 32 * self.blocks) // 16))
+        place = np.argsort(self.order)[np.minimum(rows, self.rows - 1)] - CHUNK * self._window
+        digest_at = (np.arange(cycles)[:, None] * self.rows + np.sort(place % self.rows)[None]).ravel()
+        digest = np.tile(np.array(self.level_1)[np.argsort(place % self.rows, kind="stable")], cycles)
+        at = np.concatenate([np.arange(packets) + 0.5, chain_at, digest_at])
+        what = np.concatenate([image, kind_of(chain), kind_of(digest)])
         what = what[np.argsort(at, kind="stable")]
         packet_s = (DATA_HEADER + self.setting.symbol) * 8 / self.setting.rate
         # Other releases of the same size take turns with this one.
