@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
+.PHONY: serve soak-serve validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,11 +20,17 @@ demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back 
 vm: $(SETUP) wheels  ## an emulated arm64 board boots from the air, is given a bad update, and goes back; explained as it goes
 	$(BIN)/python -m tests.vm.story
 
+serve: $(SETUP)  ## a head-end as a service with a demo carousel on lo; prints the page's address
+	$(BIN)/python -m bench.servedemo
+
+soak-serve: $(SETUP)  ## kill -9 of the service and its carousels at 200 random moments under load; nothing acknowledged is lost
+	BOOTCAST_KILLS=200 $(BIN)/python -m pytest -s -m processes tests/e2e/test_service_kills.py
+
 board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
 
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
-	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces or cards or vm)'
+	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces or cards or vm or browser)'
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto -m 'not vm'
@@ -75,4 +81,4 @@ lint: $(SETUP)  ## ruff and mypy
 	MYPYPATH=firmware_stub/tools $(BIN)/mypy firmware_stub/tools/*.py
 
 clean:  ## all that can be made again
-	rm -rf .venv build dist demo-out vm-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo-out serve-out vm-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

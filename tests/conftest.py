@@ -83,6 +83,7 @@ LACKING = {
     "tshark": lambda: missing("tshark"),
     "dvb": lambda: missing("tshark", "dvbinfo", "ffprobe", "gst-launch-1.0"),
     "browser": lambda: missing("chromium") or ("" if find_spec("playwright") else "the package playwright"),
+    "systemd": lambda: missing("systemd-analyze"),
     "promtool": lambda: missing("promtool"),
     "stub": lambda: missing("cc", "make"),
     "fuzz": lambda: missing("clang", "make"),

@@ -88,6 +88,7 @@ ARROWS: dict[str, set[str]] = {
     "bench/fleet": {"carousel/*", "headend/*", "settop/stitch", "settop/wire", "bench/link", "bench/virtual"},
     "bench/speed": {"carousel/*", "headend/*", "settop/*", "bench/*"},
     "bench/demo": {"carousel/console", "bench/kernel"},
+    "bench/servedemo": {"carousel/console"},
     "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "settop/stitch", "bench/virtual"},
     "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},

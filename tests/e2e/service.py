@@ -51,6 +51,7 @@ class Service:
     def __init__(self, folder: Path, config: str = "", arguments: tuple = ()) -> None:
         self.folder, self.data, self.config = folder, folder / "data", folder / "headend.toml"
         self.log = folder / "serve.log"
+        folder.mkdir(exist_ok=True)
         self.config.write_text(config)
         self._arguments = arguments
         self.process: subprocess.Popen | None = None

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+from contextlib import suppress
 
 import pytest
 
@@ -128,8 +130,12 @@ def test_a_damaged_registry_keeps_nothing_off_the_air(service):
         left.write_bytes(b"a disk full of this" * 1000)
     service.start()
     until(lambda: hear(group) is not None, "packets")
-    answer = service.client.get("/api/status")
-    assert answer.status_code == 401, "no token can be checked without a registry"
+    status = service.client.get("/api/status").json()
+    assert "put a backup of it there" in status["damage"]
+    assert [each["decided"]["name"] for each in status["carousels"]] == ["lab"]
+    assert service.client.post("/api/tokens", json={"name": "eve", "role": "view"}).status_code == 403
+    body = {"name": "two", "group": "239.255.77.2:5077", "interface": "lo", "rate_bps": 1e6}
+    assert service.client.post("/api/carousels", json=body).status_code == 403
     assert any("put a backup of it there" in each.get("reason", "") for each in service.told())
 
 
@@ -178,6 +184,26 @@ def test_ctl_without_a_service_says_so(tmp_path):
     (tmp_path / "token").write_text("x")
     done = run("headend", "ctl", "--url", "http://127.0.0.1:9", "--token-file", tmp_path / "token", "status")
     assert (done.returncode, "does `headend serve` run there?" in done.stderr) == (1, True)
+
+
+def test_systemd_is_told_when_it_is_ready_alive_and_ending(tmp_path, monkeypatch):
+    """By datagrams to the socket that it names (sd_notify)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        made = Service(tmp_path / "s")
+        made.start()
+        told = [ear.recv(100) for _ in range(3)]
+        assert made.stop() == 0
+        ear.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                told.append(ear.recv(100))
+    assert told[0] == b"READY=1"
+    assert told[1:3] == [b"WATCHDOG=1"] * 2
+    assert told[-1] == b"STOPPING=1"
 
 
 @pytest.mark.namespaces
