@@ -17,9 +17,10 @@ from bench.capture.layers import bind_port
 from bench.capture.pcap import CarouselWriter, batches_of, read_carousel
 from bench.capture.pictures import print_flute, print_ssu
 from bench.capture.ssu import SsuPicture
+from bench.capture.tsfile import is_transport_stream, read_transport_stream
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
-from carousel.console.quantities import format_size_bytes
+from carousel.console.quantities import format_size_bytes, parse_rate_bps
 from carousel.errors import OperatorError
 from headend.link.sender import GroupSender
 from settop.link.listener import GroupListener
@@ -42,19 +43,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def sniff(
-    pcap: Annotated[Path | None, typer.Argument(help="A capture to look at; live without.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="A capture, or a transport stream; live without.")] = None,
     group: GroupOption = "",
     interface: InterfaceOption = "",
     seconds: SecondsOption = 5.0,
     as_json: JsonOption = False,
     ssu: Annotated[bool, typer.Option("--ssu", help="It is a transport stream of `headend cast --ssu`.")] = False,
+    rate: Annotated[str, typer.Option(help="Of a transport stream in a file: it has no times.", metavar="RATE")] = "8M",
 ) -> None:
     """Say what a carousel is made of: releases, objects, FDT, rate, cycle, order, errors."""
     skipped = 0
     picture = SsuPicture() if ssu else CarouselPicture()
-    if pcap is not None:
-        port = Endpoint.parse(group).port if group else None
-        for time_s, batch in batches_of(read_carousel(pcap, port), LOOK_WITHIN_S):
+    if file is not None:
+        for time_s, batch in _batches_in(file, group, ssu, rate):
             picture.take(batch, time_s)
     else:
         with closing(_listener(group, interface)) as listener:
@@ -68,6 +69,15 @@ def sniff(
         print_ssu(report) if ssu else print_flute(report)
     if not picture.packets:
         raise OperatorError("nothing was heard: is the carousel on, the group and the interface right?")
+
+
+def _batches_in(file: Path, group: str, ssu: bool, rate: str) -> Iterator[tuple[float, Batch]]:
+    if is_transport_stream(file):
+        if not ssu:
+            raise OperatorError(f"{file} is a transport stream: add --ssu")
+        return read_transport_stream(file, parse_rate_bps(rate))
+    port = Endpoint.parse(group).port if group else None
+    return batches_of(read_carousel(file, port), LOOK_WITHIN_S)
 
 
 def capture(

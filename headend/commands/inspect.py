@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from carousel.console.files import load_public_key, open_release
 from carousel.flute.releasefile import Release
+from carousel.printable import printable
 from carousel.release.trust import TrustRing
 from headend.cast.turning import describe_release
 
 __all__ = ["inspect"]
+
+LABELS = {
+    "toi_base": "TOI base",
+    "tsi": "TSI",
+    "fec": "FEC",
+    "image_sha256": "image SHA-256",
+    "created_unix_s": "created",
+}
 
 
 def inspect(
@@ -71,15 +78,22 @@ def _describe(release: Release) -> dict[str, Any]:
 
 
 def _print_fields(file: Path, fields: dict[str, Any]) -> None:
-    table = Table(title=str(file), show_header=False, title_justify="left")
+    """Print a line each, never cut: a SHA-256 is there to be copied."""
+    print(file)
     for name, value in fields.items():
-        if name == "digest_levels":
-            shown = ", ".join(f"{each['bytes']:,} bytes in {each['packets']} packets" for each in value)
-        elif name in ("tsi", "toi_base"):
-            shown = f"{value:#010x}"
-        elif name == "created_unix_s":
-            shown = f"{value} ({time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(value))})"
-        else:
-            shown = f"{value:,}" if isinstance(value, int) else str(value)
-        table.add_row(name.replace("_", " "), shown)
-    Console(markup=False).print(table)
+        label = LABELS.get(name, name.replace("_", " "))
+        print(f"  {label:17} {printable(_in_words(name, value))}")
+
+
+def _in_words(name: str, value: Any) -> str:
+    match name:
+        case "digest_levels":
+            return ", ".join(f"{each['bytes']:,} bytes in {each['packets']:,} packet(s)" for each in value)
+        case "tsi" | "toi_base":
+            return f"{value:#010x}"
+        case "created_unix_s":
+            return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(value))
+        case "image_size" | "symbol_size" | "packet_bytes":
+            return f"{value:,} bytes"
+        case _:
+            return f"{value:,}" if isinstance(value, int) else str(value)

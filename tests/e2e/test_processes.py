@@ -234,6 +234,7 @@ def test_inspect_tells_good_signatures_from_others(lab):
     foreign = run("headend", "inspect", lab.eeprom, "--trust", lab.folder / "other.pub")
     assert foreign.returncode == 1
     assert "by none of these keys" in foreign.stdout
+    assert f" {json.loads(good.stdout)['image_sha256']}\n" in foreign.stdout, "a SHA-256 is there to be copied, whole"
 
 
 @pytest.fixture
