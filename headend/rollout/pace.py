@@ -8,7 +8,8 @@
 
 Log-ins scatter as the root of their number, so the aim is below the capacity by that much: 1.1 times the capacity is to
 be passed in one second of a thousand. The last tick of a chain is never told, since it admits nobody: there the gate
-opens when it is calm, or another chain draws all turns anew. Sans-IO: what a feed says comes in, a pace goes out.
+opens when it is calm. One that is open is closed by another chain, which draws all turns anew, as soon as too many log
+in; so is one that ticks in vain, since too many come whose turn is past. Sans-IO: feeds come in, a pace goes out.
 """
 
 import math
@@ -26,6 +27,10 @@ STALE_S = 3.0
 LEAST_TICKS_PER_S = 1e-3
 STEP_SHARE, LEAP_SHARE = 0.03, 0.15
 CALM_S = 30.0
+HARD_SHARE, SPENT_SHARE = 0.25, 0.01
+BEGIN_TICKS_PER_S = 0.05
+LEAST_CHAIN_S = 60.0
+"""No chain is run through faster, be there nobody: who comes a moment later would find no gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +54,27 @@ class Course(Enum):
 class Pace:
     """The pace of one chain of so many ticks. Ask `course` first, then `ticks_per_s`."""
 
-    def __init__(self, ticks: int, begin_ticks_per_s: float = 0.05) -> None:
+    def __init__(self, ticks: int, begin_ticks_per_s: float = BEGIN_TICKS_PER_S) -> None:
         self._last_tick = ticks - 1
+        self._most_ticks_per_s = ticks / LEAST_CHAIN_S
         self.ticks_per_s = begin_ticks_per_s
         self._is_searching = True
         self._changed_s = -math.inf
         self._fed_s: float | None = None
         self._calm_since_s: float | None = None
+        self._over: tuple[float, float] | None = None
+        """Since when, and from which pace on, there are too many."""
 
     @staticmethod
     def aim_per_s(capacity_per_s: float) -> float:
         """Return how many log-ins a second to aim at."""
         room = TOLERATED * capacity_per_s - DEVIATIONS * math.sqrt(TOLERATED * capacity_per_s)
         return min(MOST_AIM * capacity_per_s, max(LEAST_AIM * capacity_per_s, room))
+
+    @classmethod
+    def must_close(cls, feed: Feed | None) -> bool:
+        """Say whether a gate that is open has to close: more log in than the server is to have."""
+        return feed is not None and feed.logins_per_s > cls.aim_per_s(feed.capacity_per_s)
 
     def feed(self, feed: Feed | None, tick: float, now: float) -> Course:
         """Take what the server says, or that it says nothing; the gate is at `tick`."""
@@ -75,17 +88,27 @@ class Pace:
             return Course.HOLD
         if tick >= self._last_tick:
             return self._at_the_end(feed, now)
-        self._follow(feed, now)
+        return self._follow(feed, now)
+
+    def _follow(self, feed: Feed, now: float) -> Course:
+        aim = self.aim_per_s(feed.capacity_per_s)
+        if feed.logins_per_s <= aim:
+            self._over = None
+            self._speed_up(feed, aim, now)
+            return Course.TICK
+        since_s, pace_then = self._over = self._over or (now, self.ticks_per_s)
+        is_spent = self.ticks_per_s <= pace_then * SPENT_SHARE or self.ticks_per_s <= LEAST_TICKS_PER_S
+        if is_spent and feed.logins_per_s > feed.capacity_per_s:
+            return Course.REDRAW  # it is not the ticks: too many come whose turn is past
+        if now - self._changed_s >= SETTLE_S or feed.logins_per_s > TOLERATED * feed.capacity_per_s:
+            lasts = now - since_s > 2 * SETTLE_S
+            self._slow_down(min(aim / feed.logins_per_s, HARD_SHARE if lasts else 1.0), now)
         return Course.TICK
 
-    def _follow(self, feed: Feed, now: float) -> None:
-        aim = self.aim_per_s(feed.capacity_per_s)
-        if feed.logins_per_s > aim:
-            if now - self._changed_s >= SETTLE_S or feed.logins_per_s > TOLERATED * feed.capacity_per_s:
-                self._slow_down(aim / feed.logins_per_s, now)
-        elif now - self._changed_s < SETTLE_S:
+    def _speed_up(self, feed: Feed, aim: float, now: float) -> None:
+        if now - self._changed_s < SETTLE_S:
             return
-        elif self._is_searching and feed.logins_per_s < aim / 2:
+        if self._is_searching and feed.logins_per_s < aim / 2:
             self._change(self.ticks_per_s * (2 if feed.logins_per_s < aim / 5 else 1.4), now)
         elif self._is_searching:
             self._is_searching = False
@@ -106,5 +129,5 @@ class Pace:
         self._change(self.ticks_per_s * share, now)
 
     def _change(self, ticks_per_s: float, now: float) -> None:
-        self.ticks_per_s = max(LEAST_TICKS_PER_S, ticks_per_s)
+        self.ticks_per_s = max(LEAST_TICKS_PER_S, min(self._most_ticks_per_s, ticks_per_s))
         self._changed_s = now

@@ -70,8 +70,10 @@ class GateKeeper:
         self._pace = Pace(ticks)
 
     def tend(self, decisions: Decisions, feed: Feed | None, now: float, unix_s: float) -> Decisions:
-        """Return what follows from a feed, or from its absence; a gate that is open stays so."""
+        """Return what follows from a feed, or from its absence."""
         gate = decisions.gate
+        if gate.state is GateState.OPEN and self._pace.must_close(feed):
+            return self._redraw(decisions, unix_s)
         if gate.state not in (GateState.TICKING, GateState.HOLD):
             return decisions
         course = self._pace.feed(feed, gate.tick_at(unix_s), now)
@@ -105,7 +107,7 @@ class GateKeeper:
 
     def _redraw(self, decisions: Decisions, unix_s: float) -> Decisions:
         """Draw all turns anew."""
-        self._pace = Pace(self._ticks, self._pace.ticks_per_s)
+        self._pace = Pace(self._ticks)
         chain = self._new_chain(self._ticks)
         plan = GatePlan(GateState.TICKING, chain, self._ticks, 0.0, unix_s, self._pace.ticks_per_s)
         return decisions.gated(plan, int(unix_s * 1000))

@@ -34,6 +34,7 @@ from carousel.console.quantities import (
     parse_size_bytes,
 )
 from carousel.errors import OperatorError
+from headend.rollout.stages import parse_rule
 
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
@@ -62,6 +63,14 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError('text in quotes, such as "docsis31"')
     return value
+
+
+def _rule(value: Any) -> str:
+    try:
+        parse_rule(_text(value))
+    except OperatorError as error:
+        raise ValueError(f"a rule: {error}") from None
+    return str(value)
 
 
 def _flag(value: Any) -> bool:
@@ -221,6 +230,9 @@ ROLLOUT: dict[str, tuple[str, Reader]] = {
     "report_delay": ("report_delay_s", _time),
     "stop_above": ("stop_above", _share),
     "least_reports": ("least_reports", _count),
+    "rules": ("rules", _list_of(_rule)),
+    "reports_per_s": ("reports_per_s", _positive),
+    "report_loss": ("report_loss", _share),
 }
 TABLES = {
     "carousel", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic", "p2p",

@@ -122,7 +122,9 @@ class Discipline(Enum):
     TOKENS = "takes what it can answer in time"
     RETRY_AFTER = "tells when to come back"
     GATE = "broadcast gate"
-    """The carousel says who may log in now: nobody else even asks."""
+    """The carousel says who may log in now, and knows how many that may be: nobody else even asks."""
+    CAROUSEL_GATE = "carousel + gate"
+    """The same as bulletins do it: turns by ticks, and a pace found from what the log-in system says of itself."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ class Rollout:
 
     It breaks `failing_share` of the boxes, of which `recovering_share` come back to their old image by themselves;
     `reporting_share` of all can report, `report_delay_s` later. It is withdrawn once more than `stop_above` of at least
-    `least_reports` report a failure.
+    `least_reports` report a failure. `rules` are run as bulletins do it (headend/rollout/stages.py): so many reports a
+    second are asked for, however many boxes there are, and `report_loss` of them are lost.
     """
 
     plans: tuple[tuple[float, ...], ...] = ((0.01, 0.1, 1.0), (0.1, 1.0), (1.0,))
@@ -206,6 +209,9 @@ class Rollout:
     report_delay_s: float = 900.0
     stop_above: float = 0.02
     least_reports: int = 50
+    rules: tuple[str, ...] = ()
+    reports_per_s: float = 5.0
+    report_loss: float = 0.005
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from carousel.console.quantities import format_duration_s
 from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
 
-__all__ = ["Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some"]
+__all__ = ["STEPS_A_TIME", "Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some"]
 
 FloatArray = NDArray[np.float64]
 STEPS_A_TIME = 4

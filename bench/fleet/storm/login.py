@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS
 from bench.fleet.scenario.values import BoxClass, Discipline, Group, Login, Region, Retry, RetryKind, Scenario
-from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, draw_some
+from bench.fleet.storm.crowd import STEPS_A_TIME, Clock, Load, Story, WaitingRoom, draw_some
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
+from bench.fleet.storm.gate import SECOND_S, GateModel
 from bench.fleet.storm.queue import LoginQueue
 from bench.link.spec import LinkSpec
 from carousel.release.blocks import IntArray
@@ -30,6 +31,7 @@ __all__ = ["run_login"]
 
 FloatArray = NDArray[np.float64]
 LOGIN_STREAM = 23
+ROOM_FOR_S = 10.0
 NOBODYS_LINK = BoxClass("login", 1.0, "", LinkSpec(), LinkSpec())
 
 
@@ -40,9 +42,22 @@ def run_login(
     assert scenario.login is not None
     login = scenario.login
     case = _Case(scenario, login, retry, is_healing, discipline, seed, up, after)
+    if discipline is Discipline.CAROUSEL_GATE:
+        return _run_gated(case)
     drain_s = login.queue_per_million / login.logins_per_s_per_million
     shortest_s = min(login.timeout_s, max(drain_s, login.timeout_s / 4))
     return run_converged(lambda clock: _Storm(case, clock), scenario.horizon_s, shortest_s)
+
+
+def _run_gated(case: "_Case") -> Story:
+    """Run in steps of a second at most: so often the gate hears of its server, and halving steps would change that."""
+    clock = Clock.of(case.scenario.horizon_s, STEPS_A_TIME * SECOND_S)
+    storm = _Storm(case, clock)
+    for index in range(clock.count):
+        storm.step(index)
+    story = storm.story()
+    story.step_s = clock.step_s
+    return story
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,7 @@ class _Storm:
         self._rate = login.logins_per_s_per_million * self._boxes / 1e6
         most = int(login.queue_per_million * self._boxes / 1e6)
         self._queue = LoginQueue(case.discipline, self._rate, most, login.timeout_s)
+        self._gate = GateModel(self._rng) if case.discipline is Discipline.CAROUSEL_GATE else None
         self._online = 0
         self._eligible: deque[tuple[float, int]] = deque()
         self._seasoned = 0
@@ -101,18 +117,33 @@ class _Storm:
         now_s = (index + 1) * step_s
         come = self._fates.came[index]
         self._to_come -= int(come.sum())
-        searching = self._ask_again(come, step_s)
+        searching = self._ask_again(self._let_by(come, now_s), step_s)
         asked = int(searching.sum())
+        if self._gate is not None:
+            self._gate.feed(asked, self._capacity_per_s(), now_s)
         self._asked[at] += asked
         if asked or self._queue.total:
             self._log_in(self._find_node(searching, step_s), now_s, index, at)
         self._tend_nodes(now_s, step_s, asked)
         self._nodes[at] = self._alive
         waiting, queued = self._room.total, self._queue.total
+        waiting += self._gate.waiting if self._gate is not None else 0
         self._phases["not up"][at] = self._boxes - self._online - queued - waiting
         self._phases["searching"][at] = waiting
         self._phases["logging in"][at] = queued
         self._phases["online"][at] = self._online
+
+    def _let_by(self, come: IntArray, now_s: float) -> IntArray:
+        """Return who may look for a super node: all that came, or who has its turn at a gate."""
+        if self._gate is None:
+            return come
+        return np.array([self._gate.admit(int(come.sum()), now_s, self._clock.step_s)])
+
+    def _capacity_per_s(self) -> float:
+        """Return what the log-in system takes: its server's rate, and what super nodes have room for in a while."""
+        free = max(0.0, self._alive * self._login.slots - self._online - self._queue.total)
+        reached = min(1.0, self._alive / max(1.0, self._known))
+        return float(min(self._rate, free / ROOM_FOR_S, self._alive * self._login.probes_per_s) * reached)
 
     def _ask_again(self, come: IntArray, step_s: float) -> IntArray:
         """Return who asks now: newcomers, and who waited; behind a gate, as many as the server can take."""

@@ -9,6 +9,7 @@ from bench.fleet.storm.crowd import Story
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.rollout import run_rollout
+from bench.fleet.storm.stages import run_ruled_rollout
 from bench.fleet.storm.unicast import run_unicast
 from carousel.release.blocks import IntArray
 
@@ -28,6 +29,7 @@ class StormRun:
     up: tuple[int, ...] = ()
     after: str = ""
     stages: tuple[float, ...] = ()
+    rule: str = ""
 
 
 def servers_of(scenario: Scenario) -> dict[str, Server]:
@@ -46,6 +48,7 @@ def storms_of(scenario: Scenario, seeds: list[int]) -> list[StormRun]:
                 storms += [StormRun(scenario, seed, "p2p", retry, healing) for healing in scenario.healing]
         if "rollout" in scenario.strategies and scenario.rollout is not None:
             storms += [StormRun(scenario, seed, "rollout", 0, stages=stages) for stages in scenario.rollout.plans]
+            storms += [StormRun(scenario, seed, "rollout", 0, rule=rule) for rule in scenario.rollout.rules]
     return storms
 
 
@@ -58,6 +61,7 @@ def logins_of(scenario: Scenario) -> list[StormRun]:
         for retry in range(len(scenario.retries))
         for healing in scenario.healing
         for discipline in scenario.login.disciplines
+        if not (retry and discipline is Discipline.CAROUSEL_GATE)  # who waits for a turn hardly ever retries
     ]
 
 
@@ -67,6 +71,8 @@ def run_storm(storm: StormRun) -> Story:
     if storm.kind == "login":
         up: IntArray = np.array(storm.up, dtype=np.int64)
         return run_login(scenario, storm.seed, retry, storm.is_healing, storm.discipline, up, storm.after)
+    if storm.kind == "rollout" and storm.rule:
+        return run_ruled_rollout(scenario, storm.seed, storm.rule)
     if storm.kind == "rollout":
         return run_rollout(scenario, storm.seed, storm.stages)
     if storm.kind == "p2p":

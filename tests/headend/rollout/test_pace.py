@@ -54,6 +54,14 @@ def test_it_aims_below_a_small_capacity_by_more():
     assert Pace.aim_per_s(4) > 0
 
 
+def test_where_nobody_is_a_chain_is_not_run_through_in_a_moment():
+    pace, tick = Pace(TICKS), 0.0
+    for second in range(90):
+        tick += pace.ticks_per_s
+        pace.feed(Feed(0, 100), tick, float(second))
+    assert tick < TICKS - 1
+
+
 def test_without_a_feed_it_comes_to_rest():
     pace = Pace(TICKS, 64.0)
     pace.feed(Feed(1, 100), 0.0, 0.0)

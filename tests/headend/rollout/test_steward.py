@@ -117,6 +117,16 @@ def test_a_gate_on_hold_begins_to_tick_when_its_server_is_well():
     assert again.gate.tick_at(UNIX_S + 61) == at
 
 
+def test_an_open_gate_closes_when_too_many_log_in():
+    keeper = GateKeeper(lambda ticks: b"d" * 16)
+    opened = Decisions().gated(GatePlan(GateState.OPEN), 1)
+    assert keeper.tend(opened, Feed(50, 100), 0.0, UNIX_S) is opened
+    assert keeper.tend(opened, None, 1.0, UNIX_S) is opened
+    closed = keeper.tend(opened, Feed(150, 100), 2.0, UNIX_S)
+    assert (closed.gate.state, closed.gate.tick_at(UNIX_S)) == (GateState.TICKING, 0.0)
+    assert closed.gate.ticks_per_s < 1
+
+
 def test_the_last_tick_is_never_told():
     keeper, unix_s = GateKeeper(lambda ticks: b"c" * 16), UNIX_S
     gate = GatePlan(GateState.TICKING, b"c" * 16, LEAST_TICKS, LEAST_TICKS - 500.0, UNIX_S, 50.0)

@@ -221,6 +221,16 @@ def test_a_login_queue_longer_than_patience_answers_nobody_in_time():
         assert (fresh.loads[1].values.reshape(-1, 50).mean(axis=1) <= fresh.loads[1].capacity * 1.1).all()
 
 
+def test_the_gate_of_bulletins_finds_what_the_server_takes():
+    """The real pace, from what the server says of itself alone: within the capacity, and all the same in use."""
+    gate = login_story(IMMEDIATE, True, AMPLE, Discipline.CAROUSEL_GATE, 1200.0)
+    asked = gate.loads[0].values.reshape(-1, 10).mean(axis=1)
+    assert (asked <= gate.loads[0].capacity * 1.1).all()
+    served = gate.phases["online"][-1] - gate.phases["online"][STEPS // 2]
+    assert served > 0.7 * 200 * 600
+    assert gate.label.endswith("carousel + gate")
+
+
 def test_behind_a_gate_nobody_asks_in_vain():
     gate, queue = (login_story(IMMEDIATE, True, AMPLE, each, 600.0) for each in (Discipline.GATE, Discipline.QUEUE))
     assert gate.loads[0].values.reshape(-1, 50).mean(axis=1).max() < 1.1 * gate.loads[0].capacity
