@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import mmap
 import sys
 
 from carousel.buffers import WritableBuffer, as_writable_bytes
@@ -11,7 +12,8 @@ __all__ = ["populate"]
 MADV_POPULATE_WRITE = 23
 """Linux 5.14 and newer; Python's `mmap` knows no name for it."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_madvise = ctypes.CDLL(None, use_errno=True).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def populate(memory: WritableBuffer) -> int:
@@ -25,9 +27,8 @@ def populate(memory: WritableBuffer) -> int:
         return errno.EINVAL
     if not len(flat):
         return 0
-    address = flat.__array_interface__["data"][0]
-    first = address - address % int(_libc.getpagesize())
-    length = ctypes.c_size_t(address + len(flat) - first)
-    if _libc.madvise(ctypes.c_void_p(first), length, ctypes.c_int(MADV_POPULATE_WRITE)) == 0:
+    address: int = flat.__array_interface__["data"][0]
+    first = address - address % mmap.PAGESIZE
+    if _madvise(first, address + len(flat) - first, MADV_POPULATE_WRITE) == 0:
         return 0
     return ctypes.get_errno()

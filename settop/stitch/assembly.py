@@ -252,7 +252,8 @@ class Assembly:
     @property
     def is_sated(self) -> bool:
         """Whether all symbols that are needed seem to be there, and only work is left."""
-        return self.tree.has_all_block_digests and not self.landings[0].wanted.any() and not self.inquiry.is_open
+        wants_no_more = not self.inquiry.is_open and not self.landings[0].wanted.any()
+        return wants_no_more and self.tree.has_all_block_digests
 
     @property
     def rejected_symbols(self) -> int:

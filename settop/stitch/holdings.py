@@ -38,6 +38,8 @@ class Holdings:
         self.proven: BoolArray = np.zeros(self.geometry.rows, dtype=np.bool_)
         """Symbols whose own digest, or whose block's, was right."""
         self.state = np.zeros(self.geometry.blocks, dtype=np.uint8)
+        self.done_blocks = 0
+        """How many blocks are done; counted, for it is asked at every wake-up."""
         self._paused = np.zeros(self.geometry.blocks, dtype=np.int32)
 
     # --- blocks -----------------------------------------------------------------------------------------
@@ -67,6 +69,7 @@ class Holdings:
         self.proven[rows] = True
         self.landing.source_held[sbn] = self.geometry.block_sizes[sbn]
         self.state[sbn] = BlockState.DONE
+        self.done_blocks += 1
 
     def want_more(self, sbn: int, count: int) -> int:
         """Want so many more symbols of a block, at most as many as there are; return how many."""
@@ -87,11 +90,6 @@ class Holdings:
         first = geometry.source_symbols + sbn * geometry.repair_per_block
         repair = self.proven[first : first + geometry.repair_per_block]
         return int(np.count_nonzero(self.proven[self.source_rows(sbn)])) + int(np.count_nonzero(repair))
-
-    @property
-    def done_blocks(self) -> int:
-        """How many blocks are done."""
-        return int(np.count_nonzero(self.state == BlockState.DONE))
 
     @property
     def useful_symbols(self) -> int:

@@ -14,6 +14,7 @@ in order. All that is read of an earlier run is read by `pread`.
 import errno
 import mmap
 import os
+from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,7 @@ class _Ahead:
         geometry = landing.geometry
         self._landing = landing
         self._is_over = False
+        self._first_rows = geometry.first_rows.tolist()
         run_bytes = min(max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES), AHEAD_BYTES)
         self._run = max(1, run_bytes // geometry.symbol_size)
         self._runs = -(-geometry.largest_block // self._run)
@@ -187,9 +189,7 @@ class _Ahead:
         if self._is_over or not len(rows):
             return
         if len(self._ready_runs) < self._runs:
-            few = rows[:: 1 + len(rows) // 8]
-            _, esi = self._landing.geometry.symbols_of(few[few < self._landing.geometry.source_symbols])
-            for run in set((esi // self._run).tolist()):
+            for run in self._runs_of(rows):
                 self._source(run)
                 self._source((run + 1) % self._runs)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
@@ -197,6 +197,12 @@ class _Ahead:
             end = used + self._slots_ahead
             self._populate(self._landing.repair[self._ready_slots : end])
             self._ready_slots = end
+
+    def _runs_of(self, rows: IntArray) -> set[int]:
+        """Return the runs of some of these rows; few, and one by one: NumPy would take longer to begin."""
+        few = rows[:: 1 + len(rows) // 8].tolist()
+        sources = [row for row in few if row < self._landing.geometry.source_symbols]
+        return {(row - self._first_rows[bisect_right(self._first_rows, row) - 1]) // self._run for row in sources}
 
     def _source(self, run: int) -> None:
         if run in self._ready_runs:

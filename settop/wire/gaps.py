@@ -26,43 +26,58 @@ class LossEstimate:
     """Looks at samples of an image's packets, wanted or not: `lost` packets out of `expected`."""
 
     def __init__(self, geometry: ObjectGeometry, prefix: bytes, esi_bits: int) -> None:
-        self.expected = 0
-        self.lost = 0
+        self._expected = 0
+        self._lost = 0
         self._geometry = geometry
         self._prefix = np.frombuffer(prefix, dtype=np.uint8)
         self._esi_bits = esi_bits
         self._stride = PLAIN_HEADER_BYTES + geometry.symbol_size
-        self._last_place: int | None = None
+        self._heads: list[Bytes] = []
         self._seen = 0
         self._rest = 0
+
+    @property
+    def expected(self) -> int:
+        """Packets that came, and those that the gaps between them tell of."""
+        self._judge()
+        return self._expected
+
+    @property
+    def lost(self) -> int:
+        """Those of `expected` that did not come."""
+        self._judge()
+        return self._lost
 
     def look(self, flat: Bytes, pieces: Sequence[Piece], packets: int) -> None:
         """Look at a wake-up that brought so many packets of the image."""
         if self._rest > 0:
             self._rest -= packets
             return
-        places = self._places(flat, self._sample(pieces))
-        self._seen += packets
-        before = [] if self._last_place is None else [self._last_place]
-        steps = np.diff(np.concatenate([np.array(before, dtype=np.int64), places]))
-        near = steps[(steps > 0) & (steps <= LONGEST_GAP)]
-        self.expected += int(near.sum())
-        self.lost += int(near.sum()) - near.size
-        self._last_place = int(places[-1]) if len(places) == packets else None
-        if self._seen >= SAMPLE_PACKETS:
-            self._last_place, self._seen, self._rest = None, 0, REST_PACKETS
-
-    def _sample(self, pieces: Sequence[Piece]) -> IntArray:
-        """Return where the first packets of the right size lie."""
-        found: list[int] = []
         for offset, stride, size in pieces:
-            room = SAMPLE_PACKETS - len(found)
-            if stride == self._stride and room > 0:
-                found += range(offset, offset + min(size // stride, room) * stride, stride)
-        return np.array(found, dtype=np.int64)
+            count = min(size // stride, SAMPLE_PACKETS - self._seen)
+            if stride == self._stride and count > 0:
+                found = flat[offset : offset + count * stride].reshape(count, stride)
+                self._heads.append(found[:, :PLAIN_HEADER_BYTES].copy())
+                self._seen += count
+        if self._seen >= SAMPLE_PACKETS:
+            self._judge()
+            self._heads.clear()
+            self._seen, self._rest = 0, REST_PACKETS
 
-    def _places(self, flat: Bytes, offsets: IntArray) -> IntArray:
-        heads = flat[offsets[:, None] + np.arange(PLAIN_HEADER_BYTES)]
+    def _judge(self) -> None:
+        """Count the gaps in what was seen in a row; the last packet is where it goes on."""
+        if not self._heads:
+            return
+        heads = np.concatenate(self._heads)
+        places = self._places(heads)
+        steps = places[1:] - places[:-1]
+        near = steps[(steps > 0) & (steps <= LONGEST_GAP)]
+        expected = int(near.sum())
+        self._expected += expected
+        self._lost += expected - near.size
+        self._heads = [heads[-1:]]
+
+    def _places(self, heads: Bytes) -> IntArray:
         heads = heads[(heads[:, :PREFIX_BYTES] == self._prefix).all(axis=1)]
         payload = heads[:, PAYLOAD_ID_OFFSET:].copy().view(">u4").reshape(-1).astype(np.int64)
         sbn, esi = payload >> self._esi_bits, payload & ((1 << self._esi_bits) - 1)

@@ -64,6 +64,8 @@ class WorkThreads:
         """Return the results that are there."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._bell)
+        if self._results.empty():
+            return []  # as a rule: this is asked at every wake-up
         results: list[JobResult] = []
         with contextlib.suppress(queue.Empty):
             while True:
