@@ -15,7 +15,6 @@ from headend.cast.flute import FluteFormat
 from headend.cast.notices import NO_NOTICES, Notices
 from headend.cast.pair import Pair, PairRole
 from headend.cast.settings import BroadcastSettings
-from headend.cast.ssu import SsuFormat, SsuSettings
 from headend.cast.turning import Carousel, Shelf, describe_release
 from headend.link.ear import GroupEar
 from headend.link.sender import IP_UDP_BYTES, GroupSender
@@ -23,6 +22,8 @@ from headend.rolloutfile import RolloutFile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from headend.cast.ssu import SsuFormat, SsuSettings
 
 __all__ = ["BulletinOptions", "CastOptions", "Clocks", "casting", "ssu_notes"]
 
@@ -51,7 +52,7 @@ class CastOptions:
     announce_interval_s: float = 0.25
     seed: int = 0
     use_gso: bool = True
-    ssu: SsuSettings | None = None
+    ssu: "SsuSettings | None" = None
     pair: PairRole | None = None
     bulletin: BulletinOptions | None = None
 
@@ -109,10 +110,12 @@ def _settings(options: CastOptions, sender: GroupSender, releases: list[Release]
     )
 
 
-def _stream(options: CastOptions, settings: BroadcastSettings, desk: "RolloutDesk | None") -> SsuFormat | None:
+def _stream(options: CastOptions, settings: BroadcastSettings, desk: "RolloutDesk | None") -> "SsuFormat | None":
     """Return the transport stream, if it is to be one."""
     if options.ssu is None:
         return None
+    from headend.cast.ssu import SsuFormat  # noqa: PLC0415  construct, which only transport streams need
+
     lead_s = settings.lead_s
     return SsuFormat(options.ssu.with_bursts_of(lead_s / 4) if lead_s else options.ssu, _notices(desk))
 
@@ -159,7 +162,7 @@ def _notes(options: CastOptions, broadcaster: Broadcaster, releases: list[Releas
         yield f"announcements get half the rate at most: they go every {broadcaster.announce_interval_s:.2g} s"
 
 
-def ssu_notes(stream: SsuFormat | None, releases: list[Release]) -> Iterator[str]:
+def ssu_notes(stream: "SsuFormat | None", releases: list[Release]) -> Iterator[str]:
     """Yield what an operator may want to know about an update service, in words."""
     cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
     if cycle_s > LOADER_PATIENCE_S:

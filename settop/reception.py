@@ -36,7 +36,7 @@ REJOIN_AFTER_S = 30.0
 SILENT_S = 5.0
 LOOK_INTERVAL_S = 0.2
 MAX_WAIT_S = 0.1
-GATHER_MS = 3
+GATHER_MS = 5
 OVERLOAD_SHARE = 0.01
 """More drops of the socket than this, of what came: the user is told once."""
 

@@ -8,7 +8,7 @@ versions and beside it in its older ones, so click's types have no name here.)
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, get_args, get_type_hints
 
@@ -169,6 +169,8 @@ def group_of(
 
     def print_version(asked: bool) -> None:
         if asked:
+            from importlib import metadata  # noqa: PLC0415  with it comes all of email
+
             print(f"{program} ({DISTRIBUTION} {metadata.version(DISTRIBUTION)})")
             raise typer.Exit
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import mmap
 import sys
 
 from carousel.buffers import WritableBuffer, as_writable_bytes
@@ -12,8 +11,9 @@ __all__ = ["populate"]
 MADV_POPULATE_WRITE = 23
 """Linux 5.14 and newer; Python's `mmap` knows no name for it."""
 
-_madvise = ctypes.CDLL(None, use_errno=True).madvise
-_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_PAGE_BYTES = int(_libc.getpagesize())
 
 
 def populate(memory: WritableBuffer) -> int:
@@ -28,7 +28,7 @@ def populate(memory: WritableBuffer) -> int:
     if not len(flat):
         return 0
     address: int = flat.__array_interface__["data"][0]
-    first = address - address % mmap.PAGESIZE
-    if _madvise(first, address + len(flat) - first, MADV_POPULATE_WRITE) == 0:
+    first = address - address % _PAGE_BYTES
+    if _libc.madvise(first, address + len(flat) - first, MADV_POPULATE_WRITE) == 0:
         return 0
     return ctypes.get_errno()

@@ -1,17 +1,17 @@
 """Options that several commands of `headend` share, and what they are read into."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import DEFAULT_TSI
-from carousel.ssu.psi import Program
-from headend.cast.ssu import MAX_RELEASES, SsuSettings
 from headend.casting import BulletinOptions
-from headend.pack.keys import load_private_key
 from headend.rolloutfile import RolloutFile
+
+if TYPE_CHECKING:
+    from headend.cast.ssu import SsuSettings
 
 __all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "bulletin_options", "parse_tsi", "ssu_settings"]
 
@@ -55,8 +55,8 @@ PidOption = Annotated[
 ]
 PcrOption = Annotated[bool, option("Send a PCR, on the PID two below --pid.", "--pcr", group=SSU)]
 DEFAULT_PID_TEXT = "0x101"
-MIN_PID, MAX_PID = 0x22, 0x1FFE - 2 * MAX_RELEASES
-"""Of the first release, so that PCR and PMT fit below it, and all releases above."""
+MIN_PID = 0x22
+"""Of the first release, so that PCR and PMT fit below it."""
 
 
 def ssu_settings(
@@ -68,11 +68,14 @@ def ssu_settings(
     rtp: bool,
     pcr: bool,
     announce_interval_s: float = 0.25,
-) -> SsuSettings:
+) -> "SsuSettings":
     """Read the options of an update service; `OperatorError` where they don't go together."""
-    first_pid = parse_number(pid, "PID")
-    if not MIN_PID <= first_pid <= MAX_PID:
-        raise OperatorError(f"--pid {pid} is not between {MIN_PID:#x} and {MAX_PID:#x}: others have their own use")
+    from carousel.ssu.psi import Program  # noqa: PLC0415  construct, which only transport streams need
+    from headend.cast.ssu import MAX_RELEASES, SsuSettings  # noqa: PLC0415  the same
+
+    first_pid, max_pid = parse_number(pid, "PID"), 0x1FFE - 2 * MAX_RELEASES
+    if not MIN_PID <= first_pid <= max_pid:
+        raise OperatorError(f"--pid {pid} is not between {MIN_PID:#x} and {max_pid:#x}: others have their own use")
     program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
     clock_pid = first_pid - 2 if pcr else None
     return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
@@ -84,6 +87,8 @@ def bulletin_options(key: Path | None, rollout: Path | None) -> BulletinOptions 
         return None
     if key is None or rollout is None:
         raise UsageError("--bulletin-key and --rollout go together: who signs, and what is decided")
+    from headend.pack.keys import load_private_key  # noqa: PLC0415  only who signs needs it
+
     return BulletinOptions(load_private_key(key), RolloutFile(rollout))
 
 

@@ -9,7 +9,8 @@ A page that is touched first costs more than a packet, and on a full or failing 
 space is claimed when the file is made, and pages are populated ahead of the symbols, where trouble is an error number:
 a carousel brings symbol e of all blocks, then e + 1, so what comes next is known; repair symbols fill their pool
 in order. In a new file zeros are written first where nothing has landed: `write` makes large folios, where scattered
-faults make single pages, which cost twice as much to make and to bring to the disk. All that is read of an earlier run is read by `pread`.
+faults make single pages, which cost twice as much to make and to bring to the disk. All that is read of an earlier run
+is read by `pread`.
 """
 
 import errno
@@ -212,10 +213,10 @@ class _Ahead:
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
             begin, end = self._ready_slots, used + self._slots_ahead
-            rows = self._landing.repair[begin:end]
+            slots = self._landing.repair[begin:end]
             if (self._landing.slot_sbn[begin:end] < 0).all():
-                self._write_zeros(self._repair_bytes, begin, len(rows))
-            self._populate(rows)
+                self._write_zeros(self._repair_bytes, begin, len(slots))
+            self._populate(slots)
             self._ready_slots = end
 
     def _runs_of(self, rows: IntArray) -> set[int]:
