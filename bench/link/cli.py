@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,12 @@ from carousel.console.endpoint import Endpoint
 from carousel.console.quantities import format_rate_bps
 from carousel.errors import UsageError
 
-__all__ = ["link"]
+__all__ = ["link", "print_report"]
+
+REPORT_COLUMNS = 118
+"""Of a report that goes into a file or a pipe."""
+SLOW_SHARE = 0.01
+"""A queue that drops more of the packets than this is worth a sentence."""
 
 
 def link(
@@ -114,15 +120,18 @@ def print_report(report: dict[str, Any]) -> None:
     title = f"seed {report['seed']}, {report['seconds']:.1f} s"
     counts = ["lost", "outage", "queue_full", "duplicated", "reordered", "corrupted"]
     shown = [name for name in counts if any(box["down"].get(name) for box in report["boxes"])]
-    table = Table("box", "offered", "delivered", "loss", *shown, "delay", "late", "up", title=title)
+    names = (name.replace("_", " ") for name in shown)
+    table = Table("box", "offered", "delivered", "loss", *names, "delay", "late", "up", title=title)
     for box in report["boxes"][:50]:
         down, up = box["down"], box["up"]
         cells = [f"{down['offered']:,}", f"{down['delivered']:,}", f"{down['loss']:.2%}"]
         cells += [f"{down.get(name, 0):,}" for name in shown]
         cells += [f"{down['delay_mean_s'] * 1e3:.1f} ms", f"{down['late']:,}", f"{up['delivered']}/{up['offered']}"]
         table.add_row(box["to"], *cells)
-    console = Console(markup=False)
+    console = Console(markup=False) if sys.stdout.isatty() else Console(markup=False, width=REPORT_COLUMNS)
     console.print(table)
+    for line in _slow_lines(report):
+        console.print(line, highlight=False)
     if len(report["boxes"]) > 50:
         console.print(f"... and {len(report['boxes']) - 50} more; -o FILE writes all of them")
     if report["fell_behind"]:
@@ -133,6 +142,20 @@ def print_report(report: dict[str, Any]) -> None:
             "Take a lower rate or fewer boxes.",
             style="bold",
         )
+
+
+def _slow_lines(report: dict[str, Any]) -> Iterator[str]:
+    """Say whose line is slower than the carousel: what its queue drops is no loss of the network's."""
+    slow = [box for box in report["boxes"] if box["down"].get("queue_full", 0) > SLOW_SHARE * box["down"]["offered"]]
+    for box in slow[:3]:
+        down = box["down"]
+        yield (
+            f"the line to {box['to']} is slower than the carousel: its queue dropped "
+            f"{down['queue_full'] / down['offered']:.1%} of the packets, the network lost "
+            f"{down.get('lost', 0) / down['offered']:.1%}. Cast at a lower rate (`headend cast --rate`)."
+        )
+    if len(slow) > 3:
+        yield f"... and so are the lines to {len(slow) - 3} more"
 
 
 def _print_profiles(more: Path | None) -> None:
