@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: serve soak-serve validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
+.PHONY: serve soak-serve vm pulls validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,8 @@ serve: $(SETUP)  ## a head-end as a service with a demo carousel on lo; prints t
 
 soak-serve: $(SETUP)  ## kill -9 of the service and its carousels at 200 random moments under load; nothing acknowledged is lost
 	BOOTCAST_KILLS=200 $(BIN)/python -m pytest -s -m processes tests/e2e/test_service_kills.py
+pulls: $(SETUP) wheels  ## the power of an emulated board is pulled at random moments, 20 times of an install and of a confirmation
+	$(BIN)/python -m tests.vm.pulls
 
 board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py

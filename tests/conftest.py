@@ -19,6 +19,7 @@ from headend.pack.packing import PackRequest, pack
 from settop.stitch.policy import BoxProfile
 
 settings.register_profile("busy machine", deadline=None)
+settings.register_profile("emulated processor", deadline=None, max_examples=10)
 settings.load_profile("busy machine")
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -94,7 +95,7 @@ LACKING = {
 """Markers whose tests need more than Python: what of it is not here. Nothing may be missing in .ci/run."""
 
 
-LOADERS = ("/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/share/AAVMF/AAVMF_CODE.fd")
+LOADERS = ("/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/share/AAVMF/AAVMF_CODE.fd", "/sbin/fsck.vfat")
 
 
 def missing_files(*paths: str) -> str:

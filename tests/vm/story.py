@@ -59,7 +59,7 @@ def make_network():
     words = [
         "link set lo up",
         f"link add {BRIDGE} type bridge mcast_snooping 0",
-        f"addr add 169.254.1.1/16 dev {BRIDGE}",
+        f"addr add 192.168.77.1/24 dev {BRIDGE}",
     ]
     for tap in ("tap0", "tap1"):
         words += [f"tuntap add {tap} mode tap", f"link set {tap} master {BRIDGE}", f"link set {tap} up"]
