@@ -14,17 +14,26 @@ _LEFT_OUT = ("settop/image/", "carousel/native/native_build/")
 
 
 def find_wheel(debian: str, given: Path | None) -> Path:
-    """Return the wheel that is named, or the newest that `make wheels` left beside this package."""
+    """Return the wheel that is named, or the newest that `make wheels` left beside this package, of these sources."""
     if given is not None:
         return given
-    folder = Path(carousel.__file__).parent.parent / "dist" / "wheels"
+    sources = Path(carousel.__file__).parent.parent
+    folder = sources / "dist" / "wheels"
     found = sorted(folder.glob(f"bootcast-*_{_MACHINES[debian]}.whl"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise OperatorError(
             f"there is no wheel of bootcast for {_MACHINES[debian]} in {folder}: run `make wheels` there, "
             f"or name one with --wheel"
         )
+    if _is_older(found[-1], sources):
+        raise OperatorError(f"{found[-1]} was made of other sources than these: run `make wheels` again")
     return found[-1]
+
+
+def _is_older(wheel: Path, sources: Path) -> bool:
+    """Tell whether a module in the wheel is another than beside it: a card would run what nobody looks at any more."""
+    modules = {name: content for name, content in files_of_wheel(wheel).items() if name.endswith(".py")}
+    return any(not (sources / name).is_file() or (sources / name).read_bytes() != modules[name] for name in modules)
 
 
 def files_of_wheel(path: Path) -> dict[str, bytes]:

@@ -47,7 +47,9 @@ def check_file_system(card, place, program, tmp_path):
     subprocess.run(words, check=True, capture_output=True)
     done = subprocess.run([*program, part], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    label = subprocess.run(["/sbin/blkid", "-o", "value", "-s", "LABEL", part], check=True, capture_output=True, text=True)
+    label = subprocess.run(
+        ["/sbin/blkid", "-o", "value", "-s", "LABEL", part], check=True, capture_output=True, text=True
+    )
     part.unlink()
     return label.stdout.strip()
 

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = "120s"
-"""How long the boards listen before they start what they have: enough for a busy machine, which emulates them slowly."""
+"""How long the boards listen before they start what they have: enough for a busy machine."""
 
 
 @pytest.mark.vm

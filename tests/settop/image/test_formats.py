@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
 from carousel.uki import build_uki
-from settop.image import cardfiles, tools
+from settop.image import cardfiles, ownwheel, tools
 from settop.image.boards import BOARDS, board_named
 from settop.image.card import CardRequest, Factory, check_image, check_kernel, plan_partitions, settings_of
 from settop.image.ext4 import make_ext4
@@ -227,6 +227,24 @@ def test_a_wheel_without_the_native_core_is_refused(tmp_path):
     with pytest.raises(OperatorError, match="is no wheel"):
         files_of_wheel(tmp_path / "none.whl")
     assert find_wheel("arm64", tmp_path / "w.whl") == tmp_path / "w.whl"
+
+
+def test_a_wheel_of_other_sources_is_refused(tmp_path, monkeypatch):
+    package, folder = tmp_path / "carousel" / "__init__.py", tmp_path / "dist" / "wheels"
+    package.parent.mkdir()
+    folder.mkdir(parents=True)
+    package.write_text("x = 1\n")
+    monkeypatch.setattr(ownwheel.carousel, "__file__", str(package))
+    with pytest.raises(OperatorError, match="run `make wheels`"):
+        find_wheel("arm64", None)
+    path = folder / "bootcast-1-py3-none-manylinux_2_28_aarch64.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("carousel/__init__.py", "x = 1\n")
+        wheel.writestr("carousel/native/libcarousel.so", b"\x7fELF")
+    assert find_wheel("arm64", None) == path
+    package.write_text("x = 2\n")
+    with pytest.raises(OperatorError, match="was made of other sources than these"):
+        find_wheel("arm64", None)
 
 
 def test_what_the_machine_lacks_is_said_with_the_command_that_installs_it(monkeypatch):
