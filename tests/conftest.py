@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import settings
 
 from carousel.flute.releasefile import Release
@@ -48,7 +49,7 @@ def make_release(tmp_path_factory: pytest.TempPathFactory) -> MakeRelease:
 
     def make(image: bytes | int, key: Ed25519PrivateKey = KEY, version: str = "1.4.0", **fields: object) -> Release:
         content = noise(image) if isinstance(image, int) else image
-        key_bytes = key.private_bytes_raw()
+        key_bytes = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         mark = (content, key_bytes, version, tuple(sorted(fields.items())))
         if mark not in packed:
             folder = tmp_path_factory.mktemp("release")
