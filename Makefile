@@ -25,6 +25,7 @@ serve: $(SETUP)  ## a head-end as a service with a demo carousel on lo; prints t
 
 soak-serve: $(SETUP)  ## kill -9 of the service and its carousels at 200 random moments under load; nothing acknowledged is lost
 	BOOTCAST_KILLS=200 $(BIN)/python -m pytest -s -m processes tests/e2e/test_service_kills.py
+
 pulls: $(SETUP) wheels  ## the power of an emulated board is pulled at random moments, 20 times of an install and of a confirmation
 	$(BIN)/python -m tests.vm.pulls
 
