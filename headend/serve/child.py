@@ -183,6 +183,7 @@ class _Airing:
                 }
                 for place in self.carousel.broadcaster.places
             ]
+            self._places.note(self.carousel.broadcaster.places)
             if self._inbox.look(0):
                 self._obey(self.carousel)
             now = self._clocks.now()

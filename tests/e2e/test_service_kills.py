@@ -88,7 +88,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         service.create(name, 1e6)
         service.put(name, release)
     entries, decided, rates = 0, 0, dict.fromkeys(names, 1e6)
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         operators = [Operator(service, name, number, rates[name]) for number, name in enumerate(names)]
         for operator in operators:
             operator.start()
@@ -108,6 +108,8 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         found = verified(service, operators)
         assert found >= entries + sum(operator.count for operator in operators)
         entries = found
+        if kill % 20 == 19:
+            print(f"{kill + 1} kills, {decided} acknowledged changes", flush=True)
         service.start()
         rates = {name: service.carousel(name)["decided"]["rate_bps"] for name in names}
     for name in names:
