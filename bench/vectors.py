@@ -4,6 +4,7 @@
 drawn from fixed inputs that the page names, so that somebody who writes a receiver or a head-end can check each step.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from carousel.bulletin import Bulletin, Stage, threshold_of
 from carousel.flute.alc import split_payload_id
 from carousel.flute.fdt import bulletin_packet, fdt_packets, header_packet
 from carousel.flute.releasefile import PREAMBLE_BYTES, Release
+from carousel.gate import LEAST_TICKS, GateState, GateView, Tick, chain_id_of, hashed
 from carousel.release.blocks import FecId
 from carousel.release.digests import SYMBOL_DIGEST_BYTES, BlockHash, symbol_digest
 from carousel.release.identity import Hardware, Version
+from carousel.report import Report, ReportKind, box_key
 from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
 from carousel.ssu.modules import HEADER_MODULE, group_id_of
 from carousel.ssu.transport import cut_section
@@ -29,6 +32,7 @@ __all__ = ["PAGE", "page", "vectors"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
 KEY_SEED = b"k" * 32
+BULLETIN_KEY_SEED = b"b" * 32
 IMAGE = bytes(number * number % 251 for number in range(2_600))
 REQUEST = PackRequest(Hardware(0x00A1B2, 7), Version(1, 4, 0), 1_750_000_000, "vector", 9, 256, 1.0)
 BULLETIN_KEY_SEED = b"b" * 32
@@ -75,6 +79,7 @@ def vectors() -> Iterator[Vector]:
     yield Vector("The release file's preamble", f"Zero-padded to {PREAMBLE_BYTES} bytes in the file.", preamble)
     yield from _bulletins(release)
     yield from _sections(release)
+    yield from _bulletins(release)
     yield from _state_records(release)
 
 
@@ -127,6 +132,24 @@ def _sections(release: Release) -> Iterator[Vector]:
     packets = cut_section(section, SSU_PID)
     text = f"PID {SSU_PID:#x}, continuity counters 0: the DSI above in {len(packets)} packets."
     yield Vector("Transport packets", text, packets.tobytes())
+
+
+def _bulletins(release: Release) -> Iterator[Vector]:
+    key = Ed25519PrivateKey.from_private_bytes(BULLETIN_KEY_SEED)
+    values = [hashlib.sha256(b"secret").digest()]
+    for _ in range(LEAST_TICKS):
+        values.append(hashed(values[-1], 1))
+    chain = chain_id_of(values[-1])
+    gate = GateView(GateState.TICKING, chain, LEAST_TICKS, 2, values[-3])
+    stage = Stage(release.header.release_id, threshold_of(0.01), b"saltsalt", True, "no picture")
+    raw = Bulletin(1_750_000_000_000, 1_750_000_000_123, (stage,), gate).sign(key)
+    text = f"The key's seed is 32 times {BULLETIN_KEY_SEED[:1].hex()}. 1 % of boxes, halted; tick 2 of {LEAST_TICKS:,}."
+    yield Vector("A bulletin", text, raw)
+    yield Vector("A tick", 'Tick 3 of the same chain, x_N = SHA-256("secret").', Tick(chain, 3, values[-4]).build())
+    report = Report(ReportKind.STARTING, release.header.release_id, "serial-1")
+    yield Vector(
+        "A report", "Of box serial-1, under a secret of 32 zeros.", report.build(box_key(bytes(32), "serial-1"))
+    )
 
 
 def _state_records(release: Release) -> Iterator[Vector]:
