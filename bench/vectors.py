@@ -32,7 +32,6 @@ __all__ = ["PAGE", "page", "vectors"]
 
 PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
 KEY_SEED = b"k" * 32
-BULLETIN_KEY_SEED = b"b" * 32
 IMAGE = bytes(number * number % 251 for number in range(2_600))
 REQUEST = PackRequest(Hardware(0x00A1B2, 7), Version(1, 4, 0), 1_750_000_000, "vector", 9, 256, 1.0)
 BULLETIN_KEY_SEED = b"b" * 32
@@ -78,8 +77,8 @@ def vectors() -> Iterator[Vector]:
     preamble = bytes(release.buffer[:PREAMBLE_BYTES]).rstrip(b"\0")
     yield Vector("The release file's preamble", f"Zero-padded to {PREAMBLE_BYTES} bytes in the file.", preamble)
     yield from _bulletins(release)
+    yield from _gate_and_report(release)
     yield from _sections(release)
-    yield from _bulletins(release)
     yield from _state_records(release)
 
 
@@ -134,22 +133,18 @@ def _sections(release: Release) -> Iterator[Vector]:
     yield Vector("Transport packets", text, packets.tobytes())
 
 
-def _bulletins(release: Release) -> Iterator[Vector]:
-    key = Ed25519PrivateKey.from_private_bytes(BULLETIN_KEY_SEED)
+def _gate_and_report(release: Release) -> Iterator[Vector]:
     values = [hashlib.sha256(b"secret").digest()]
     for _ in range(LEAST_TICKS):
         values.append(hashed(values[-1], 1))
     chain = chain_id_of(values[-1])
     gate = GateView(GateState.TICKING, chain, LEAST_TICKS, 2, values[-3])
-    stage = Stage(release.header.release_id, threshold_of(0.01), b"saltsalt", True, "no picture")
-    raw = Bulletin(1_750_000_000_000, 1_750_000_000_123, (stage,), gate).sign(key)
-    text = f"The key's seed is 32 times {BULLETIN_KEY_SEED[:1].hex()}. 1 % of boxes, halted; tick 2 of {LEAST_TICKS:,}."
-    yield Vector("A bulletin", text, raw)
-    yield Vector("A tick", 'Tick 3 of the same chain, x_N = SHA-256("secret").', Tick(chain, 3, values[-4]).build())
-    report = Report(ReportKind.STARTING, release.header.release_id, "serial-1")
-    yield Vector(
-        "A report", "Of box serial-1, under a secret of 32 zeros.", report.build(box_key(bytes(32), "serial-1"))
-    )
+    raw = Bulletin(4, 1_750_000_124_456, (), gate).sign(Ed25519PrivateKey.from_private_bytes(BULLETIN_KEY_SEED))
+    text = f'Epoch 4, at tick 2 of {LEAST_TICKS:,} of the chain that ends in SHA-256("secret").'
+    yield Vector("A bulletin with a gate", text, raw)
+    yield Vector("A tick", "Tick 3 of that chain.", Tick(chain, 3, values[-4]).build())
+    report = Report(ReportKind.STARTING, release.header.release_id, "serial-1").build(box_key(bytes(32), "serial-1"))
+    yield Vector("A report", "Of box serial-1, which starts; the head-end's secret is 32 zeros.", report)
 
 
 def _state_records(release: Release) -> Iterator[Vector]:
