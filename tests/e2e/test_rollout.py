@@ -60,6 +60,18 @@ def test_a_release_goes_out_in_stages_and_is_halted(lab):
     assert len(named(log, "decided")) == 3
 
 
+def test_a_transport_stream_carries_the_same_decisions(lab):
+    release, box = lab.pack(b"new image" * 20_000, "1.0.0", "new", "--ssu"), obedient_box(lab, "box")
+    rollout(lab, "halt", release, "--why", "it bricks")
+    options = ("--ssu", "--bulletin-key", lab.folder / "online.key", "--rollout", lab.folder / "rollout.json")
+    with lab.cast(release, rate="20M", options=options):
+        halted = lab.receive(box, "--ssu")
+        assert (halted.returncode, named(halted.stdout, "installed")) == (0, [])
+        assert named(halted.stdout, "halted")[0]["reason"] == "its roll-out was halted: it bricks"
+        rollout(lab, "resume", release)
+        assert named(lab.receive(box, "--ssu").stdout, "installed")
+
+
 def test_a_box_without_a_key_takes_what_it_hears(lab):
     release = lab.pack(b"new image" * 20_000, "1.0.0", "new")
     rollout(lab, "halt", release)
