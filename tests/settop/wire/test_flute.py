@@ -196,6 +196,20 @@ def test_loss_is_seen_from_gaps_wanted_or_not(release):
     assert heard.last_s == 2.0
 
 
+def test_a_fifth_lost_in_bursts_of_eight_is_a_fifth(make_release):
+    release = make_release(3_000_000, symbol_size=512)
+    wire, _ = opened(release)
+    rng, is_bad, kept = np.random.default_rng(1), False, []
+    for number in range(2 * release.image_packets):
+        is_bad = rng.random() >= 1 / 8 if is_bad else rng.random() < 1 / 32
+        if not is_bad:
+            kept.append(bytes(release.packet_bytes(number % release.image_packets, 1)))
+    for first in range(0, len(kept), 8):
+        give(wire, kept[first : first + 8], 0.0)
+    lost = 1 - len(kept) / (2 * release.image_packets)
+    assert wire.heard(release.header.release_id).loss == pytest.approx(lost, abs=0.02)
+
+
 def test_without_loss_none_is_seen(release):
     wire, _ = opened(release)
     for first in range(0, release.layout.objects[0].rows - 50, 50):
