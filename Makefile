@@ -84,5 +84,13 @@ lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/mypy
 	MYPYPATH=firmware_stub/tools $(BIN)/mypy firmware_stub/tools/*.py
 
+.PHONY: fuzz siege-live
+
+fuzz: $(SETUP)  ## ten million mutated packets through the whole receiver (an hour or less; SECONDS= ends it earlier)
+	$(BIN)/python -m bench.siege.fuzz $(if $(SECONDS),--seconds $(SECONDS))
+
+siege-live: $(SETUP)  ## floods by real processes on the loopback, with real sockets
+	$(BIN)/python -m bench.siege.live
+
 clean:  ## all that can be made again
 	rm -rf .venv build dist demo-out serve-out vm-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -180,7 +180,7 @@ class BlockVerified(Event):
 
 @dataclass(frozen=True, slots=True)
 class Suspicion(Event):
-    """A block's digest did not match: somebody forges symbols."""
+    """A symbol of this block, or the block, does not match its digest: somebody forges symbols."""
 
     event: ClassVar[str] = "suspicious"
     release: ReleaseId

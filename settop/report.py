@@ -14,7 +14,7 @@ OTHER_HARDWARE = "made for hardware"
 WORDS = {
     "listening": "listening to {group} on {interface}",
     "image_found": "found {name} {version}, {image_size:,} bytes{resumed_words}",
-    "suspicious": "a block does not match its digest: checking every symbol from now on",
+    "suspicious": "somebody forges symbols: checking every one from now on",
     "image_verified": (
         "verified in {elapsed_s:.2f} s{size_words}: {received_symbols:,} symbols heard for {needed_symbols:,} needed"
         "{loss_words}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bench.virtual.memory import landings_in_memory
 from carousel.batch import Batch
+from carousel.buffers import Buffer
 from carousel.fec import Codec, codec
 from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
@@ -52,8 +53,11 @@ class InlineBox:
 
     def receive(self, batch: Batch, now: float) -> None:
         """Take a batch, and do all work that it makes possible."""
-        pieces = [Piece(0, batch.stride, batch.stride * batch.count)]
-        self._take(self.wire.receive(batch.buffer, pieces, now), now)
+        self.receive_pieces(batch.buffer, [Piece(0, batch.stride, batch.stride * batch.count)], now)
+
+    def receive_pieces(self, buffer: Buffer, pieces: Sequence[Piece], now: float) -> None:
+        """Take the packets of one wake-up, of whatever sizes."""
+        self._take(self.wire.receive(buffer, pieces, now), now)
         if now - self._looked_s >= LOOK_INTERVAL_S:
             self._looked_s = now
             self._perform(self.receiver.look_around(self.wire.heard, now), now)

@@ -32,7 +32,7 @@ __all__ = ["Inquiry"]
 
 SAMPLE_EVERY = 16
 """Of so many takes one has a symbol judged while nobody is suspected."""
-SURPLUS_SHARES = (0, 1 / 32, 1 / 8)
+SURPLUS_SHARES = (0, 1 / 32)
 """How many symbols beyond K a doubted block takes, step by step, as shares of K."""
 LEAST_SURPLUS = 4
 """So many the code needs to tell one wrong symbol among thousands."""
