@@ -84,7 +84,7 @@ ARROWS: dict[str, set[str]] = {
     | {"settop/wire"},
     "bench/link": {"carousel/console", "headend/link", "settop/link"},
     "bench/capture": {"carousel/*", "headend/link", "settop/link", "settop/wire"},
-    "bench/peers": {"carousel/console", "headend/link", "settop/link"},
+    "bench/peers": {"carousel/console", "headend/link", "settop/link", "bench/bytecode"},
     "bench/fleet": {"carousel/*", "headend/*", "settop/stitch", "settop/wire", "bench/link", "bench/virtual"},
     "bench/speed": {"carousel/*", "headend/*", "settop/*", "bench/*"},
     "bench/demo": {"carousel/console", "bench/kernel"},

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.bytecode import compile_ours
 from bench.peers import report as reporting
 from bench.peers import tables
 from bench.peers.namespaces import Lab, rootless
@@ -53,6 +54,7 @@ def peers(
     _gain_rights()
     with Lab(1):
         pass  # say at once what is lacking
+    compile_ours()
     folders = _prepare(output / "work-large", large), _prepare(output / "work-small", small)
     tell = _silent if quiet else _to_terminal
     report: dict[str, Any] = {

@@ -25,6 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.bytecode import compile_ours
 from bench.speed.rawpath import raw_goodput_bps
 from carousel import crc, fec
 from carousel.console.endpoint import Endpoint
@@ -66,6 +67,7 @@ class Bench:
         shutil.rmtree(folder / "work", ignore_errors=True)
         self.work = folder / "work"
         self.work.mkdir(parents=True)
+        compile_ours()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             self.group = f"239.255.77.1:{probe.getsockname()[1]}"
