@@ -8,9 +8,7 @@ slot tables say which repair symbol lies in which slot of its pool, so that a la
 A page that is touched first costs more than a packet, and on a full or failing disk a process's life (SIGBUS). So the
 space is claimed when the file is made, and pages are populated ahead of the symbols, where trouble is an error number:
 a carousel brings symbol e of all blocks, then e + 1, so what comes next is known; repair symbols fill their pool
-in order. In a new file zeros are written first where nothing has landed: `write` makes large folios, where scattered
-faults make single pages, which cost twice as much to make and to bring to the disk. All that is read of an earlier run
-is read by `pread`.
+in order. All that is read of an earlier run is read by `pread`.
 """
 
 import errno
@@ -31,11 +29,10 @@ from carousel.take import Landing, populate
 __all__ = ["NoRoomError", "PartFile"]
 
 PAGE_BYTES = mmap.PAGESIZE
-AHEAD_BYTES = 8 << 20
+AHEAD_BYTES = 4 << 20
 """So much is populated at once, and so far ahead of the symbols."""
 LEAST_RUN_BYTES = 16 << 10
 _ROWS_AT_ONCE = 2048
-_ZEROS = memoryview(bytes(1 << 18))
 
 
 class NoRoomError(OperatorError):
@@ -68,7 +65,7 @@ class PartFile:
         self.is_closed = False
         old = [self._old_slots(level) for level in range(layout.top + 1)] if self.resumed else []
         self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]
-        self._ahead = [self._ahead_of(level) for level in range(layout.top + 1)]
+        self._ahead = [_Ahead(landing) for landing in self.landings]
         for level, slots in enumerate(old):
             self._restore(level, slots)
 
@@ -95,14 +92,6 @@ class PartFile:
 
     def _rows(self, offset: int, count: int, size: int) -> Bytes:
         return np.frombuffer(self._map, np.uint8, count * size, offset).reshape(count, size)
-
-    def _ahead_of(self, level: int) -> "_Ahead":
-        return _Ahead(
-            self.landings[level],
-            None if self.resumed else self._descriptor,
-            self._plan.source_bytes[level],
-            self._plan.repair_bytes[level],
-        )
 
     def make_ready(self, level: int, rows: IntArray) -> None:
         """Populate the pages that symbols are going to need after these rows; `OSError` where the disk fails."""
@@ -181,18 +170,11 @@ def _slots_of(geometry: ObjectGeometry, level: int, with_repair: bool) -> int:
 
 
 class _Ahead:
-    """Keeps the pages of one landing ready ahead of its symbols.
+    """Keeps the pages of one landing ready ahead of its symbols."""
 
-    `descriptor` is of the file, None where an earlier run left symbols in it: then nothing is written; `source_bytes`
-    and `repair_bytes` are where the landing's parts begin.
-    """
-
-    def __init__(self, landing: Landing, descriptor: int | None, source_bytes: int, repair_bytes: int) -> None:
+    def __init__(self, landing: Landing) -> None:
         geometry = landing.geometry
         self._landing = landing
-        self._descriptor = descriptor
-        self._source_bytes = source_bytes
-        self._repair_bytes = repair_bytes
         self._is_over = False
         self._first_rows = geometry.first_rows.tolist()
         run_bytes = min(max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES), AHEAD_BYTES)
@@ -212,11 +194,8 @@ class _Ahead:
                 self._source((run + 1) % self._runs)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
-            begin, end = self._ready_slots, used + self._slots_ahead
-            slots = self._landing.repair[begin:end]
-            if (self._landing.slot_sbn[begin:end] < 0).all():
-                self._write_zeros(self._repair_bytes, begin, len(slots))
-            self._populate(slots)
+            end = used + self._slots_ahead
+            self._populate(self._landing.repair[self._ready_slots : end])
             self._ready_slots = end
 
     def _runs_of(self, rows: IntArray) -> set[int]:
@@ -229,22 +208,8 @@ class _Ahead:
         if run in self._ready_runs:
             return
         self._ready_runs.add(run)
-        landing = self._landing
-        for sbn in range(landing.geometry.blocks):
-            rows = landing.block(sbn)[run * self._run : (run + 1) * self._run]
-            first = self._first_rows[sbn] + run * self._run
-            if landing.wanted[sbn] > 0 and not landing.held[first : first + len(rows)].any():
-                self._write_zeros(self._source_bytes, first, len(rows))
-            self._populate(rows)
-
-    def _write_zeros(self, part_bytes: int, first: int, count: int) -> None:
-        """Make the pages of rows in which nothing has landed, and which no job works on: their block wants more."""
-        if self._descriptor is None:
-            return
-        size = self._landing.geometry.symbol_size
-        at, end = part_bytes + first * size, part_bytes + (first + count) * size
-        while at < end:
-            at += os.pwrite(self._descriptor, _ZEROS[: end - at], at)
+        for sbn in range(self._landing.geometry.blocks):
+            self._populate(self._landing.block(sbn)[run * self._run : (run + 1) * self._run])
 
     def _populate(self, rows: Bytes) -> None:
         code = populate(rows) if len(rows) else 0

@@ -177,52 +177,6 @@ def test_pages_are_populated_once_and_ahead_of_the_symbols(tmp_path, make_releas
     part.close()
 
 
-def test_pages_made_late_keep_what_has_landed_in_them(tmp_path, release, monkeypatch):
-    """Symbols in any order, made ready after the fact: not one of them is written over."""
-    monkeypatch.setattr(partfile, "AHEAD_BYTES", 2048)
-    monkeypatch.setattr(partfile, "LEAST_RUN_BYTES", 1024)
-    part = PartFile(tmp_path / "x.part", release.layout)
-    image, landing = release.layout.objects[0], part.landings[0]
-    air = air_over(part, release)
-    seed = 11
-    print(f"seed {seed}")
-    order = np.random.default_rng(seed).permutation(image.rows)
-    for rows in np.array_split(order, 40):
-        sbn, esi = image.symbols_of(rows)
-        air.hear_symbols(0, list(zip(sbn.tolist(), esi.tolist(), strict=True)))
-        part.make_ready(0, rows)
-    for row in np.flatnonzero(landing.held[: image.source_symbols]).tolist():
-        sbn, esi = image.symbols_of(np.array([row]))
-        assert landing.source[row].tobytes() == air.symbol(0, int(sbn[0]), int(esi[0]))
-    for slot in np.flatnonzero(landing.slot_sbn >= 0).tolist():
-        place = int(landing.slot_sbn[slot]), int(landing.slot_esi[slot])
-        assert landing.repair[slot].tobytes() == air.symbol(0, *place)
-    assert 0 < landing.source_held.sum() < image.source_symbols
-    part.close()
-
-
-def test_a_block_that_a_job_works_on_is_not_written_to(tmp_path, release):
-    """A decoder fills rows that are not held yet: their pages may be made meanwhile, nothing more."""
-    part = PartFile(tmp_path / "x.part", release.layout)
-    landing = part.landings[0]
-    landing.wanted[0] = 0
-    landing.block(0)[:] = 7
-    part.make_ready(0, np.array([0]))
-    assert (landing.block(0) == 7).all()
-    part.close()
-
-
-def test_what_an_earlier_run_left_is_not_written_to(tmp_path, release):
-    PartFile(tmp_path / "x.part", release.layout).close()
-    part = PartFile(tmp_path / "x.part", release.layout)
-    part.landings[0].source[:] = 7
-    part.landings[0].repair[:] = 7
-    part.make_ready(0, np.array([0]))
-    assert (part.landings[0].source == 7).all()
-    assert (part.landings[0].repair == 7).all()
-    part.close()
-
-
 @pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
 def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
     part = PartFile(tmp_path / "x.part", release.layout)
