@@ -17,8 +17,11 @@ SAMPLE_PACKETS = 256
 """So many packets in a row are looked at, of one wake-up or of several small ones ..."""
 REST_PACKETS = SAMPLE_PACKETS
 """... and then none, until so many have gone by: enough to know the loss, too few to slow reception down."""
-LONGEST_GAP = 64
-"""A larger step in transmit order is taken for a jump of the carousel, not for loss; bursts of Wi-Fi are shorter."""
+LONGEST_GAP = 40
+"""A larger step in transmit order is taken for a jump of the carousel, not for loss.
+
+Bursts of Wi-Fi are shorter; what a cycle shuffles is longer (`headend.cast.wheel.CHUNK_PACKETS`, 44).
+"""
 PAYLOAD_ID_OFFSET = 24
 
 
