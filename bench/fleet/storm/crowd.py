@@ -20,7 +20,7 @@ __all__ = ["STEPS_A_TIME", "Clock", "Load", "Story", "WaitingRoom", "arrivals_of
 FloatArray = NDArray[np.float64]
 STEPS_A_TIME = 4
 """A step is this part of the shortest time that matters; halved until no figure changes (engine.py)."""
-MOST_STEPS = 250_000
+MOST_STEPS = 400_000
 BACKOFF_STAGES = 12
 
 

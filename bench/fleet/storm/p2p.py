@@ -27,10 +27,10 @@ def run_p2p(scenario: Scenario, seed: int, retry: Retry, is_healing: bool) -> St
     """Let all boxes look for peers, and see who gets an image when."""
     assert scenario.peers is not None
     peers, took = scenario.peers, _durations_s(scenario, scenario.peers)
-    least_s = peers.request_timeout_s / 4
-    shortest_s = min([peers.request_timeout_s, *(max(each, least_s) for each in took[np.isfinite(took)].tolist())])
     return run_converged(
-        lambda clock: _Storm(scenario, peers, retry, is_healing, seed, clock, took), scenario.horizon_s, shortest_s
+        lambda clock: _Storm(scenario, peers, retry, is_healing, seed, clock, took),
+        scenario.horizon_s,
+        peers.request_timeout_s,
     )
 
 

@@ -90,6 +90,7 @@ class _Transfers:
         self.active = 0
         self._got_bits = 0.0
         self._queue: deque[tuple[float, float, int, IntArray]] = deque()
+        self.served_bits = 0.0
 
     def admit(self, crowd: IntArray, now_s: float, index: int) -> None:
         count = int(crowd.sum())
@@ -101,11 +102,13 @@ class _Transfers:
         """Give each connection its share for a step; return (finished at, admitted at, step, boxes) of who is done."""
         before = self._got_bits
         self._got_bits += share_bps * step_s
+        self.served_bits += self.active * share_bps * step_s
         done = []
         while self._queue and self._queue[0][0] <= self._got_bits:
             target, since_s, index, crowd = self._queue.popleft()
             count = int(crowd.sum())
             self.active -= count
+            self.served_bits -= count * (self._got_bits - target)
             done.append((now_s - step_s + max(0.0, target - before) / share_bps, since_s, index, count))
         return done
 
@@ -135,10 +138,10 @@ def run_unicast(scenario: Scenario, seed: int, retry: Retry, server: Server, nam
     groups = scenario.groups()
     rates = [line_rate_bps(each.box_class, server) for each in groups]
     bits = [scenario.release(each.box_class.release).image_bytes * 8.0 for each in groups]
-    transfers_s = [size / rate for size, rate in zip(bits, rates, strict=True) if rate]
-    shortest_s = min([server.request_timeout_s, *(max(each, server.request_timeout_s / 4) for each in transfers_s)])
     return run_converged(
-        lambda clock: _Storm(scenario, server, retry, seed, clock, rates, bits, name), scenario.horizon_s, shortest_s
+        lambda clock: _Storm(scenario, server, retry, seed, clock, rates, bits, name),
+        scenario.horizon_s,
+        server.request_timeout_s,
     )
 
 
@@ -219,7 +222,7 @@ class _Storm:
         # A connection that is had more than once in a step counts as several: so long steps do not hold anybody up.
         turns = float((active * shares / self._bits).sum()) * self._clock.step_s
         self._freed_in_a_step = max(0.0, turns - active.sum())
-        self._seen.served_bits[at] += float(active @ shares) * self._clock.step_s
+        before_bits = sum(each.served_bits for each in self._transfers)
         for number, transfers in enumerate(self._transfers):
             if not transfers.active:
                 continue
@@ -228,6 +231,7 @@ class _Storm:
                 counts[number] = count
                 # Of those let in in a step, all count from its begin: the middle one is done half a step later.
                 self._fates.finish(counts, index, done_s - since_s, done_s + self._clock.step_s / 2)
+        self._seen.served_bits[at] += sum(each.served_bits for each in self._transfers) - before_bits
 
     def story(self) -> Story:
         """Return what happened."""

@@ -115,6 +115,13 @@ def test_with_room_for_all_a_transfer_takes_as_long_as_the_line():
         assert times.quantile(share) == pytest.approx(0.1, rel=0.01)
 
 
+def test_who_is_done_within_a_step_was_sent_one_image():
+    ample = replace(SERVER, rate_bps_per_million=1e15, connections_per_million=1e6)
+    story = unicast(fleet(spread_s=100.0, server=ample), 3, IMMEDIATE)
+    assert story.step_s > 1e6 * 8 / 100e6  # a step is longer than a transfer
+    assert story.wire_bytes_per_box == pytest.approx(1e6, rel=1e-3)
+
+
 def test_a_queue_is_worked_off_at_the_servers_rate():
     """20,000 boxes within 10 s, 1 Gb/s, 1 MB each: 160 s; half of them wait for half of that."""
     ample = replace(SERVER, rate_bps_per_million=50e9, connections_per_million=50_000)
