@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from carousel.release.identity import Hardware
 from settop.boot import flow
 from settop.boot.identity import box_id
@@ -21,6 +21,8 @@ def init(store: Path, hardware: Hardware, trust: list[Path], eeprom: Path, ident
     interfaces = tuple(sorted(path.name for path in Path("/sys/class/net").glob("*") if path.name != "lo"))
     is_asked = identity == "auto" or (rollout.keys and not identity)
     own_id = box_id(LinuxMachine(), interfaces) if is_asked else identity
+    if not own_id.isprintable():
+        raise UsageError(f"the box's name {own_id!r} holds what can't be printed; take letters and digits")
     box = BoxFolder.init(store, hardware, trust, eeprom, own_id, rollout)
     header = box.store.header(Source.EEPROM)
     assert header is not None

@@ -53,8 +53,9 @@ def read_identity(folder: Path) -> Identity:
 def _read_config(folder: Path) -> tuple[Hardware, str, tuple[str, ...]]:
     try:
         config = json.loads(read_small_file(folder / CONFIG, _LARGEST_CONFIG))
-        reports_to = tuple(map(str, config.get("reports_to", ())))
-        return Hardware.parse(config["hardware"]), str(config.get("id", "")), reports_to
+        reports_to, own_id = tuple(map(str, config.get("reports_to", ()))), str(config.get("id", ""))
+        own_id.encode()  # half a surrogate pair is valid JSON, and no text
+        return Hardware.parse(config["hardware"]), own_id, reports_to
     except FileNotFoundError:
         raise OperatorError(f"{folder} is no store of a box; `settop init --store {folder} ...` makes one") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OperatorError):

@@ -9,7 +9,7 @@ from carousel.release.identity import ReleaseId
 from carousel.report import MAX_BOX_ID_BYTES, REPORT_BYTES, Report, ReportFormat, ReportKind, box_key
 
 SECRET = bytes(range(32))
-ids = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=16)
+ids = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=16)
 
 
 @given(st.sampled_from(ReportKind), st.binary(min_size=16, max_size=16), ids)

@@ -105,21 +105,21 @@ class Carousel:
         return block, order
 
     def _count_digests(self):
-        """Number what a box needs from 0 (`urgent` of these); what goes out with it, but isn't needed, is -1."""
+        """Number what a box needs from 0 (`urgent` of these); what only proves all of level 1 is -1."""
         size = self.setting.symbol
-        bytes_of = 32 * self.blocks + 16 * self.rows
+        bytes_of = proving_bytes = 32 * self.blocks + 16 * self.rows
         urgent_bytes = 32 * self.blocks
         self.urgent, self.chain, self.level_1 = 0, [], []
         while True:
-            symbols, needed = -(-bytes_of // size), -(-urgent_bytes // size)
-            numbers = [*range(self.urgent, self.urgent + needed), *[-1] * (symbols - needed)]
+            symbols, proving, needed = (-(-each // size) for each in (bytes_of, proving_bytes, urgent_bytes))
+            numbers = [*range(self.urgent, self.urgent + needed), *[-1] * (proving - needed)]
             self.urgent += needed
             self.chain += numbers if self.level_1 else numbers[:needed]
             self.level_1 = self.level_1 or numbers
             if symbols == 1:
                 return
             spare = -(-symbols // -(-symbols // 1000)) * -(-symbols // 1000) if self.spare else 0
-            urgent_bytes, bytes_of = 16 * needed, 16 * (symbols + spare)
+            urgent_bytes, proving_bytes, bytes_of = 16 * needed, 16 * proving, 16 * (symbols + spare)
 
     @property
     def _window(self):

@@ -50,8 +50,19 @@ def test_a_good_box_has_no_trouble(store):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff", b"[]", b"7", b'{"hardware": 7}', b'{"hardware": "x"}', b"[" * 50_000, b"x" * 100_000],
-    ids=["empty", "cut", "no text", "list", "number", "no string", "no hardware", "deep", "large"],
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"7",
+        b'{"hardware": 7}',
+        b'{"hardware": "x"}',
+        b"[" * 50_000,
+        b"x" * 100_000,
+        b'{"hardware": "00A1B2:7", "id": "\\ud800"}',
+    ],
+    ids=["empty", "cut", "no text", "list", "number", "no string", "no hardware", "deep", "large", "half a letter"],
 )
 def test_a_damaged_box_json_boots_by_what_the_eeprom_says_and_receives_nothing(store, content):
     (store / "box.json").write_bytes(content)
