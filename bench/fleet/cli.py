@@ -121,6 +121,8 @@ def write_report(result: FleetRun, wall_s: float, where: str, output: Path) -> N
     write_json(report_of(result, wall_s, where), output / "report.json")
     write_page(result, output / "index.html")
     show(result)
+    for sentence in result.refused:
+        print(sentence)
     if result.stories:
         print(headline(result))
     print(f"{output}: report.json, index.html ({wall_s:.1f} s, {where})")

@@ -22,12 +22,13 @@ MOST_PACKET_BOXES = 20_000
 
 @dataclass
 class FleetRun:
-    """Stories of all strategies and seeds, as far as they are done."""
+    """Stories of all strategies and seeds, as far as they are done; `refused` says of storms why they have none."""
 
     scenario: Scenario
     fidelity: str
     seeds: list[int]
     stories: list[Story] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     is_partial: bool = False
 
 
@@ -60,13 +61,13 @@ def run_fleet(
         tell(ended, total)
 
     tallies: list[Tally | None] = [None] * len(jobs)
-    told: list[Story | None] = [None] * len(storms)
+    told: list[Story | str | None] = [None] * len(storms)
 
     def keep_tally(index: int, tally: Tally) -> None:
         tallies[index] = tally
         count()
 
-    def keep_story(index: int, story: Story) -> None:
+    def keep_story(index: int, story: Story | str) -> None:
         told[index] = story
         count()
 
@@ -78,7 +79,7 @@ def run_fleet(
     except KeyboardInterrupt:
         result.is_partial = True
     result.stories += _carousel_stories(scenario, jobs, tallies, seeds)
-    result.stories += [story for story in told if story is not None]
+    _keep_told(result, told)
     if scenario.login and not result.is_partial:
         _run_logins(result, run, count)
     return result
@@ -138,9 +139,9 @@ def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
     for story in [each for each in result.stories if each.label.split(",")[0] == first]:
         up = tuple(story.tally.events["up"].tolist())
         storms += [replace(each, seed=story.seed, up=up, after=first) for each in logins_of(result.scenario)]
-    told: list[Story | None] = [None] * len(storms)
+    told: list[Story | str | None] = [None] * len(storms)
 
-    def keep(index: int, story: Story) -> None:
+    def keep(index: int, story: Story | str) -> None:
         told[index] = story
         count()
 
@@ -148,4 +149,9 @@ def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
         run(run_storm, storms, keep)
     except KeyboardInterrupt:
         result.is_partial = True
-    result.stories += [story for story in told if story is not None]
+    _keep_told(result, told)
+
+
+def _keep_told(result: FleetRun, told: list[Story | str | None]) -> None:
+    result.stories += [each for each in told if isinstance(each, Story)]
+    result.refused += [each for each in told if isinstance(each, str)]

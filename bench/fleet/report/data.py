@@ -118,6 +118,7 @@ def report_of(run: FleetRun, wall_s: float, workers: str) -> dict[str, Any]:
         "fidelity": run.fidelity,
         "seeds": run.seeds,
         "is_partial": run.is_partial,
+        "refused": run.refused,
         "step_s": run.scenario.horizon_s / STEPS,
         "stories": [_story(story) for story in run.stories],
         "simulator": {

@@ -39,6 +39,7 @@ def write_page(run: FleetRun, path: Path) -> None:
     if scenario.description:
         parts.append(f"<p class='note'>{html.escape(scenario.description)}</p>")
     parts.append(table(*summary_rows(run)))
+    parts += [f"<p class='note'>{html.escape(sentence)}</p>" for sentence in run.refused]
     medians = f"Medians over {len(run.seeds)} seeds. " if len(run.seeds) > 1 else ""
     parts.append(
         f"<p class='note'>{medians}“In time” is within {format_duration_s(scenario.deadline_s)} of power-on; "

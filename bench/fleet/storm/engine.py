@@ -16,6 +16,10 @@ ENOUGH_BOXES = 20_000
 """Figures that fewer boxes hold up scatter too much to judge a step by; of others, three deviations are forgiven."""
 
 
+class NotConvergedError(OperatorError):
+    """One storm's figures hang on its step, however short: it is left out, and the others are shown."""
+
+
 class Storm(Protocol):
     """What a strategy on servers or peers looks like: add one by a class like this, and a line in strategies.py."""
 
@@ -48,9 +52,9 @@ def run_converged(make: Callable[[Clock], Storm], horizon_s: float, shortest_s: 
         try:
             Clock.of(horizon_s, shortest_s, finer * 2)
         except OperatorError as error:
-            raise OperatorError(
-                f"{story.label}: figures still change by {story.step_error:.1%} when steps are halved to "
-                f"{clock.step_s:.3g} s; {error}"
+            raise NotConvergedError(
+                f"{story.label}: refused, since figures still change by {story.step_error:.1%} when steps are halved "
+                f"to {clock.step_s:.3g} s; {error}"
             ) from None
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.fleet.scenario.values import Discipline, Scenario, Server
 from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.engine import NotConvergedError
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.rollout import run_rollout
@@ -65,8 +66,15 @@ def logins_of(scenario: Scenario) -> list[StormRun]:
     ]
 
 
-def run_storm(storm: StormRun) -> Story:
-    """Run one storm."""
+def run_storm(storm: StormRun) -> Story | str:
+    """Run one storm; a sentence says why it is refused, where its figures hang on the step."""
+    try:
+        return _run(storm)
+    except NotConvergedError as error:
+        return str(error)
+
+
+def _run(storm: StormRun) -> Story:
     scenario, retry = storm.scenario, storm.scenario.retries[storm.retry]
     if storm.kind == "login":
         up: IntArray = np.array(storm.up, dtype=np.int64)

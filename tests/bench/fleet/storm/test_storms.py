@@ -8,9 +8,11 @@ import pytest
 
 from bench.fleet.model.tally import STEPS
 from bench.fleet.scenario.values import Discipline, Login, Peers, Retry, RetryKind, Server, Spread, SpreadKind
+from bench.fleet.storm import crowd, engine
 from bench.fleet.storm.crowd import Clock, WaitingRoom, draw_some
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
+from bench.fleet.storm.strategies import run_storm, storms_of
 from bench.fleet.storm.unicast import fair_shares, line_rate_bps, run_unicast, tcp_rate_bps
 from carousel.errors import OperatorError
 from tests.bench.fleet.fleets import scenario
@@ -89,6 +91,15 @@ def test_a_storm_does_not_hang_on_the_horizon():
         assert story.step_s < 2.0
         online.append(int(story.phases["online"][int(990 * STEPS / horizon_s)]))
     assert online[0] == pytest.approx(online[1], rel=0.03)
+
+
+def test_figures_that_hang_on_the_step_are_refused_and_why(monkeypatch):
+    monkeypatch.setattr(engine, "CONVERGED", -1.0)
+    monkeypatch.setattr(crowd, "MOST_STEPS", 8 * STEPS)
+    world = replace(fleet(), strategies=("unicast",))
+    told = run_storm(storms_of(world, [3])[0])
+    assert isinstance(told, str)
+    assert told.startswith("unicast, immediate retry: refused, since figures still change by")
 
 
 def test_fair_shares_fill_lines_first():
