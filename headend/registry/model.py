@@ -15,6 +15,7 @@ __all__ = [
     "BudgetError",
     "CarouselName",
     "CarouselRecord",
+    "CarouselSettings",
     "Kind",
     "Record",
     "ReleaseKey",
@@ -114,8 +115,8 @@ class Airing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aired_unix_s: float = 0.0
 
 
-class CarouselRecord(Body, frozen=True):
-    """A carousel: where it casts, how fast, and what. `core` binds it to one processor."""
+class CarouselSettings(Body, frozen=True):
+    """Where a carousel casts, and how fast. `core` binds it to one processor."""
 
     name: CarouselName
     group: Group
@@ -127,6 +128,11 @@ class CarouselRecord(Body, frozen=True):
     pair: Annotated[str, msgspec.Meta(pattern="^(first|second)$")] | None = None
     ssu: bool = False
     core: Annotated[int, msgspec.Meta(ge=0, le=4095)] | None = None
+
+
+class CarouselRecord(CarouselSettings, frozen=True):
+    """A carousel: its settings, and what it casts."""
+
     is_paused: bool = False
     airings: tuple[Airing, ...] = ()
 

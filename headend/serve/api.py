@@ -12,9 +12,8 @@ from headend.registry.model import (
     Airing,
     CarouselName,
     CarouselRecord,
+    CarouselSettings,
     DeadlineS,
-    Group,
-    Interface,
     RateBps,
     Role,
     Weight,
@@ -47,19 +46,8 @@ class Session(msgspec.Struct, frozen=True):
     role: Role
 
 
-class NewCarousel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewCarousel(CarouselSettings, frozen=True):
     """A carousel to be made; see `CarouselRecord`."""
-
-    name: CarouselName
-    group: Group
-    interface: Interface
-    rate_bps: RateBps
-    ttl: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
-    dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
-    announce_interval_s: Annotated[float, msgspec.Meta(ge=0.01, le=60)] = 0.25
-    pair: Annotated[str, msgspec.Meta(pattern="^(first|second)$")] | None = None
-    ssu: bool = False
-    core: Annotated[int, msgspec.Meta(ge=0, le=4095)] | None = None
 
 
 class CarouselChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
