@@ -61,25 +61,19 @@ def run_fleet(
         tell(ended, total)
 
     tallies: list[Tally | None] = [None] * len(jobs)
-    told: list[Story | str | None] = [None] * len(storms)
 
     def keep_tally(index: int, tally: Tally) -> None:
         tallies[index] = tally
         count()
 
-    def keep_story(index: int, story: Story | str) -> None:
-        told[index] = story
-        count()
-
     try:
         if jobs:
             run(run_shard, [shard for *_, shard in jobs], keep_tally)
-        if storms:
-            run(run_storm, storms, keep_story)
     except KeyboardInterrupt:
         result.is_partial = True
     result.stories += _carousel_stories(scenario, jobs, tallies, seeds)
-    _keep_told(result, told)
+    if storms and not result.is_partial:
+        _run_storms(result, storms, run, count)
     if scenario.login and not result.is_partial:
         _run_logins(result, run, count)
     return result
@@ -139,6 +133,11 @@ def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
     for story in [each for each in result.stories if each.label.split(",")[0] == first]:
         up = tuple(story.tally.events["up"].tolist())
         storms += [replace(each, seed=story.seed, up=up, after=first) for each in logins_of(result.scenario)]
+    _run_storms(result, storms, run, count)
+
+
+def _run_storms(result: FleetRun, storms: list[StormRun], run: Run, count: Callable[[], None]) -> None:
+    """Run storms; an interruption leaves those that are done."""
     told: list[Story | str | None] = [None] * len(storms)
 
     def keep(index: int, story: Story | str) -> None:
@@ -149,9 +148,5 @@ def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
         run(run_storm, storms, keep)
     except KeyboardInterrupt:
         result.is_partial = True
-    _keep_told(result, told)
-
-
-def _keep_told(result: FleetRun, told: list[Story | str | None]) -> None:
     result.stories += [each for each in told if isinstance(each, Story)]
     result.refused += [each for each in told if isinstance(each, str)]
