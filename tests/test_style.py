@@ -36,7 +36,14 @@ ARROWS: dict[str, set[str]] = {
     "carousel/gate": set(),
     "carousel/bulletin": {"carousel/gate", "carousel/release"},
     "carousel/report": {"carousel/release"},
-    "headend/pack": {"carousel/uki", "carousel/fec", "carousel/flute", "carousel/release", "carousel/ssu"},
+    "headend/pack": {
+        "carousel/console",
+        "carousel/uki",
+        "carousel/fec",
+        "carousel/flute",
+        "carousel/release",
+        "carousel/ssu",
+    },
     "headend/rollout": {
         "carousel/bulletin",
         "carousel/console",
@@ -51,10 +58,10 @@ ARROWS: dict[str, set[str]] = {
     "headend/shelf": {"carousel/console", "carousel/flute", "headend/cast"},
     "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
     "headend/registry": {"carousel/console", "carousel/flute", "carousel/gate", "carousel/release", "headend/cast"}
-    | {"headend/rollout"},
+    | {"carousel/bulletin", "carousel/report", "headend/rollout"},
     "headend/serve": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu", "headend/cast"}
-    | {"carousel/gate", "headend/casting", "headend/pack", "headend/registry", "headend/rollout"}
-    | {"headend/rolloutfile", "headend/shelf"},
+    | {"carousel/bulletin", "carousel/gate", "carousel/report", "headend/casting", "headend/link", "headend/pack"}
+    | {"headend/registry", "headend/rollout", "headend/rolloutfile", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/cli": {"carousel/console", "headend/commands"},
     "settop/events": {"carousel/flute", "carousel/release"},

@@ -10,15 +10,21 @@ from typing import Annotated, Any
 
 import typer
 
-from carousel.console.quantities import format_rate_bps, format_size_bytes, parse_duration_s, parse_rate_bps
-from carousel.errors import OperatorError
+from carousel.console.quantities import (
+    format_rate_bps,
+    format_size_bytes,
+    parse_duration_s,
+    parse_probability,
+    parse_rate_bps,
+)
+from carousel.errors import OperatorError, UsageError
 from carousel.printable import printable
 from headend.commands.client import Client, token_path
 from headend.commands.options import option
 
 __all__ = ["app"]
 
-SERVICE = "Service"
+SERVICE, RULE = "Service", "Rule"
 DEFAULT_URL = "http://127.0.0.1:8377"
 app = typer.Typer(
     name="ctl",
@@ -186,15 +192,41 @@ def rate(
 def stage(
     context: typer.Context,
     release: ReleaseArgument,
-    percent: Annotated[float, typer.Option(help="The share of boxes that it is for.", min=0, max=100, metavar="N")],
+    percent: Annotated[
+        float | None, typer.Option(help="The share of boxes that it is for.", min=0, max=100, metavar="N")
+    ] = None,
     new_canaries: Annotated[bool, typer.Option("--new-canaries", help="Draw other boxes than before.")] = False,
+    stages: Annotated[
+        str | None,
+        option("Go on by rule: '1% 10m, 10% 1h, 100%'; off: a person decides again.", group=RULE, metavar="STAGES"),
+    ] = None,
+    success: Annotated[
+        str, option("What lets a stage go on once its time is over: samples or time.", group=RULE, metavar="WHAT")
+    ] = "samples",
+    failures_below: Annotated[
+        str, option("Halt above, go on below this share of failed trials.", group=RULE, metavar="SHARE")
+    ] = "2%",
+    confirm_within: Annotated[
+        str, option("A trial that is not confirmed by then has failed.", group=RULE, metavar="TIME")
+    ] = "10min",
+    report_to: Annotated[
+        str, option("Where boxes report; else where the service listens.", group=RULE, metavar="ADDRESS:PORT")
+    ] = "",
 ) -> None:
     """Let a release go to a share of the boxes. Shares only grow, unless other boxes are drawn."""
+    if (percent is None) is (stages is None):
+        raise UsageError("say either --percent, or --stages for a rule")
     client: Client = context.obj
-    key = _release(client, release)
+    at = ("rollout", "releases", _release(client, release))
     client.get("rollout")
-    body = {"percent": percent, "draws_anew": new_canaries}
-    client.ask("PUT", "rollout", "releases", key, "stage", body=body)
+    if percent is not None:
+        client.ask("PUT", *at, "stage", body={"percent": percent, "draws_anew": new_canaries})
+    elif stages == "off":
+        client.ask("DELETE", *at, "rule")
+    else:
+        body = {"stages": stages, "success": success, "failures_below": parse_probability(failures_below)}
+        body |= {"confirm_within_s": parse_duration_s(confirm_within), "report_to": report_to}
+        client.ask("PUT", *at, "rule", body=body)
 
 
 @app.command()
@@ -225,11 +257,18 @@ def gate(
     state: Annotated[str, typer.Argument(help="open, hold, tick, or none.", metavar="STATE")],
     ticks_per_s: Annotated[float, typer.Option(help="Its pace.", min=0, metavar="N")] = 1.0,
     new_chain: Annotated[bool, typer.Option("--new-chain", help="Draw everybody's turn anew.")] = False,
+    capacity_url: Annotated[
+        str,
+        typer.Option(
+            help="Pace it by what this says from now on (docs/rollout.md); push: for a server that tells by itself.",
+            metavar="URL",
+        ),
+    ] = "",
 ) -> None:
     """Set the log-in gate. One that ticks already goes on at the given pace."""
     client: Client = context.obj
     client.get("rollout")
-    body = {"state": state, "ticks_per_s": ticks_per_s, "draws_anew": new_chain}
+    body = {"state": state, "ticks_per_s": ticks_per_s, "draws_anew": new_chain, "capacity_url": capacity_url}
     client.ask("PUT", "rollout", "gate", body=body)
 
 
@@ -246,9 +285,10 @@ def status(context: typer.Context, as_json: AsJson = False) -> None:
         budget = f" of {format_rate_bps(each['budget_bps'])}" if each["budget_bps"] is not None else ""
         print(printable(f"{each['name']}: {format_rate_bps(each['wanted_bps'])}{budget} wanted"))
     _show_carousels(found["carousels"], False)
-    gate_shown = found["rollout"]["gate"]
+    for each in found["releases"]:
+        print(printable(f"{each['name']} {each['version']} ({each['id'][:12]}): for {_stage_of(each)}"))
     if found["rollout"]["can_speak"]:
-        print(f"bulletins: epoch {found['rollout']['epoch']}, gate {gate_shown['state']}")
+        print(printable(f"bulletins: epoch {found['rollout']['epoch']}, gate {_gate_of(found['rollout']['gate'])}"))
     print(f"audit log: {found['audit']['entries']} entries, head {found['audit']['head'][:16]}")
 
 
@@ -294,7 +334,26 @@ def delete_token(context: typer.Context, name: Annotated[str, typer.Argument(hel
 
 def _stage_of(release: dict[str, Any]) -> str:
     share = "all" if release["percent"] is None else f"{release['percent']:g} %"
+    rule = release["rule"]
+    if rule is not None:
+        trials = rule["trials"]
+        share += f", by rule ({rule['stages']})"
+        if rule["success"] == "samples":
+            share += f", {trials['confirmed']} of {trials['started']} trials confirmed, {trials['failed']} failed"
     return f"{share}, halted: {release['why']}" if release["is_halted"] else share
+
+
+def _gate_of(gate: dict[str, Any]) -> str:
+    words = str(gate["state"])
+    if words == "ticking":
+        words += f" {gate['tick']:,} of {gate['ticks']:,}, {gate['ticks_per_s']:g} a second"
+    if not gate["capacity_url"]:
+        return words
+    if gate["heard_ago_s"] is None:
+        return f"{words}, by {gate['capacity_url']}, which has said nothing yet"
+    load = f"{gate['logins_per_s']:g} of {gate['capacity_per_s']:g} log-ins a second"
+    health = "" if gate["is_healthy"] else ", not healthy"
+    return f"{words}, by {gate['capacity_url']}: {load}{health}, {gate['heard_ago_s']:.0f} s ago"
 
 
 def _change(client: Client, name: str, **what: Any) -> None:

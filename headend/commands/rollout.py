@@ -17,9 +17,10 @@ from carousel.gate import LEAST_TICKS, MOST_TICKS, GateState
 from carousel.release.identity import RELEASE_ID_BYTES, ReleaseId
 from carousel.report import box_key
 from headend.commands.options import JsonOption
-from headend.commands.rolloutwatch import parse_address, read_secret, watch_rollout
+from headend.commands.rolloutwatch import watch_rollout
 from headend.commands.teller import carousel_reporter
-from headend.pack.keys import new_secret
+from headend.link.mailbox import parse_address
+from headend.pack.keys import new_secret, read_secret
 from headend.rollout.decisions import Decisions, GatePlan, fresh_salt, parse_share
 from headend.rollout.stages import Success, parse_rule
 from headend.rolloutfile import RolloutFile

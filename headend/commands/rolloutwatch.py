@@ -4,60 +4,22 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
 
-from carousel.console.files import read_small_file
-from carousel.errors import FormatError, OperatorError, UsageError
+from carousel.errors import FormatError, UsageError
 from carousel.report import Report
-from headend.link.mailbox import Mailbox, fetch_json
-from headend.pack.keys import new_secret
+from headend.link.mailbox import Mailbox, fetch_json, parse_address
+from headend.pack.keys import new_secret, read_secret
 from headend.rollout.decisions import Decisions
 from headend.rollout.pace import Feed
 from headend.rollout.samples import Samples
 from headend.rollout.steward import GateKeeper, Steward
 from headend.rolloutfile import RolloutFile
 
-__all__ = ["Watch", "feed_of", "parse_address", "read_secret", "watch_rollout"]
+__all__ = ["Watch", "watch_rollout"]
 
 FEED_TIMEOUT_S = 0.7
-SECRET_BYTES = 32
 LOOK_S = 1.0
-
-
-def read_secret(path: Path) -> bytes:
-    """Read a secret of 64 hex digits."""
-    try:
-        secret = bytes.fromhex(read_small_file(path, 1024).decode().strip())
-    except ValueError:
-        secret = b""
-    if len(secret) != SECRET_BYTES:
-        raise OperatorError(f"{path} holds no secret of 64 hex digits; `headend keygen --reports` makes one")
-    return secret
-
-
-def parse_address(text: str) -> tuple[IPv4Address | IPv6Address, int]:
-    """Read ADDRESS:PORT, with brackets around an IPv6 address."""
-    address, _, port = text.rpartition(":")
-    try:
-        found = ip_address(address.removeprefix("[").removesuffix("]")), int(port)
-    except ValueError:
-        found = None
-    if found is None or not 0 < found[1] < 65536:
-        raise UsageError(f"{text!r} is no address and port such as 192.0.2.1:5099 or [2001:db8::1]:5099")
-    return found
-
-
-def feed_of(answer: Any) -> Feed:
-    """Read what a log-in server says: `{"logins_per_s": 90, "capacity_per_s": 100, "healthy": true}`."""
-    try:
-        logins_per_s, capacity_per_s = float(answer["logins_per_s"]), float(answer["capacity_per_s"])
-        if not (0 <= logins_per_s < 1e12 and 0 < capacity_per_s < 1e12):
-            raise ValueError("out of range")
-        return Feed(logins_per_s, capacity_per_s, answer.get("healthy", True) is True)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ValueError(f"no capacity feed: {error}") from None
 
 
 @dataclass
@@ -97,7 +59,7 @@ class Watch:
     def _feed(self) -> Feed | None:
         assert self.capacity_url is not None
         try:
-            feed = feed_of(fetch_json(self.capacity_url, FEED_TIMEOUT_S))
+            feed = Feed.read(fetch_json(self.capacity_url, FEED_TIMEOUT_S))
         except (OSError, ValueError) as error:
             if self._is_fed:
                 self.tell("note", text=f"the capacity feed says nothing: {error}")

@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from carousel.console.files import read_small_file
 from carousel.errors import OperatorError
 
-__all__ = ["load_private_key", "new_secret", "write_key_pair", "write_secret"]
+__all__ = ["load_private_key", "new_secret", "read_secret", "write_key_pair", "write_secret"]
+
+SECRET_BYTES = 32
 
 
 def write_key_pair(prefix: Path) -> tuple[Path, Path]:
@@ -46,7 +49,18 @@ def _write_new(path: Path, mode: int, content: bytes) -> None:
 
 def new_secret() -> bytes:
     """Return 32 bytes that nobody knows."""
-    return os.urandom(32)
+    return os.urandom(SECRET_BYTES)
+
+
+def read_secret(path: Path) -> bytes:
+    """Read PREFIX.secret."""
+    try:
+        secret = bytes.fromhex(read_small_file(path, 1024).decode().strip())
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise OperatorError(f"{path} holds no secret of 64 hex digits; `headend keygen --reports` makes one")
+    return secret
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:

@@ -1,15 +1,18 @@
 """What may be decided about roll-outs: headend/rollout says what follows, and this what is kept of it. Pure."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from carousel.bulletin import ALL, ReportTo
 from carousel.errors import OperatorError
 from carousel.gate import GateState
 from carousel.release.identity import ReleaseId
-from headend.registry.model import Kind, RolloutRecord, State, UnknownError, Update
-from headend.rollout.decisions import Decisions, GatePlan, format_decisions, fresh_salt, parse_decisions
+from headend.registry.model import Kind, Record, RolloutRecord, State, UnknownError, Update
+from headend.rollout.decisions import Decisions, GatePlan, Ruling, format_decisions, fresh_salt, parse_decisions
+from headend.rollout.stages import Rule
 
-__all__ = ["ROLLOUT", "decisions_of", "forget", "gate", "halt", "resume", "stage"]
+__all__ = ["ROLLOUT", "decisions_of", "follow", "forget", "gate", "halt", "resume", "rule", "stage", "with_gate_of"]
 
 ROLLOUT = "rollout"
 """The key of the one record: all that bulletins say is under one epoch."""
@@ -24,6 +27,15 @@ def decisions_of(state: State) -> Decisions:
     return parse_decisions(json.dumps(record.body.decisions))
 
 
+def with_gate_of(state: State, live: Decisions) -> State:
+    """Return a state whose gate is at its present pace: what is decided next is decided on that."""
+    record = state.things.get((Kind.ROLLOUT, ROLLOUT))
+    if record is None:
+        return state
+    body = RolloutRecord(json.loads(format_decisions(live)))
+    return State({**state.things, (Kind.ROLLOUT, ROLLOUT): Record(body, record.revision)})
+
+
 def stage(state: State, key: str, share: float, draws_anew: bool, unix_s: float) -> Update:
     """Let a release go to a share of the boxes; shares only grow, unless other boxes are drawn."""
     release, before = _known(state, key), decisions_of(state)
@@ -31,6 +43,31 @@ def stage(state: State, key: str, share: float, draws_anew: bool, unix_s: float)
     salt = b"" if ruling and not draws_anew else fresh_salt(release, ruling.salt if ruling else b"")
     after = before.staged(release, share, salt, _ms(unix_s))
     return _update("stage", after, f"{_called(state, key)} to {share * 100:g} %{' of others' if draws_anew else ''}")
+
+
+def rule(state: State, key: str, by: Rule | None, report_to: ReportTo | None, unix_s: float) -> Update:
+    """Let a rule advance a release from where it is, by reports if it asks for some; None: nobody but a person."""
+    release = _known(state, key)
+    after = decisions_of(state).ruled(release, by, _ms(unix_s)).sampled(release, report_to, _ms(unix_s))
+    return _update("rule", after, f"{_called(state, key)}: {by if by else 'none any more'}")
+
+
+def follow(state: State, after: Decisions) -> Update:
+    """Note what followed from rules and from a capacity feed."""
+    before, told = decisions_of(state), []
+    for release, ruling in after.releases.items():
+        was, called = before.releases.get(release, Ruling()), _called(state, str(release))
+        if ruling.is_halted and not was.is_halted:
+            told.append(("halt", f"{called}: {ruling.why}"))
+        elif ruling.share != was.share:
+            told.append(("stage", f"{called} to {ruling.share * 100:g} %"))
+        elif ruling.report_to != was.report_to and ruling.report_to is not None:
+            boxes = (ALL + 1) / max(1, ruling.report_to.sample_threshold)
+            told.append(("sample", f"{called}: one box in {boxes:,.0f} reports"))
+    if (after.gate.state, after.gate.chain) != (before.gate.state, before.gate.chain):
+        told.append(("gate", after.gate.state.name.lower()))
+    told.sort(key=lambda each: ("halt", "stage", "gate", "sample").index(each[0]))
+    return _update(told[0][0] if told else "follow", after, "; ".join(detail for _, detail in told))
 
 
 def halt(state: State, key: str, why: str, unix_s: float) -> Update:
@@ -58,11 +95,11 @@ def forget(state: State, key: str, unix_s: float) -> Update:
 def gate(state: State, plan: GatePlan, unix_s: float) -> Update:
     """Set the log-in gate; one that ticks the same chain at another pace keeps its epoch."""
     before = decisions_of(state)
-    is_pace = plan.state is GateState.TICKING and before.gate.chain == plan.chain
-    after = before.paced(plan.ticks_per_s, unix_s) if is_pace else before.gated(plan, _ms(unix_s))
+    is_pace = plan.state is before.gate.state is GateState.TICKING and before.gate.chain == plan.chain
+    after = replace(before, gate=plan) if is_pace else before.gated(plan, _ms(unix_s))
     word = plan.state.name.lower()
     pace = f" {plan.ticks_per_s:g} a second" if plan.state is GateState.TICKING else ""
-    return _update("gate", after, word + pace)
+    return _update("gate", after, word + pace + (f", paced by {plan.capacity_url}" if plan.capacity_url else ""))
 
 
 def _known(state: State, key: str) -> ReleaseId:

@@ -58,6 +58,8 @@ class GatePlan:
     tick: float = 0.0
     at_unix_s: float = 0.0
     ticks_per_s: float = 0.0
+    capacity_url: str = ""
+    """What paces it; empty: a person does."""
 
     def tick_at(self, unix_s: float) -> float:
         """Return where it stands: never before `tick`, never behind the chain's end."""
@@ -174,7 +176,7 @@ def format_decisions(decisions: Decisions) -> str:
         releases[str(release)] = entry
     gate = decisions.gate
     entry = {"state": gate.state.name.lower(), "chain": gate.chain.hex(), "ticks": gate.ticks, "tick": gate.tick}
-    entry |= {"at_unix_s": gate.at_unix_s, "ticks_per_s": gate.ticks_per_s}
+    entry |= {"at_unix_s": gate.at_unix_s, "ticks_per_s": gate.ticks_per_s, "capacity_url": gate.capacity_url}
     return json.dumps({"epoch": decisions.epoch, "releases": releases, "gate": entry}, indent=1) + "\n"
 
 
@@ -220,14 +222,14 @@ def _rule(entry: Mapping[str, Any] | None) -> Rule | None:
 
 
 def _gate(entry: Mapping[str, Any]) -> GatePlan:
-    state = GateState[_text(entry.get("state", "none")).upper()]
+    state, url = GateState[_text(entry.get("state", "none")).upper()], _text(entry.get("capacity_url", ""))
     if state is not GateState.TICKING and not entry.get("ticks"):
-        return GatePlan(state)
+        return GatePlan(state, capacity_url=url)
     chain, ticks = bytes.fromhex(entry["chain"]), _whole(entry["ticks"], MOST_TICKS + 1)
     if len(chain) != CHAIN_ID_BYTES or ticks < LEAST_TICKS:
         raise ValueError(f"a chain of {ticks} ticks, named by {len(chain)} bytes")
     tick, at_unix_s = _number(entry.get("tick", 0), 0, ticks), _number(entry["at_unix_s"], 0, 2**53)
-    return GatePlan(state, chain, ticks, tick, at_unix_s, _number(entry["ticks_per_s"], 0, MOST_TICKS))
+    return GatePlan(state, chain, ticks, tick, at_unix_s, _number(entry["ticks_per_s"], 0, MOST_TICKS), url)
 
 
 def _number(value: Any, low: float, high: float) -> float:

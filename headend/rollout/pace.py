@@ -15,6 +15,7 @@ in; so is one that ticks in vain, since too many come whose turn is past. Sans-I
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Self
 
 __all__ = ["Course", "Feed", "Pace"]
 
@@ -29,6 +30,7 @@ STEP_SHARE, LEAP_SHARE = 0.03, 0.15
 CALM_S = 30.0
 HARD_SHARE, SPENT_SHARE = 0.25, 0.01
 BEGIN_TICKS_PER_S = 0.05
+MOST_PER_S = 1e12
 LEAST_CHAIN_S = 60.0
 """No chain is run through faster, be there nobody: who comes a moment later would find no gate."""
 
@@ -40,6 +42,18 @@ class Feed:
     logins_per_s: float
     capacity_per_s: float
     is_healthy: bool = True
+
+    @classmethod
+    def read(cls, answer: Any) -> Self:
+        """Read `{"logins_per_s": 90, "capacity_per_s": 100, "healthy": true}`; `ValueError` for anything else."""
+        try:
+            logins_per_s, capacity_per_s = float(answer["logins_per_s"]), float(answer["capacity_per_s"])
+            is_healthy = answer.get("healthy", True) is True
+        except (TypeError, KeyError, ValueError, AttributeError):
+            raise ValueError("that is no capacity feed") from None
+        if not (0 <= logins_per_s < MOST_PER_S and 0 < capacity_per_s < MOST_PER_S):
+            raise ValueError("that is no capacity feed: its numbers are out of range")
+        return cls(logins_per_s, capacity_per_s, is_healthy)
 
 
 class Course(Enum):

@@ -5,13 +5,14 @@ with a good MAC count for a rule; the others are counted apart, for people to lo
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from carousel.bulletin import ALL
 from carousel.release.identity import ReleaseId
 from carousel.report import Report, ReportKind
 from headend.rollout.stages import Counts
 
-__all__ = ["SampleRate", "Samples"]
+__all__ = ["Journal", "SampleRate", "Samples"]
 
 MAX_BOXES = 100_000
 """Of one release: then its newcomers are not noted any more; what is proven by then is proven."""
@@ -26,14 +27,23 @@ NEAR = (0.8, 1.25)
 class _Trials:
     started_s: dict[str, float] = field(default_factory=dict)
     confirmed: set[str] = field(default_factory=set)
-    unproven: int = 0
+
+
+class Journal(Protocol):
+    """Who keeps what counts."""
+
+    def note(self, report: Report) -> None:
+        """Keep a report that is news."""
+
+    def forget(self, release: ReleaseId) -> None:
+        """Keep nothing of a release."""
 
 
 class Samples:
-    """The reports of each release."""
+    """The reports of each release; what counts is told to a journal, and may be restored from it."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, secret: bytes, journal: Journal | None = None) -> None:
+        self._secret, self._journal = secret, journal
         self._trials: dict[ReleaseId, _Trials] = {}
         self.received = 0
         """Reports with a good MAC that were news."""
@@ -56,7 +66,16 @@ class Samples:
             if is_news:
                 trials.confirmed.add(report.box_id)
         self.received += is_news
+        if is_news and self._journal is not None:
+            self._journal.note(report)
         return is_news
+
+    def restore(self, release: ReleaseId, box_id: str, started_s: float, is_confirmed: bool) -> None:
+        """Know again what counted before."""
+        trials = self._trials.setdefault(release, _Trials())
+        trials.started_s[box_id] = started_s
+        if is_confirmed:
+            trials.confirmed.add(box_id)
 
     def counts(self, release: ReleaseId, confirm_within_s: float, now: float) -> Counts:
         """Return how trials went; those that have time left count for nothing yet."""
@@ -74,6 +93,8 @@ class Samples:
     def forget(self, release: ReleaseId) -> None:
         """Count a release anew: other boxes were drawn, or it was resumed."""
         self._trials.pop(release, None)
+        if self._journal is not None:
+            self._journal.forget(release)
 
 
 class SampleRate:

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from carousel.console.quantities import parse_duration_s
+from carousel.console.quantities import format_duration_s, parse_duration_s
 from carousel.errors import UsageError
 
 __all__ = ["Counts", "Move", "Rule", "Step", "Success", "parse_rule", "wilson_bounds"]
@@ -82,6 +82,19 @@ class Rule:
         if self.success is Success.SAMPLES and high >= self.failures_below:
             return None
         return Move(share=later.share)
+
+    def lasts_s(self, share: float) -> float | None:
+        """Return how long the stage at `share` lasts at least; None: it is the last, or none of these."""
+        step = next((each for each in self.steps if each.share >= share - 1e-12), None)
+        return None if step is None or step is self.steps[-1] else step.hold_s
+
+    def in_words(self) -> str:
+        """Return the stages as people write them."""
+        last = len(self.steps) - 1
+        return ", ".join(
+            f"{step.share * 100:.6g} %" + (f" {format_duration_s(step.hold_s)}" if number < last else "")
+            for number, step in enumerate(self.steps)
+        )
 
     def __str__(self) -> str:
         last = len(self.steps) - 1

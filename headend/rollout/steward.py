@@ -62,15 +62,25 @@ class Steward:
 
 
 class GateKeeper:
-    """Keeps a ticking gate at the pace that a log-in server can take."""
+    """Keeps a ticking gate at the pace that a log-in server can take, from the pace that somebody else gave it."""
 
     def __init__(self, new_chain: NewChain, ticks: int = LEAST_TICKS) -> None:
         self._new_chain = new_chain
         self._ticks = ticks
         self._pace = Pace(ticks)
+        self._known = GatePlan()
+        """The gate as it was left."""
 
     def tend(self, decisions: Decisions, feed: Feed | None, now: float, unix_s: float) -> Decisions:
         """Return what follows from a feed, or from its absence."""
+        gate = decisions.gate
+        if gate.ticks and (gate.chain, gate.ticks_per_s) != (self._known.chain, self._known.ticks_per_s):
+            self._pace = Pace(gate.ticks, gate.ticks_per_s)
+        after = self._follow(decisions, feed, now, unix_s)
+        self._known = after.gate
+        return after
+
+    def _follow(self, decisions: Decisions, feed: Feed | None, now: float, unix_s: float) -> Decisions:
         gate = decisions.gate
         if gate.state is GateState.OPEN and self._pace.must_close(feed):
             return self._redraw(decisions, unix_s)
@@ -80,7 +90,7 @@ class GateKeeper:
         if course is Course.HOLD:
             return self._held(decisions, unix_s)
         if course is Course.OPEN:
-            return decisions.gated(GatePlan(GateState.OPEN), int(unix_s * 1000))
+            return decisions.gated(GatePlan(GateState.OPEN, capacity_url=gate.capacity_url), int(unix_s * 1000))
         if course is Course.REDRAW or (feed is not None and not gate.ticks):
             return self._redraw(decisions, unix_s)
         return self._ticking(decisions, feed is not None, unix_s)
@@ -109,5 +119,6 @@ class GateKeeper:
         """Draw all turns anew."""
         self._pace = Pace(self._ticks)
         chain = self._new_chain(self._ticks)
-        plan = GatePlan(GateState.TICKING, chain, self._ticks, 0.0, unix_s, self._pace.ticks_per_s)
+        plan = replace(GatePlan(GateState.TICKING, chain, self._ticks), at_unix_s=unix_s)
+        plan = replace(plan, ticks_per_s=self._pace.ticks_per_s, capacity_url=decisions.gate.capacity_url)
         return decisions.gated(plan, int(unix_s * 1000))

@@ -18,15 +18,22 @@ from headend.registry import decisions, rollouts
 from headend.registry.model import CarouselRecord, Kind, Record, Role, State, TokenRecord, Update
 from headend.registry.releases import ReleaseFolder, Upload
 from headend.registry.store import RegistryDamagedError, RegistryStore
+from headend.rollout.decisions import Decisions
+from headend.rollout.pace import Feed
 from headend.rolloutfile import RolloutFile
+from headend.serve.capacity import CapacityFeed
 from headend.serve.keeping import Keeper
 from headend.serve.orders import Order, OrderFolder, Title
+from headend.serve.reports import ReportDesk
+from headend.serve.rules import Rules
 from headend.serve.settings import Settings
 
 __all__ = ["FIRST_TOKEN", "Headend", "Person", "token_hash"]
 
 FIRST_TOKEN = "admin"  # the name of the token that a new data folder begins with
 FIRST_TOKEN_FILE = "admin.token"
+BY_RULE = "the rule"
+"""Who decides in the audit log, where nobody does; no token is called so."""
 EVENTS_KEPT = 200
 TOKEN_BYTES = 24
 CHAIN_SECRET_BYTES = 32
@@ -74,6 +81,10 @@ class Headend:
         self._is_said = False
         """Whether the carousels have been handed what is decided about roll-outs."""
         self.keeper = Keeper(clocks.now, self.tell)
+        self.reports = ReportDesk(folder, settings.reports, clocks, self.tell)
+        self.capacity = CapacityFeed(clocks.now, self.tell)
+        self._rules = Rules(self.reports.samples, settings.reports_per_s, self.new_chain)
+        self._hindrance = ""
         try:
             self.store = RegistryStore(folder / "registry.sqlite", clocks.unix)
         except RegistryDamagedError as error:
@@ -85,6 +96,11 @@ class Headend:
     def state(self) -> State:
         """What is decided; nothing where the registry is damaged."""
         return self.store.state if self.store else State()
+
+    @property
+    def rollout(self) -> Decisions:
+        """What is decided about roll-outs, with the gate at its present pace."""
+        return self._rules.live(rollouts.decisions_of(self.state))
 
     def tell(self, event: str, **fields: Any) -> None:
         """Log an event, and keep it for the page."""
@@ -106,9 +122,20 @@ class Headend:
         for order in self._orders.load():
             if order.carousel.name not in known:
                 self._orders.forget(order.carousel.name)
-        self._say_rollout()
+        self._resume_rollout()
         for carousel in self.state.carousels:
             self._follow(carousel)
+
+    def _resume_rollout(self) -> None:
+        """Go on with roll-outs where they were when a service was here last."""
+        decided = rollouts.decisions_of(self.state)
+        try:
+            told = self._rollout.load()
+        except (BootcastError, OSError):
+            told = decided
+        self._rules.resume(decided, told, self.reports.silent_unix_s, self.clocks.unix())
+        self.reports.restore(decided)
+        self._say_rollout()
 
     async def decide(
         self, who: Person, decide: Callable[[State], Update], is_current: Callable[[int], bool] | None = None
@@ -128,7 +155,7 @@ class Headend:
         assert self.store.head.number > before
         self.tell("change", who=who.name, action=update.action, what=update.key, detail=update.detail)
         if update.kind is Kind.ROLLOUT:
-            self._is_said = False
+            self._rules.was_decided()
             self._say_rollout()
         if update.kind is Kind.CAROUSEL:
             if record is None:
@@ -176,17 +203,41 @@ class Headend:
         """Make a hash chain for the gate; return its ID."""
         return self._rollout.new_chain(self._random(CHAIN_SECRET_BYTES), ticks)
 
-    def tend(self) -> None:
-        """Do again what could not be done."""
-        if not self._is_said and self.store is not None:
+    async def tend(self) -> None:
+        """Once a second: do again what could not be done, and what rules and feeds want done."""
+        self.reports.tend()
+        if self.store is None:
+            return
+        if not self._is_said:
             self._say_rollout()
+        feed = await self.capacity.look(self.rollout.gate.capacity_url)
+        try:
+            await self._follow_rules(feed)
+        except (BootcastError, OSError) as error:
+            self._hinder(f"what a rule wants can't be done: {in_a_sentence(error)}")
+        else:
+            self._hindrance = ""
+
+    async def _follow_rules(self, feed: Feed | None) -> None:
+        live = self.rollout
+        after = self._rules.follow(live, feed, self.clocks.now(), self.clocks.unix())
+        if after.epoch != live.epoch:
+            await self.decide(Person(BY_RULE, Role.OPERATE), lambda state: rollouts.follow(state, after))
+        elif after is not live:
+            self._say_rollout()
+
+    def _hinder(self, reason: str) -> None:
+        """Tell what stands in the way, once."""
+        if reason != self._hindrance:
+            self._hindrance = reason
+            self.tell("trouble", reason=reason)
 
     def _say_rollout(self) -> None:
         """Hand the carousels what is decided about roll-outs: they look at the file ten times a second."""
         self._is_said = True
         if not self.has_bulletins:
             return
-        decided = rollouts.decisions_of(self.state)
+        decided = self.rollout
         try:
             self._rollout.change(lambda _: decided)
         except (BootcastError, OSError) as error:
@@ -245,6 +296,7 @@ class Headend:
 
     async def close(self) -> None:
         """End the processes and let go of the folder."""
+        self.reports.close()
         await self.keeper.close()
         if self.store is not None:
             self.store.close()

@@ -51,6 +51,8 @@ class _Collector:
             yield gauge
         yield from _shares(status)
         yield from _stages(status)
+        yield from _trials(status)
+        yield from _gate(status)
         yield from _budgets(status)
         yield CounterMetricFamily("bootcast_audit_entries", "Decisions in the audit log.", status.audit.entries)
         yield GaugeMetricFamily("bootcast_registry_damaged", "Whether nothing can be changed.", bool(status.damage))
@@ -75,6 +77,39 @@ def _stages(status: views.Status) -> Iterator[Metric]:
     yield stage
     yield halted
     yield GaugeMetricFamily("bootcast_bulletin_epoch", "Epoch of what is decided.", status.rollout.epoch)
+
+
+def _trials(status: views.Status) -> Iterator[Metric]:
+    """Trials that boxes reported, on each carousel that has the release: a report does not say where it was heard."""
+    name, text = "bootcast_carousel_trials", "Trials of a release by what boxes reported of them."
+    trials = GaugeMetricFamily(name, text, labels=["carousel", "release", "outcome"])
+    for release in status.releases:
+        if release.rule is None:
+            continue
+        found = release.rule.trials
+        outcomes = {"confirmed": found.confirmed, "failed": found.failed}
+        outcomes["pending"] = found.started - found.confirmed - found.failed
+        for carousel in release.carousels:
+            for outcome, count in outcomes.items():
+                trials.add_metric([carousel, release.id, outcome], count)
+    yield trials
+    reports = CounterMetricFamily("bootcast_reports", "Reports that came.", labels=["verdict"])
+    for verdict in ("counted", "unproven", "malformed"):
+        reports.add_metric([verdict], getattr(status.rollout.reports, verdict))
+    yield reports
+
+
+def _gate(status: views.Status) -> Iterator[Metric]:
+    gate = status.rollout.gate
+    state = GaugeMetricFamily("bootcast_gate_state", "The log-in gate: 1 at its state.", labels=["state"])
+    for word in ("none", "open", "hold", "ticking"):
+        state.add_metric([word], float(gate.state == word))
+    yield state
+    yield GaugeMetricFamily("bootcast_gate_tick", "The tick that it is at.", gate.tick)
+    yield GaugeMetricFamily("bootcast_gate_ticks_per_second", "Its pace.", gate.ticks_per_s)
+    if gate.logins_per_s is not None and gate.capacity_per_s is not None:
+        yield GaugeMetricFamily("bootcast_gate_logins_per_second", "As its server says.", gate.logins_per_s)
+        yield GaugeMetricFamily("bootcast_gate_capacity_per_second", "As its server says.", gate.capacity_per_s)
 
 
 def _budgets(status: views.Status) -> Iterator[Metric]:

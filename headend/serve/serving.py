@@ -110,6 +110,7 @@ async def _serve(headend: Headend, listener: socket.socket, clocks: Clocks, rand
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     headend.start()
     beat, tending = asyncio.create_task(_beat()), asyncio.create_task(_tend(headend))
+    tending.add_done_callback(lambda _: setattr(server, "should_exit", True))  # nothing would follow rules any more
     shown = f"[{host}]" if ":" in host else host
     headend.tell("serving", url=f"{'https' if settings.tls else 'http'}://{shown}:{port}/", folder=str(headend.folder))
     notify("READY=1")
@@ -121,12 +122,14 @@ async def _serve(headend: Headend, listener: socket.socket, clocks: Clocks, rand
         tending.cancel()
         await headend.close()
         headend.tell("stopped")
+    if not tending.cancelled() and tending.done():
+        tending.result()
 
 
 async def _tend(headend: Headend) -> None:
     while True:
         await asyncio.sleep(TEND_S)
-        headend.tend()
+        await headend.tend()
 
 
 async def _beat() -> None:

@@ -21,13 +21,18 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: list[str] = []
     upload: str = MAX_UPLOAD
     open_metrics: bool = False
+    reports: str = ""
+    reports_per_s: Annotated[float, msgspec.Meta(ge=0.01, le=10_000)] = 20.0
     tls_certificate: str = ""
     tls_key: str = ""
     requests: Annotated[int, msgspec.Meta(ge=4, le=10_000)] = 128
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What an operator says of the machine: `budgets_bps` by interface, the names it is called by, limits."""
+    """What an operator says of the machine: `budgets_bps` by interface, the names it is called by, limits.
+
+    `reports` is where boxes' reports come in, ADDRESS:PORT; empty: nowhere.
+    """
 
     budgets_bps: dict[str, float]
     hosts: tuple[str, ...]
@@ -35,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True):
     has_open_metrics: bool
     tls: tuple[str, str] | None
     most_requests: int
+    reports: str = ""
+    reports_per_s: float = 20.0
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -52,4 +59,6 @@ def load_settings(path: Path | None) -> Settings:
         has_open_metrics=said.open_metrics,
         tls=(said.tls_certificate, said.tls_key) if said.tls_key else None,
         most_requests=said.requests,
+        reports=said.reports,
+        reports_per_s=said.reports_per_s,
     )

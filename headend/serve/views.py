@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from carousel.release.identity import ReleaseId
-from headend.registry import rollouts
 from headend.registry.model import CarouselRecord, Kind, ReleaseRecord, Role, TokenRecord
 from headend.serve.headend import Headend
 from headend.serve.keeping import CarouselView
+from headend.serve.rolloutviews import RolloutShown, RuleShown, rollout_shown, rule_shown
 
 __all__ = [
     "AuditEntry",
@@ -20,12 +20,10 @@ __all__ = [
     "OnAir",
     "PlaceShown",
     "ReleaseShown",
-    "RolloutShown",
     "Status",
     "TokenShown",
     "carousel_shown",
     "release_shown",
-    "rollout_shown",
     "status",
     "tokens_shown",
 ]
@@ -84,6 +82,7 @@ class ReleaseShown(msgspec.Struct, frozen=True):
     """The share of boxes it is for; null: nothing is decided, so for all."""
     is_halted: bool
     why: str
+    rule: RuleShown | None = None
 
 
 class InterfaceShown(msgspec.Struct, frozen=True):
@@ -131,24 +130,6 @@ class TokenShown(msgspec.Struct, frozen=True):
     revision: int
 
 
-class GateShown(msgspec.Struct, frozen=True):
-    """The log-in gate: none, open, hold or ticking; at which tick of how many, and its pace."""
-
-    state: str
-    tick: int
-    ticks: int
-    ticks_per_s: float
-
-
-class RolloutShown(msgspec.Struct, frozen=True):
-    """What bulletins say. `can_speak` false: there is no key, and nothing is said."""
-
-    can_speak: bool
-    epoch: int
-    revision: int
-    gate: GateShown
-
-
 class Status(msgspec.Struct, frozen=True):
     """Everything on one screen. `damage` is empty, or says why nothing can be changed."""
 
@@ -186,20 +167,20 @@ def release_shown(headend: Headend, key: str) -> ReleaseShown:
     assert isinstance(body, ReleaseRecord)
     fields = {name: getattr(body, name) for name in ReleaseShown.__struct_fields__ if hasattr(body, name)}
     on = [each.name for each in headend.state.carousels if any(airing.release == key for airing in each.airings)]
-    ruling = rollouts.decisions_of(headend.state).releases.get(ReleaseId(bytes.fromhex(key)))
+    named = ReleaseId(bytes.fromhex(key))
+    ruling = headend.rollout.releases.get(named)
     percent = round(ruling.share * 100, 6) if ruling else None
     halted = (ruling.is_halted, ruling.why) if ruling else (False, "")
+    rule = rule_shown(headend, named, ruling)
     return ReleaseShown(
-        **fields, revision=record.revision, carousels=tuple(on), percent=percent, is_halted=halted[0], why=halted[1]
+        **fields,
+        revision=record.revision,
+        carousels=tuple(on),
+        percent=percent,
+        is_halted=halted[0],
+        why=halted[1],
+        rule=rule,
     )
-
-
-def rollout_shown(headend: Headend) -> RolloutShown:
-    """Show what bulletins say."""
-    decided, record = rollouts.decisions_of(headend.state), headend.state.things.get((Kind.ROLLOUT, rollouts.ROLLOUT))
-    gate, unix_s = decided.gate, headend.clocks.unix()
-    shown = GateShown(gate.state.name.lower(), int(gate.tick_at(unix_s)), gate.ticks, gate.ticks_per_s)
-    return RolloutShown(headend.has_bulletins, decided.epoch, record.revision if record else 0, shown)
 
 
 def tokens_shown(headend: Headend) -> list[TokenShown]:

@@ -96,6 +96,17 @@ def test_a_release_is_published_seen_on_the_air_and_halted(service, opened):
     expect(row).to_contain_text("for 1 % of boxes", timeout=PATIENCE_MS)
     picture(page, "desktop")
 
+    row.get_by_role("button", name="Stage …").click()
+    page.get_by_label("Or by rule").fill("1% 10m, 100%")
+    picture(page, "stage")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Say so on the air").click()
+    expect(page.locator("#dialog-error")).to_contain_text("takes no reports", timeout=PATIENCE_MS)
+    page.get_by_label("A rule goes on when").select_option("time")
+    answer(page, "Say so on the air")
+    expect(row).to_contain_text("by rule: 1 % 10 min, 100 % · this stage 10 min more", timeout=PATIENCE_MS)
+    picture(page, "rule")
+
     row.get_by_role("button", name="Halt …").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Halt settop-image 1.4.0?")

@@ -291,11 +291,12 @@ function newRelease(release) {
   const { id } = release;
   row.parts = {
     name: make("h3"), state: make("span", "pill"), facts: make("span", "facts"), bar: make("div", "bar", make("i")),
+    rule: make("span", "facts"),
     stage: button("Stage …", "", () => stage(id)), halt: button("", "danger", () => haltOrResume(id)),
     remove: button("Delete …", "quiet", () => removeRelease(id)),
   };
   const { parts } = row;
-  row.append(make("div", "top", parts.name, parts.state), parts.bar, parts.facts,
+  row.append(make("div", "top", parts.name, parts.state), parts.bar, parts.rule, parts.facts,
     make("div", "actions", parts.stage, parts.halt, parts.remove));
   return row;
 }
@@ -311,10 +312,28 @@ function updateRelease(row, release) {
   parts.bar.firstChild.style.width = `${share}%`;
   const on = release.carousels.length ? `on ${release.carousels.join(", ")}` : "on no carousel";
   say(parts.facts, `${release.hardware} · ${scaled(release.image_bytes, "B")} · ${on} · ${release.id.slice(0, 12)}`);
+  say(parts.rule, release.rule ? ruleOf(release) : "");
+  parts.rule.hidden = !release.rule;
   say(parts.halt, release.is_halted ? "Resume …" : "Halt …");
   parts.halt.classList.toggle("danger", !release.is_halted);
   parts.stage.hidden = parts.halt.hidden = !speaks;
   parts.remove.hidden = release.carousels.length > 0;
+}
+
+function ruleOf({ rule, is_halted: halted }) {
+  const { trials } = rule;
+  const left = rule.until_unix_s === null ? 0 : Math.max(0, rule.until_unix_s - status_.unix_s);
+  const words = [`by rule: ${rule.stages}`];
+  if (!halted && left) words.push(`this stage ${left > 90 ? `${Math.ceil(left / 60)} min` : `${Math.ceil(left)} s`} more`);
+  if (rule.success === "samples") {
+    words.push(`${trials.confirmed} of ${trials.started} trials confirmed, ${trials.failed} failed`);
+  }
+  return words.join(" · ");
+}
+
+function stageByRule(id, { stages, success }) {
+  const body = { stages: stages.trim(), success };
+  return ask("PUT", `rollout/releases/${id}/rule`, { body, tag: status_.rollout.revision });
 }
 
 function stage(id) {
@@ -326,9 +345,13 @@ function stage(id) {
       : `It is for ${release.percent} % of boxes now, and can only grow: who has it is not told that it is for others.`,
     yes: "Say so on the air",
     fields: [{ name: "percent", label: "Per cent of boxes", type: "number", min: "0", max: "100", step: "any",
-      value: String(release.percent === null ? 1 : release.percent), required: true }],
-    act: ({ percent }) => ask("PUT", `rollout/releases/${id}/stage`,
-      { body: { percent: Number(percent) }, tag: status_.rollout.revision }),
+      value: String(release.percent === null ? 1 : release.percent), required: true },
+      { name: "stages", label: "Or by rule, stage after stage (empty: by hand)", placeholder: "1% 10m, 10% 1h, 100%",
+        maxLength: 300 },
+      { name: "success", label: "A rule goes on when", value: "samples",
+        options: [["samples", "reports prove that few trials fail"], ["time", "the stage's time is over"]] }],
+    act: ({ percent, ...rule }) => (rule.stages.trim() ? stageByRule(id, rule)
+      : ask("PUT", `rollout/releases/${id}/stage`, { body: { percent: Number(percent) }, tag: status_.rollout.revision })),
   });
 }
 
@@ -419,7 +442,16 @@ function render(told) {
   say($("audit"), `${told.audit.entries} decisions · ${told.audit.head.slice(0, 8)}`);
   const { gate } = told.rollout;
   $("gate").hidden = gate.state === "none";
-  say($("gate"), `gate ${gate.state}${gate.state === "ticking" ? ` · ${gate.tick} of ${gate.ticks}` : ""}`);
+  say($("gate"), gateOf(gate));
+  $("gate").className = `pill ${gate.capacity_url && (gate.heard_ago_s === null || gate.heard_ago_s > 5) ? "bad" : ""}`;
+}
+
+function gateOf(gate) {
+  const words = [`gate ${gate.state}`];
+  if (gate.state === "ticking") words.push(`${Math.floor((100 * gate.tick) / gate.ticks)} % of turns`);
+  if (gate.capacity_url && gate.heard_ago_s === null) words.push("its server says nothing");
+  else if (gate.capacity_url) words.push(`${Math.round(gate.logins_per_s)} of ${Math.round(gate.capacity_per_s)} log-ins/s`);
+  return words.join(" · ");
 }
 
 function linked(word, mood) {

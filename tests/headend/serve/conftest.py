@@ -36,8 +36,8 @@ class FakeKeeper:
 
 
 class FakeTime:
-    def __init__(self):
-        self.now_s, self.count = 100.0, 0
+    def __init__(self, now_s):
+        self.now_s, self.count = now_s, 0
 
     def now(self):
         return self.now_s
@@ -50,8 +50,8 @@ class FakeTime:
 class Office:
     """A head-end, its application, and somebody who asks as `admin` unless told otherwise."""
 
-    def __init__(self, folder, **settings):
-        self.time, self.told, self.folder = FakeTime(), [], folder
+    def __init__(self, folder, now_s=100.0, **settings):
+        self.time, self.told, self.folder = FakeTime(now_s), [], folder
         fields = {"budgets_bps": {"lo": 100e6}, "hosts": ("head.example",), "largest_upload_bytes": 2_000_000}
         fields |= {"has_open_metrics": False, "tls": None, "most_requests": 64}
         clocks = Clocks(self.time.now, lambda: 1e9 + self.time.now_s, lambda _: None)

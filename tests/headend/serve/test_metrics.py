@@ -68,4 +68,5 @@ def test_the_dashboard_asks_for_metrics_that_there_are(text):
     assert len(asked) > 5
     known = {sample.name for family in families(text).values() for sample in family.samples}
     known |= {"bootcast_release_share_ratio", "bootcast_release_stage_ratio", "bootcast_release_halted"}
+    known |= {"bootcast_carousel_trials", "bootcast_gate_logins_per_second", "bootcast_gate_capacity_per_second"}
     assert asked <= known, asked - known

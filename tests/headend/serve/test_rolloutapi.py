@@ -1,5 +1,7 @@
 """Roll-outs through the API: what is decided is what the carousels are handed."""
 
+import asyncio
+
 import pytest
 
 from carousel.gate import GateState
@@ -105,6 +107,6 @@ def test_what_a_full_disk_kept_from_the_air_is_said_again(office, key, monkeypat
     assert put(office, f"releases/{key}/halt", {}).status_code == 200
     assert "not yet on the air" in office.told[-1][1]["reason"]
     monkeypatch.undo()
-    office.headend.tend()
+    asyncio.run(office.headend.tend())
     (ruling,) = decided(office).releases.values()
     assert ruling.is_halted
