@@ -4,23 +4,34 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SETUP := $(BIN)/.installed
+SHOW := $(BIN)/.installed-to-show
 
-$(SETUP): pyproject.toml $(wildcard carousel/native/*.[ch])
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+$(SETUP): pyproject.toml $(wildcard carousel/native/*.[ch]) | $(BIN)/python
+	@echo 'installing what tests and tools need into .venv, once: a minute or two'
+	$(PIP) -e '.[dev]'
+	@touch $(SHOW) $@
+
+# What is only shown needs no tests, no linters and no figures: it is there in a third of the time.
+$(SHOW): pyproject.toml $(wildcard carousel/native/*.[ch]) | $(BIN)/python
+	@echo 'installing into .venv, once: half a minute at most'
+	$(PIP) --no-compile -e '.[flash,serve]'
 	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(SETUP)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
+demo: $(SHOW)  ## a head-end, three boxes with losses, and one that falls back to its EEPROM
 	$(BIN)/python -m bench.demo $(if $(IMAGE),--image $(IMAGE))
 
 vm: $(SETUP) wheels  ## an emulated arm64 board boots from the air, is given a bad update, and goes back; explained as it goes
 	$(BIN)/python -m tests.vm.story
 
-serve: $(SETUP)  ## a head-end as a service with a demo carousel on lo; prints the page's address
+serve: $(SHOW)  ## a head-end as a service with a demo carousel on lo; prints the page's address
 	$(BIN)/python -m bench.servedemo
 
 soak-serve: $(SETUP)  ## kill -9 of the service and its carousels at 200 random moments under load; nothing acknowledged is lost
@@ -29,7 +40,7 @@ soak-serve: $(SETUP)  ## kill -9 of the service and its carousels at 200 random 
 pulls: $(SETUP) wheels  ## the power of an emulated board is pulled at random moments, 20 times of an install and of a confirmation
 	$(BIN)/python -m tests.vm.pulls
 
-board: $(SETUP)  ## a bare board to try: QEMU, the boot stub, a serial console
+board: $(SHOW)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
 
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python

@@ -26,9 +26,9 @@ __all__ = ["main"]
 
 BIN = Path(sys.executable).parent
 HARDWARE = "00A1B2:7"
-CAST_S = 6.0
+CAST_S = 4.0
 """The rate is chosen so that one image's worth takes about this long."""
-BOXES = (("kitchen", 0.0, "0%"), ("bedroom", 1.5, "5%"), ("garage", 3.0, "20%"))
+BOXES = (("kitchen", 0.0, "0%"), ("bedroom", 1.0, "5%"), ("garage", 2.0, "20%"))
 """Name, seconds after the head-end, loss."""
 
 console = Console(highlight=False)
