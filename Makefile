@@ -3,6 +3,7 @@
 .PHONY: serve soak-serve vm pulls validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
 
 PYTHON ?= python3
+export PYTHONDONTWRITEBYTECODE :=  # else each of the hundreds of programs started would compile itself anew
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SETUP := $(BIN)/.installed
@@ -13,10 +14,10 @@ $(SETUP): pyproject.toml $(wildcard carousel/native/*.[ch]) | $(BIN)/python
 	$(PIP) -e '.[dev]'
 	@touch $(SHOW) $@
 
-# What is only shown needs no tests, no linters and no figures: it is there in a third of the time.
+# What is shown needs no tests, no linters and no figures, and is there in a third of the time.
 $(SHOW): pyproject.toml $(wildcard carousel/native/*.[ch]) | $(BIN)/python
 	@echo 'installing into .venv, once: half a minute at most'
-	$(PIP) --no-compile -e '.[flash,serve]'
+	$(PIP) -e '.[flash,serve]'
 	@touch $@
 
 $(BIN)/python:

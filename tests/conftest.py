@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -18,6 +19,10 @@ from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
 from headend.pack.packing import PackRequest, pack
 from settop.stitch.policy import BoxProfile
+
+# Tests start hundreds of programs: without bytecode each would compile itself anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("busy machine", deadline=None)
 settings.register_profile("emulated processor", deadline=None, max_examples=10)
