@@ -43,6 +43,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def sniff(
+    context: typer.Context,
     file: Annotated[Path | None, typer.Argument(help="A capture, or a transport stream; live without.")] = None,
     group: GroupOption = "",
     interface: InterfaceOption = "",
@@ -55,7 +56,8 @@ def sniff(
     skipped = 0
     picture = SsuPicture() if ssu else CarouselPicture()
     if file is not None:
-        for time_s, batch in _batches_in(file, group, ssu, rate):
+        was_typed = "COMMANDLINE" in str(context.get_parameter_source("group"))  # BOOTCAST_GROUP is not about files
+        for time_s, batch in _batches_in(file, group if was_typed else "", ssu, rate):
             picture.take(batch, time_s)
     else:
         with closing(_listener(group, interface)) as listener:

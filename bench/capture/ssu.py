@@ -15,6 +15,7 @@ from carousel.errors import FormatError
 from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.ssu import psi
 from carousel.ssu.dsmcc import DownloadInfo, Group, MessageId, parse_dii, parse_dsi, parse_message, read_blocks
+from carousel.ssu.modules import group_id_of
 from carousel.ssu.psi import NIT_PID, PAT_PID, SDT_PID, Stream, TableId
 from carousel.ssu.reassembly import SectionFilter, SectionRows, packets_of_datagrams
 from carousel.ssu.sections import parse_section
@@ -35,20 +36,32 @@ class CarouselSeen:
     download_id: int
     block_bytes: int = 0
     blocks: int = 0
-    first_s: dict[tuple[int, int], float] = field(default_factory=dict)
+    last_s: dict[tuple[int, int], float] = field(default_factory=dict)
     """When each (module, block) was last seen."""
-    repeats_s: list[float] = field(default_factory=list)
+    gap_s: dict[tuple[int, int], float] = field(default_factory=dict)
+    """How long before that, of those that came twice."""
 
     def take(self, modules: list[int], blocks: list[int], size: int, now_s: float) -> None:
         """Count blocks."""
         self.block_bytes = max(self.block_bytes, size)
         self.blocks += len(blocks)
         for place in zip(modules, blocks, strict=True):
-            before = self.first_s.get(place)
-            if before is not None and len(self.repeats_s) < 100_000:
-                self.repeats_s.append(now_s - before)
-            if before is not None or len(self.first_s) < MAX_BLOCKS_SEEN:
-                self.first_s[place] = now_s
+            before = self.last_s.get(place)
+            if before is not None:
+                self.gap_s[place] = now_s - before
+            if before is not None or len(self.last_s) < MAX_BLOCKS_SEEN:
+                self.last_s[place] = now_s
+
+    @property
+    def cycle_s(self) -> float | None:
+        """After how long the blocks come again: the median over all of them; None until most of them have come twice.
+
+        Not over all repeats: a sidecar's header comes four times a second, whatever the cycle.
+        """
+        if 2 * len(self.gap_s) <= len(self.last_s):
+            return None
+        gaps = sorted(self.gap_s.values())
+        return gaps[min(len(self.last_s) // 2, len(gaps) - 1)]
 
 
 class SsuPicture:
@@ -196,15 +209,14 @@ class SsuPicture:
 
     def _carousel(self, seen: CarouselSeen) -> dict[str, Any]:
         group, info = self.groups.get(seen.download_id), self.infos.get(seen.download_id)
-        private = group.private if group is not None else b""
-        cycle_s = float(np.median(seen.repeats_s)) if seen.repeats_s else None
+        cycle_s = seen.cycle_s
         standard = any(each.pid == seen.pid and each.update_type is psi.UpdateType.STANDARD for each in self.streams)
         return {
             "pid": f"{seen.pid:#06x}",
             "download_id": f"{seen.download_id:#010x}",
             "block_bytes": seen.block_bytes,
             "blocks": seen.blocks,
-            "distinct_blocks": len(seen.first_s),
+            "distinct_blocks": len(seen.last_s),
             "modules": len(info.modules) if info is not None else None,
             "bytes": sum(module.size_bytes for module in info.modules) if info is not None else None,
             "cycle_s": round(cycle_s, 3) if cycle_s is not None else None,
@@ -212,15 +224,26 @@ class SsuPicture:
                 f"{each.kind.name.lower()} {each.oui:06X}:{each.model}:{each.version}"
                 for each in (group.devices if group is not None else ())
             ],
-            "release": _release(private),
+            "release": self._release_of(seen.download_id),
             "loader": loader_notes(group, info, cycle_s, self.times, seen.pid) if standard else [],
         }
 
+    def _release_of(self, download_id: int) -> str | None:
+        """Name the release of a carousel, or of the one that it is the sidecar of, by the headers that DSIs carry."""
+        for group in self.groups.values():
+            header = _header_in(group.private)
+            if header is None:
+                continue
+            said = f"{header.name} {header.version} for {header.hardware}"
+            if group.group_id == download_id:
+                return said
+            if group_id_of(header.release_id, True, download_id) == download_id:
+                return f"the sidecar of {said}"
+        return None
 
-def _release(private: bytes) -> str | None:
-    """Name the release whose signed header a group carries."""
+
+def _header_in(private: bytes) -> SignedHeader | None:
     try:
-        header = SignedHeader.parse(private) if len(private) == HEADER_BYTES else None
+        return SignedHeader.parse(private) if len(private) == HEADER_BYTES else None
     except FormatError:
         return None
-    return f"{header.name} {header.version} for {header.hardware}" if header is not None else None

@@ -6,6 +6,7 @@ versions and beside it in its older ones, so click's types have no name here.)
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from carousel.console.command import EXIT_USAGE
 from carousel.console.defaults import CONFIG_VARIABLE, read_config
 from carousel.errors import OperatorError, UsageError
 
@@ -101,6 +103,19 @@ class _LazyGroup(TyperGroup):
     lazy: ClassVar[dict[str, LazyCommand]]
     config: ClassVar[str | None]
 
+    def main(self, *args: Any, **more: Any) -> Any:
+        """Run; what is wrong with a command line is told in one sentence, as `settop` does, not in a box."""
+        try:
+            ended = super().main(*args, **more | {"standalone_mode": False})
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()
+                raise SystemExit(EXIT_USAGE) from None
+            raise UsageError(_sentence_of(error, self.name or "")) from None
+        raise SystemExit(ended if isinstance(ended, int) else 0)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in the order of the table."""
         return list(self.lazy)
@@ -136,6 +151,16 @@ class _LazyGroup(TyperGroup):
         for name in sorted(unknown):
             raise UsageError(f"the config file sets {name!r}, which is no option of any command")
         return {_settable(command)[name]: value for name, value in mine.items()}
+
+
+def _sentence_of(error: Any, program: str) -> str:
+    """Say what click says of a command line, and where to read on."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = re.sub(r" \(env var: .*\)$", "", text)
+    variable = getattr(getattr(error, "param", None), "envvar", None)
+    hint = f"; give it, or set {variable}" if variable and text.startswith("Missing") else ""
+    program = error.ctx.command_path if error.ctx else program
+    return f"{text[:1].lower()}{text[1:]}{hint}; `{program} --help` tells more"
 
 
 def _settable(command: Any) -> dict[str, str]:

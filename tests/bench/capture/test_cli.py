@@ -21,7 +21,7 @@ def bootbench(*arguments, timeout=60):
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
 
 
-def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path):
+def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path, monkeypatch):
     lab = Lab(tmp_path, free_port())
     release = lab.pack(noise(2_000_000), "2.0.0", "image")
     on_air = ("--group", lab.group, "--interface", "lo")
@@ -36,6 +36,10 @@ def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path):
     assert done.returncode == 0, done.stderr
     again = json.loads(bootbench("sniff", tmp_path / "x.pcap", "--json").stdout)
     assert again["releases"] == picture["releases"]
+    with monkeypatch.context() as environment:
+        environment.setenv("BOOTCAST_GROUP", "239.255.77.9:5")
+        assert bootbench("sniff", tmp_path / "x.pcap").returncode == 0, "what is listened to live hides no file"
+    assert bootbench("sniff", tmp_path / "x.pcap", "--group", "239.255.77.9:5").returncode == 1
     box = lab.box("box")
     options = ("--store", box, *on_air, "--timeout", "20", "--json")
     command = [BOOTBENCH.parent / "settop", "receive", *map(str, options)]

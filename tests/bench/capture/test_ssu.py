@@ -35,10 +35,18 @@ def test_a_stream_of_ours_is_all_right(make_release, capsys, is_rtp):
     cycle_s = release.image_packets * 1316 * 8 / 8e6
     assert main["cycle_s"] == pytest.approx(cycle_s, rel=0.15)
     assert sidecar["loader"] == []
+    assert sidecar["cycle_s"] == pytest.approx(cycle_s, rel=0.15)
+    assert sidecar["release"] == f"the sidecar of {main['release']}"
     assert set(report["counts"]) == {"tables_and_messages"}
     assert report["linked_ouis"] == ["00A1B2"]
     print_ssu(report)
     assert "System software update" in capsys.readouterr().out
+
+
+def test_within_a_cycle_nothing_is_said_of_its_length(make_release):
+    release = make_release(2_700_000, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+    carousels = picture_of(Stream.of(release).seconds(4))["carousels"]  # a cycle takes longer; the header comes often
+    assert [each["cycle_s"] for each in carousels] == [None, None]
 
 
 def test_what_a_loader_would_not_take_is_said(make_release):

@@ -14,3 +14,8 @@ def greet(name: str, loud: bool = False, times: Annotated[int, typer.Option(envv
 def bow(depth: int = 1) -> None:
     """Bow."""
     print(depth)
+
+
+def kneel(depth: Annotated[int, typer.Option(envvar="POLITE_DEPTH")]) -> None:
+    """Kneel."""
+    print(depth)

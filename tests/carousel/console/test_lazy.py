@@ -11,6 +11,8 @@ GREET = LazyCommand("greet", "tests.carousel.console.lazilygreeted:greet", "Say 
 
 BOW = LazyCommand("bow", "tests.carousel.console.lazilygreeted:bow", "Bow.")
 
+KNEEL = LazyCommand("kneel", "tests.carousel.console.lazilygreeted:kneel", "Kneel.")
+
 
 def run(app, *arguments):
     return CliRunner().invoke(app, list(arguments))
@@ -30,8 +32,26 @@ def test_a_command_runs_with_its_arguments_and_has_its_own_help():
     assert "--loud" in run(polite, "greet", "-h").output
 
 
-def test_what_is_no_command_is_a_usage_error():
-    assert run(group_of("polite", "Be polite.", (GREET,)), "curse").exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["curse"], "no such command 'curse'; `polite --help` tells more"),
+        (["greet"], "missing argument 'NAME'; `polite greet --help` tells more"),
+        (["greet", "Ada", "--softly"], "no such option: --softly; `polite greet --help` tells more"),
+        (["greet", "Ada", "--times"], "option '--times' requires an argument; `polite --help` tells more"),
+        (["kneel"], "missing option '--depth'; give it, or set POLITE_DEPTH; `polite kneel --help` tells more"),
+    ],
+)
+def test_a_wrong_command_line_is_a_usage_error_in_one_sentence(arguments, sentence):
+    result = run(group_of("polite", "Be polite.", (GREET, KNEEL)), *arguments)
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).lower() == sentence.lower()
+
+
+def test_no_command_at_all_shows_the_help():
+    result = run(group_of("polite", "Be polite.", (GREET,)))
+    assert result.exit_code == 2
+    assert "Say hello." in result.output
 
 
 def test_a_missing_package_is_a_sentence_with_the_extra_that_brings_it(monkeypatch):
