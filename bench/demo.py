@@ -60,7 +60,7 @@ def main() -> int:
     headline("The head-end is gone. A fresh box powers up:")
     new_box(options.folder, "attic")
     arguments = ("--group", group, "--interface", "lo", "--timeout", 2)
-    settop("run", "--store", options.folder / "attic", *arguments)
+    settop("run", "--store", options.folder / "attic", *arguments, "--command", "echo kexec would start {image} here")
     headline("What a box holds now:")
     settop("status", "--store", options.folder / "garage")
     console.print(f"Look around: [bold].venv/bin/settop status --store {options.folder}/kitchen[/]")

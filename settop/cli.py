@@ -30,7 +30,8 @@ exit codes:
   4    only images were heard that this box must refuse, or that are signed by
        a key it does not trust; each reason is said
   130  interrupted
-  boot and run end with the exit code of --command, if it was run
+  boot and run end with the exit code of --command, if it was run; run ends
+  with 1 where there is nothing to start an image with
 """
 DEFAULTS_NOTE = f"""\
 Any option can be left out where BOOTCAST_NAME is set in the environment

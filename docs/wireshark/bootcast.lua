@@ -1,5 +1,5 @@
 -- Wireshark and tshark read bootcast's own parts of a carousel: the CRC extension (HET 120), the FEC payload ID,
--- the signed header, and bulletins. The rest of a packet is standard FLUTE over ALC, which Wireshark's own dissector reads.
+-- the signed header, bulletins and the log-in gate's ticks. The rest of a packet is standard FLUTE over ALC, which Wireshark's own dissector reads.
 --
 --   tshark -X lua_script:bootcast.lua -r x.pcap                       packets are known by their first bytes
 --   tshark -X lua_script:bootcast.lua -d udp.port==5077,bootcast -r x.pcap
@@ -13,6 +13,7 @@ local PLAIN_FLAGS = 0x10A0
 local EXT_CRC, CRC_OFFSET, EXT_OFFSET = 120, 20, 16
 local RAPTORQ, HEADER_SUFFIX, HEADER_BYTES = 6, 7, 256
 local BULLETIN_TOI, BULLETIN_HEAD, BULLETIN_STAGE, BULLETIN_TAIL = 1, 92, 88, 68
+local TICK_BYTES = 64
 local GATE_STATES = { [0] = "none", [1] = "open", [2] = "hold", [3] = "ticking" }
 local FLUTE_LEVELS = { [0] = "the image", [7] = "the signed header" }
 
@@ -49,6 +50,10 @@ local f = {
   stage_why = ProtoField.string("bootcast.bulletin.why", "Why"),
   bulletin_crc_good = ProtoField.bool("bootcast.bulletin.crc.good", "Bulletin's CRC-32 is right"),
   bulletin_signature = ProtoField.bytes("bootcast.bulletin.signature", "Ed25519 signature (not checked here)"),
+  tick_chain = ProtoField.bytes("bootcast.tick.chain", "Chain id"),
+  tick_number = ProtoField.uint32("bootcast.tick.number", "Tick"),
+  tick_value = ProtoField.bytes("bootcast.tick.value", "Value"),
+  tick_crc_good = ProtoField.bool("bootcast.tick.crc.good", "Tick's CRC-32 is right"),
   signature = ProtoField.bytes("bootcast.header.signature", "Ed25519 signature (not checked here)"),
 }
 proto.fields = f
@@ -127,6 +132,28 @@ local function add_bulletin(tree, tvb)
   return string.format("bulletin of epoch %s: %d decision(s)", tostring(tvb(8, 8):le_uint64()), stages)
 end
 
+local function is_tick(tvb)
+  return tvb:len() == TICK_BYTES and tvb:raw(0, 4) == "BCTK"
+end
+
+local function add_tick(tree, tvb)
+  local part = tree:add(proto, tvb, "Tick of the log-in gate")
+  part:add(f.tick_chain, tvb(8, 16))
+  part:add_le(f.tick_number, tvb(24, 4))
+  part:add(f.tick_value, tvb(28, 32))
+  part:add(f.tick_crc_good, tvb(60, 4), crc32(tvb:raw(0, 60)) == tvb(60, 4):le_uint())
+  return string.format("the log-in gate's tick %d", tvb(24, 4):le_uint())
+end
+
+-- What is of no release: return its line, or nothing if it is none of ours.
+local function add_notice(tree, tvb)
+  if is_bulletin(tvb) then
+    return add_bulletin(tree, tvb)
+  elseif is_tick(tvb) then
+    return add_tick(tree, tvb)
+  end
+end
+
 local function is_ours(tvb)
   return tvb:len() >= 28 and tvb(0, 2):uint() == PLAIN_FLAGS and tvb(2, 1):uint() >= 6
     and tvb(EXT_OFFSET, 1):uint() == EXT_CRC and tvb(EXT_OFFSET + 1, 1):uint() == 2
@@ -148,10 +175,10 @@ function proto.dissector(tvb, pinfo, root)
   local toi, codepoint = tvb(12, 4):uint(), tvb(3, 1):uint()
   local id_offset = 4 * tvb(2, 1):uint()
   if toi == BULLETIN_TOI and codepoint == 0 and tvb:len() > id_offset + 4 then
-    local content = tvb(id_offset + 4):tvb()
-    if is_bulletin(content) then
+    local line = add_notice(tree, tvb(id_offset + 4):tvb())
+    if line then
       pinfo.cols.protocol = "bootcast"
-      pinfo.cols.info = add_bulletin(tree, content)
+      pinfo.cols.info = line
       return tvb:len()
     end
   end

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from carousel.console.command import in_a_sentence
+from carousel.console.command import EXIT_TROUBLE, in_a_sentence
 from carousel.errors import BootcastError
 from settop.boot.table import BackendOptions
 from settop.commands.booting import backend_of, boot_box
@@ -32,7 +32,10 @@ def run(
     as_json: bool,
     metrics: Path | None = None,
 ) -> int:
-    """Receive with a deadline, in a child; then boot, whatever came of it: this process only decides and boots."""
+    """Receive with a deadline, in a child; then boot, whatever came of it: this process only decides and boots.
+
+    Return the exit code of what starts the image; where there is nothing to start it with, that is a failure.
+    """
     box = BoxFolder(boot.folder)
     backend = backend_of(backend_name, boot)
     with reporting(as_json, boot.folder, metrics) as reporter:
@@ -40,7 +43,7 @@ def run(
         decision, status = boot_box(box, backend, reporter)
         if keep_listening and decision.source is Source.EEPROM:
             _listen_on(box, options, reporter)
-    return status
+    return EXIT_TROUBLE if backend is None else status
 
 
 def _receive_beside(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> Outcome | None:

@@ -10,7 +10,7 @@ import pytest
 from carousel.bulletin import Bulletin, Stage, threshold_of
 from carousel.flute.alc import split_payload_id
 from carousel.flute.fdt import bulletin_packet, fdt_packets, header_packet
-from carousel.gate import GateState, GateView
+from carousel.gate import GateState, GateView, Tick
 from carousel.release.blocks import FecId
 from carousel.release.header import key_id
 from tests.conftest import KEY
@@ -23,6 +23,7 @@ HEADER = ("name", "version", "hardware", "security_counter", "image_size", "symb
 FIELDS += [f"bootcast.header.{name}" for name in (*HEADER, "repair_per_block", "image_sha256", "key_id", "crc.good")]
 BULLETIN = ("epoch", "key_id", "part", "gate", "gate_tick", "release", "percent", "halted", "why", "crc.good")
 FIELDS += [f"bootcast.bulletin.{name}" for name in BULLETIN]
+FIELDS += [f"bootcast.tick.{name}" for name in ("chain", "number", "value", "crc.good")]
 
 pytestmark = pytest.mark.tshark
 
@@ -95,3 +96,15 @@ def test_a_bulletin_is_read(make_release, tmp_path):
     assert (read["crc.good"], good["bootcast.crc.good"]) == ("1", "1")
     assert good["_ws.col.Info"] == "bulletin of epoch 3: 2 decision(s)"
     assert (bad["bootcast.bulletin.crc.good"], bad["bootcast.crc.good"]) == ("0", "1")
+
+
+def test_a_tick_is_read(tmp_path):
+    raw = Tick(bytes(range(16)), 70_000, bytes(range(32))).build()
+    flipped = raw[:30] + bytes([raw[30] ^ 1]) + raw[31:]
+    write_pcap(tmp_path / "x.pcap", [bulletin_packet(0x4D, each) for each in (raw, flipped)], 5077)
+    good, bad = dissect(tmp_path / "x.pcap")
+    assert good["bootcast.tick.chain"].replace(":", "") == bytes(range(16)).hex()
+    assert good["bootcast.tick.value"].replace(":", "") == bytes(range(32)).hex()
+    assert (good["bootcast.tick.number"], good["bootcast.tick.crc.good"]) == ("70000", "1")
+    assert good["_ws.col.Info"] == "the log-in gate's tick 70000"
+    assert (bad["bootcast.tick.crc.good"], bad["bootcast.crc.good"]) == ("0", "1")

@@ -80,8 +80,11 @@ def test_silence_is_exit_3_and_run_boots_the_eeprom(lab):
     assert lab.receive(box, timeout=0.5).returncode == 3
     where = ("--store", box, "--group", lab.group, "--interface", "lo", "--timeout", 0.5, "--json")
     done = run("settop", "run", *where)
-    assert done.returncode == 0
+    assert done.returncode == 1, "nothing was given to start it with, and a script must not take that for a boot"
+    assert "nothing was started" in named(done.stdout, "note")[-1]["text"]
     assert named(done.stdout, "would_boot")[0]["source"] == "eeprom"
+    done = run("settop", "run", *where, "--command", "echo started {slot}")
+    assert (done.returncode, "started eeprom" in done.stdout) == (0, True)
     broken = run("settop", "run", *where[:4], "--interface", "nosuch0", "--timeout", 1, "--json")
     assert named(broken.stdout, "would_boot")[0]["source"] == "eeprom", "a box without a network boots, too"
 
