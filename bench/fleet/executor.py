@@ -31,8 +31,10 @@ def run_on_processes(workers: int) -> Run:
             for index, shard in enumerate(shards):
                 done(index, function(shard))
             return
-        # Not by forking: the parent may have threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        # Not by forking: the parent may have threads. A server that has imported what shards need forks all of them.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([function.__module__])
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
             futures = {pool.submit(function, shard): index for index, shard in enumerate(shards)}
             try:
                 for future in as_completed(futures):

@@ -1,8 +1,9 @@
 """The tools: how each sends, how each receives, when a box has it. One small class each.
 
 Boxes wait, and the clock starts with the sender; only a unicast server is there first, and the clock starts with the
-boxes. `ready_mark`: what a box says when it listens. `paces_itself`: the sender can be told a rate. `receiver_stays`:
-the receiver is a daemon, whose file appears when it is whole; others end then.
+boxes. `ready_mark`: what the one who has to be there first says then: a box that listens, a server. `paces_itself`: the
+sender can be told a rate. `receiver_stays`: the receiver is a daemon, whose file appears when it is whole; others end
+then.
 """
 
 import importlib.util
@@ -245,6 +246,7 @@ class Http(Tftp):
     """HTTP, unicast: Python's threading server and curl."""
 
     name = "HTTP"
+    ready_mark = "Serving HTTP"
 
     def missing(self) -> str | None:
         """Look for curl."""
@@ -252,7 +254,7 @@ class Http(Tftp):
 
     def send(self, transfer: Transfer) -> list[str]:
         """Serve one folder."""
-        serve = [sys.executable, "-m", "http.server", "8000", "--bind", HEAD_ADDRESS]
+        serve = [sys.executable, "-u", "-m", "http.server", "8000", "--bind", HEAD_ADDRESS]
         return [*serve, "--directory", str(transfer.image.parent)]
 
     def receive(self, transfer: Transfer, box: int) -> list[str]:

@@ -44,7 +44,7 @@ def test_the_command_prints_the_table_and_what_more_loss_costs():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--image-size", "64M", "--deadline", "1s", "--down", "rate=10M"), "no rate boots 0.9999 of the boxes"),
+        (("--image-size", "8M", "--deadline", "1s", "--down", "rate=10M"), "no rate boots 0.9999 of the boxes"),
         (("--image-size", "1M", "--deadline", "1s", "--rate", "2M"), "at best; allow that, or a higher rate"),
         (("--image-size", "1M", "--deadline", "9s", "--rate", "20M", "--down", "rate=10M"), "does not fit through"),
         (("--image-size", "1M", "--deadline", "0s"), "is met by nobody"),

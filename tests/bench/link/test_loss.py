@@ -28,6 +28,10 @@ def runs_of(lost):
     return np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
 
 
+def runs_of_links(lost):
+    return np.concatenate([runs_of(link) for link in lost.T])
+
+
 def correlation(lost, lag=1):
     centred = lost - lost.mean()
     return float((centred[:-lag] * centred[lag:]).mean() / centred.var())
@@ -131,10 +135,11 @@ def test_gilbert_elliott_is_the_chain_step_by_step():
 
 
 def test_four_states_lose_alone_and_in_bursts():
-    model = FourState(p13=0.0, p31=0.0, p32=0.0, p23=0.0, p14=0.05, links=1, rng=rng())
-    assert set(runs_of(model.lost(N)[:, 0])) == {1}
-    model = FourState(p13=0.01, p31=0.2, p32=0.0, p23=0.0, p14=0.0, links=1, rng=rng())
-    assert runs_of(model.lost(N)[:, 0]).mean() == pytest.approx(5, rel=0.08)
+    links, packets = 100, N // 100  # steps cost alike for one link and for many
+    model = FourState(p13=0.0, p31=0.0, p32=0.0, p23=0.0, p14=0.05, links=links, rng=rng())
+    assert set(runs_of_links(model.lost(packets))) == {1}
+    model = FourState(p13=0.01, p31=0.2, p32=0.0, p23=0.0, p14=0.0, links=links, rng=rng())
+    assert runs_of_links(model.lost(packets)).mean() == pytest.approx(5, rel=0.08)
 
 
 def test_a_trace_is_played_and_begins_again():

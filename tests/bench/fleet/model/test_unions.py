@@ -10,12 +10,10 @@ from bench.link.loss import GilbertElliott
 def test_the_chance_that_any_block_is_late_is_that_of_real_chains(burst, blocks):
     """Against brute force, as deep as that reaches; independent blocks would be far off."""
     chain = LossChain(0.05 / burst / 0.95, 1 / burst, 0.0, 1.0)
-    links, checked = 3000, 0
-    for symbols in (BLOCK_SYMBOLS + 28, BLOCK_SYMBOLS + 34, BLOCK_SYMBOLS + 40):
-        links_lost = GilbertElliott(chain.p, chain.r, 0, 1, links, np.random.default_rng(symbols)).lost(
-            symbols * blocks
-        )
-        late = links_lost.reshape(symbols, blocks, links).sum(axis=0) > symbols - BLOCK_SYMBOLS
+    links, checked, sizes = 3000, 0, (BLOCK_SYMBOLS + 28, BLOCK_SYMBOLS + 34, BLOCK_SYMBOLS + 40)
+    lost = GilbertElliott(chain.p, chain.r, 0, 1, links, np.random.default_rng(5)).lost(max(sizes) * blocks)
+    for symbols in sizes:
+        late = lost[: symbols * blocks].reshape(symbols, blocks, links).sum(axis=0) > symbols - BLOCK_SYMBOLS
         real = late.any(axis=0).mean()
         independent = 1 - (1 - late.mean()) ** blocks
         found = float(dependence(chain, blocks, 1.0)(np.array([independent]))[0])
