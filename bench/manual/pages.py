@@ -29,8 +29,8 @@ MORE_EXIT_CODES = {
     "settop": {
         "3": "Nothing acceptable was heard before the deadline.",
         "4": "Only images were heard that this box must refuse, or that are signed by a key it does not trust.",
-        "others": "boot and run end with the exit code of --command, if it was run; run ends with 1 where there is nothing "
-        "to start an image with.",
+        "others": "boot and run end with the exit code of --command, if it was run; run ends with 1 where nothing is "
+        "there to start an image with.",
     }
 }
 FILES = {
