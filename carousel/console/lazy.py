@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar, cast, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -111,7 +111,7 @@ class _LazyGroup(TyperGroup):
             if not hasattr(error, "format_message"):
                 raise
             if type(error).__name__ == "NoArgsIsHelpError":
-                error.show()
+                cast(Any, error).show()
                 raise SystemExit(EXIT_USAGE) from None
             raise UsageError(_sentence_of(error, self.name or "")) from None
         raise SystemExit(ended if isinstance(ended, int) else 0)
