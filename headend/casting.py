@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from carousel.console.endpoint import Endpoint
 from carousel.flute.releasefile import Release
+from carousel.printable import printable
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.flute import FluteFormat
 from headend.cast.notices import NO_NOTICES, Notices
@@ -164,7 +165,13 @@ def _notes(options: CastOptions, broadcaster: Broadcaster, releases: list[Releas
 
 def ssu_notes(stream: "SsuFormat | None", releases: list[Release]) -> Iterator[str]:
     """Yield what an operator may want to know about an update service, in words."""
-    cycle_s = len(releases) * max(map(stream.cycle_s, releases)) if stream else 0.0
+    if stream is None:
+        return
+    for release in releases:
+        if not any(release.annex) and stream.shares_datagrams(release):
+            name = printable(release.header.name)
+            yield f"{name} was not packed with --ssu: its symbols share datagrams, and a lost one costs two of them"
+    cycle_s = len(releases) * max(map(stream.cycle_s, releases))
     if cycle_s > LOADER_PATIENCE_S:
         yield (
             f"a cycle takes {cycle_s:.0f} s, and loaders in the field wait {LOADER_PATIENCE_S} s for all blocks: "

@@ -1,12 +1,15 @@
-"""A release as modules: source block = module, encoding symbol = block of a module. All follows from the signed header.
+"""A release as modules: encoding symbol = block of a module, at most 256 to one. All follows from the signed header.
 
-The *main* stream holds a plain update carousel, which any loader reads: module b is source block b of the image.
+A source block is as many modules as it needs: receivers in the field want small modules, and a large source block
+needs less repair (the unluckiest of many small ones decides when an image is whole).
+
+The *main* stream holds a plain update carousel, which any loader reads: the image's source blocks, one behind the other.
 The *sidecar* holds everything else, which only our boxes read:
 
     module 0      the signed header, one block
     module 1      bulletins, a block each
-    then          digest levels from the top down: source symbols, then repair symbols, at most 256 to a module
-    then          the image's repair symbols, a module for each source block
+    then          digest levels from the top down: source symbols, then repair symbols
+    then          the image's repair symbols
 
 Both are groups of one DSM-CC carousel each. A group's id is its DII's transactionId and the downloadId of its DDBs:
 
@@ -41,7 +44,7 @@ __all__ = [
     "MAX_SYMBOL_BYTES",
     "SIDECAR_BIT",
     "UPDATE_BIT",
-    "SidecarPlaces",
+    "ModulePlaces",
     "SsuModules",
     "group_id_of",
     "route_of",
@@ -83,8 +86,8 @@ def software_version(version: Version) -> int:
 
 
 @dataclass(frozen=True)
-class SidecarPlaces:
-    """Which symbols a module of the sidecar holds: of `level`, block `sbn`, from `first_esi` on, `count` of them."""
+class ModulePlaces:
+    """Which symbols a module holds: of `level`, block `sbn`, from `first_esi` on, `count` of them."""
 
     level: int
     sbn: int
@@ -99,17 +102,22 @@ class SsuModules:
     layout: ReleaseLayout
 
     @cached_property
-    def sidecar(self) -> tuple[SidecarPlaces, ...]:
+    def main(self) -> tuple[ModulePlaces, ...]:
+        """What the main carousel's modules hold."""
+        return tuple(self._places_of(0, is_repair=False))
+
+    @cached_property
+    def sidecar(self) -> tuple[ModulePlaces, ...]:
         """What the sidecar's modules from number 2 on hold."""
         return tuple(place for level, is_repair in self._order() for place in self._places_of(level, is_repair))
 
-    def _places_of(self, level: int, is_repair: bool) -> list[SidecarPlaces]:
+    def _places_of(self, level: int, is_repair: bool) -> list[ModulePlaces]:
         geometry = self.layout.objects[level]
         places = []
         for sbn, size in enumerate(geometry.block_sizes.tolist()):
             begin, end = (size, size + geometry.repair_per_block) if is_repair else (0, size)
             for first in range(begin, end, MAX_MODULE_BLOCKS):
-                places.append(SidecarPlaces(level, sbn, first, min(MAX_MODULE_BLOCKS, end - first)))
+                places.append(ModulePlaces(level, sbn, first, min(MAX_MODULE_BLOCKS, end - first)))
         return places
 
     @property
@@ -120,29 +128,23 @@ class SsuModules:
     @cached_property
     def sidecar_table(self) -> IntArray:
         """(level, SBN, first ESI, symbols) by module number, shape (256, 4); no symbols where no module is."""
-        table = np.zeros((MAX_MODULES, 4), dtype=np.int64)
-        for number, place in enumerate(self.sidecar, FIRST_LEVEL_MODULE):
-            table[number] = place.level, place.sbn, place.first_esi, place.count
-        return table
+        return _table(self.sidecar, FIRST_LEVEL_MODULE)
 
     @cached_property
     def main_table(self) -> IntArray:
-        """The same for the main carousel: module b is source block b of the image."""
-        table = np.zeros((MAX_MODULES, 4), dtype=np.int64)
-        sizes = self.layout.objects[0].block_sizes
-        table[: len(sizes), 1] = np.arange(len(sizes))
-        table[: len(sizes), 3] = sizes
-        return table
+        """The same for the main carousel."""
+        return _table(self.main, 0)
 
     @cached_property
     def _first_modules(self) -> dict[tuple[int, bool], IntArray]:
         """Of each level's source and repair symbols: the number of each source block's first module, shape (Z,)."""
         found: dict[tuple[int, bool], IntArray] = {}
-        number = FIRST_LEVEL_MODULE
-        for level, is_repair in self._order():
+        number = 0
+        for level, is_repair in [(0, False), *self._order()]:
             sbns = np.array([place.sbn for place in self._places_of(level, is_repair)], dtype=np.int64)
             found[level, is_repair] = number + np.searchsorted(sbns, np.arange(self.layout.objects[level].blocks))
-            number += len(sbns)
+            is_main = (level, is_repair) == (0, False)
+            number = FIRST_LEVEL_MODULE if is_main else number + len(sbns)
         return found
 
     def _order(self) -> list[tuple[int, bool]]:
@@ -156,33 +158,31 @@ class SsuModules:
         """
         size = self.layout.objects[level].block_sizes[sbn]
         is_repair = bool(len(esi)) and bool(esi[0] >= size[0])
-        if level == 0 and not is_repair:
-            return sbn, esi, size
+        table = self.main_table if level == 0 and not is_repair else self.sidecar_table
         index = esi - size if is_repair else esi
         module = self._first_modules[level, is_repair][sbn] + index // MAX_MODULE_BLOCKS
-        return module, index % MAX_MODULE_BLOCKS, self.sidecar_table[module, 3]
+        return module, index % MAX_MODULE_BLOCKS, table[module, 3]
 
     @property
     def module_sizes(self) -> IntArray:
-        """The bytes of each module of the main carousel: the last one is not padded. Shape (Z,)."""
+        """The bytes of each module of the main carousel: the last one is not padded."""
         image = self.layout.objects[0]
-        ends = np.minimum((image.first_rows + image.block_sizes) * image.symbol_size, image.transfer_length)
-        sizes: IntArray = ends - image.first_rows * image.symbol_size
-        return sizes
+        first, count = self.main_rows
+        sizes: IntArray = np.minimum((first + count) * image.symbol_size, image.transfer_length)
+        return sizes - first * image.symbol_size
+
+    @cached_property
+    def main_rows(self) -> tuple[IntArray, IntArray]:
+        """The first source row of each module of the main carousel, and how many it holds."""
+        _, sbn, first_esi, count = self.main_table[: len(self.main)].T
+        return self.layout.objects[0].first_rows[sbn] + first_esi, count
 
     def problem(self) -> str | None:
         """Say why this release can't go out as an update carousel, or None."""
         image = self.layout.objects[0]
         if image.symbol_size > MAX_SYMBOL_BYTES:
             return f"its symbols have {image.symbol_size} bytes, and a section has room for {MAX_SYMBOL_BYTES}"
-        if image.largest_block > MAX_MODULE_BLOCKS:
-            return f"its source blocks have {image.largest_block} symbols, and a module has {MAX_MODULE_BLOCKS} at most"
-        if image.repair_per_block > MAX_MODULE_BLOCKS:
-            return (
-                f"its source blocks have {image.repair_per_block} repair symbols each, and a module has "
-                f"{MAX_MODULE_BLOCKS} blocks at most"
-            )
-        for modules in (image.blocks, self.sidecar_modules):
+        for modules in (len(self.main), self.sidecar_modules):
             if modules > MAX_MODULES or modules * _MODULE_BYTES_IN_DII > MAX_DII_BYTES - 64:
                 return f"it would need {modules} modules, and a carousel has {MAX_MODULES} at most"
         return None
@@ -192,3 +192,10 @@ class SsuModules:
         problem = self.problem()
         if problem is not None:
             raise OperatorError(f"this release does not fit DVB-SSU: {problem}; pack it with `headend pack --ssu`")
+
+
+def _table(places: tuple[ModulePlaces, ...], first_number: int) -> IntArray:
+    table = np.zeros((MAX_MODULES, 4), dtype=np.int64)
+    for number, place in enumerate(places, first_number):
+        table[number] = place.level, place.sbn, place.first_esi, place.count
+    return table

@@ -149,6 +149,10 @@ class SsuFormat:
         """Return how long a cycle of a release takes if it has the stream for itself, announcements left out."""
         return release.image_packets * packets_of_row(release) * PACKET_BYTES * 8 / self._settings.rate_bps
 
+    def shares_datagrams(self, release: Release) -> bool:
+        """Say whether a datagram holds parts of several of a release's rows."""
+        return packets_of_row(release) % DATAGRAM_PACKETS != 0
+
     def burst_rows(self, release: Release) -> int:
         """Return how many rows of a release are rendered at once, in whole datagrams where that is possible.
 

@@ -152,15 +152,11 @@ class Carrier:
 
     def _module_crcs(self) -> list[int]:
         """Return the CRC of each module: from the file where it was packed for SSU, or by reading the image."""
-        geometry = self.release.layout.objects[0]
-        packed = parse_annex(self.release.annex, geometry.blocks)
+        packed = parse_annex(self.release.annex, len(self.modules.main))
         if packed is not None:
             return packed
-        sizes = zip(geometry.first_rows.tolist(), geometry.block_sizes.tolist(), strict=True)
-        return [
-            crc32_mpeg2(self.release.source_symbols(first, count).tobytes()[:size])
-            for (first, count), size in zip(sizes, self.modules.module_sizes.tolist(), strict=True)
-        ]
+        rows = zip(*(each.tolist() for each in self.modules.main_rows), self.modules.module_sizes.tolist(), strict=True)
+        return [crc32_mpeg2(self.release.source_symbols(first, count).tobytes()[:size]) for first, count, size in rows]
 
     @property
     def _sidecar_modules(self) -> list[Module]:

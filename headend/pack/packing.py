@@ -31,6 +31,7 @@ from carousel.release.layout import ReleaseLayout, blocks_of_image
 from carousel.release.limits import MAX_BLOCK_SYMBOLS, MAX_BLOCKS, MAX_SYMBOL_BYTES, MIN_SYMBOL_BYTES
 from carousel.ssu.annex import build_annex
 from carousel.ssu.crc import crc32_mpeg2
+from carousel.ssu.modules import MAX_MODULE_BLOCKS
 from headend.pack.render import render_block
 from headend.pack.ssuplan import SsuProfile, plan_ssu
 
@@ -62,7 +63,7 @@ class PackRequest:
 class _Packed:
     """An object as packed: its SHA-256 and MD5, and the digests that the level above will hold.
 
-    `module_crcs` are the CRC-32/MPEG-2 of its unpadded blocks, which are modules, where the release is for SSU.
+    `module_crcs` are the CRC-32/MPEG-2 of its modules, unpadded, where the release is for SSU.
     """
 
     sha256: bytes
@@ -202,7 +203,8 @@ def _pack_object(
         sha256.update(unpadded)
         md5.update(unpadded)
         if has_crcs:
-            crcs.append(crc32_mpeg2(unpadded))
+            module_bytes = MAX_MODULE_BLOCKS * geometry.symbol_size
+            crcs += [crc32_mpeg2(unpadded[at : at + module_bytes]) for at in range(0, len(unpadded), module_bytes)]
         block = unpadded.ljust(int(geometry.block_sizes[sbn]) * geometry.symbol_size, b"\0")
         repair = fec.encode_repair(block, geometry.symbol_size, geometry.repair_per_block)
         symbols = np.frombuffer(block + repair, dtype=np.uint8).reshape(-1, geometry.symbol_size)

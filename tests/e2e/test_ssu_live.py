@@ -114,7 +114,7 @@ def test_files_for_other_multiplexers(lab):
     ("arguments", "sentence"),
     [
         (("--ssu", "--symbol-size", "1440"), "leave --symbol-size out"),
-        (("--ssu", "--repair", "2"), "take --repair 1 or less"),
+        (("--ssu", "--repair", "4.1"), "not between 0 and 4"),
     ],
 )
 def test_what_can_not_be_packed_is_said(lab, arguments, sentence):
@@ -126,8 +126,15 @@ def test_what_can_not_be_packed_is_said(lab, arguments, sentence):
 
 
 def test_a_release_that_is_no_carousel_is_refused_with_what_would_do(lab):
-    release = lab.pack(IMAGE, "2.0.0", "image")
+    release = lab.pack(IMAGE, "2.0.0", "image", "--symbol-size", "8000")
     done = run("headend", "ts", release, "-o", lab.folder / "x.ts")
     assert done.returncode == 1
     assert "headend pack --ssu" in done.stderr
     assert not (lab.folder / "x.ts").exists()
+
+
+def test_a_release_that_was_packed_for_flute_goes_out_and_what_that_costs_is_said(lab):
+    release = lab.pack(IMAGE, "2.0.0", "image")
+    done = run("headend", "ts", release, "-o", lab.folder / "x.ts", "--loops", 1)
+    assert done.returncode == 0, done.stderr
+    assert "was not packed with --ssu" in done.stdout

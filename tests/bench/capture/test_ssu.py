@@ -54,7 +54,7 @@ def test_what_a_loader_would_not_take_is_said(make_release):
     stream = Stream.of(release).seconds(3)
     stream.sent = [(time_s * 30, datagram) for time_s, datagram in stream.sent]
     notes = "\n".join(next(each["loader"] for each in picture_of(stream)["carousels"] if each["loader"]))
-    for part in ("any hardware version", "9 modules", "PAT came only every", "DII on 0x101 came only every"):
+    for part in ("any hardware version", "10 modules", "PAT came only every", "DII on 0x101 came only every"):
         assert part in notes
 
 

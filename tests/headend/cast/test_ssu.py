@@ -185,9 +185,9 @@ def test_each_release_has_its_own_pids(make_release, release):
         Stream.of(release, *others)
 
 
-def test_a_release_that_was_not_packed_for_it_is_refused(make_release):
+def test_a_release_that_does_not_fit_is_refused(make_release):
     with pytest.raises(OperatorError, match="headend pack --ssu"):
-        Stream.of(make_release(2_000_000))
+        Stream.of(make_release(2_000_000, symbol_size=4072))
 
 
 def test_modules_have_their_crc_whether_it_was_packed_or_not(make_release):
