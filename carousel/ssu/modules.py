@@ -3,7 +3,7 @@
 A source block is as many modules as it needs: receivers in the field want small modules, and a large source block
 needs less repair (the unluckiest of many small ones decides when an image is whole).
 
-The *main* stream holds a plain update carousel, which any loader reads: the image's source blocks, one behind the other.
+The *main* stream holds a plain update carousel, which any loader reads: the image, source block after source block.
 The *sidecar* holds everything else, which only our boxes read:
 
     module 0      the signed header, one block
