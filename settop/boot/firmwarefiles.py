@@ -122,6 +122,8 @@ class EnvironmentBackend:
     counts: ClassVar[bool] = True
     keeps_default: ClassVar[bool] = True
     files: ClassVar[tuple[str, str]]
+    script: ClassVar[str]
+    """The loader's script, of which the card is known even where both environments are lost."""
 
     def __init__(self, disk: Disk | None, machine: Machine) -> None:
         self._firmware = disk
@@ -146,11 +148,11 @@ class EnvironmentBackend:
         raise NotImplementedError
 
     def probe(self) -> str | None:
-        """It serves where its environment files lie."""
+        """It serves where its script or its environment files lie."""
         if self._firmware is None:
             return "no folder of the firmware's partition is named (--firmware)"
-        if not any(name in self._firmware.names() for name in self.files):
-            return f"neither {self.files[0]} nor {self.files[1]} is on the firmware's partition"
+        if all(self._firmware.read(name) is None for name in (*self.files, self.script)):
+            return f"neither {self.script} nor {self.files[0]} is on the firmware's partition"
         return None
 
     def holds(self, source: Source, image: SlotImage) -> bool:

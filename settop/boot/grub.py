@@ -22,6 +22,7 @@ class Grub(EnvironmentBackend):
 
     name: ClassVar[str] = "grub"
     files: ClassVar[tuple[str, str]] = ("bootcast-0.grubenv", "bootcast-1.grubenv")
+    script: ClassVar[str] = "EFI/debian/grub.cfg"
 
     def booted(self) -> Source | None:
         """The image that systemd's stub in the UKI says it was: its file name on the partition."""

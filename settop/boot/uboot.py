@@ -21,6 +21,7 @@ class UBoot(EnvironmentBackend):
 
     name: ClassVar[str] = "uboot"
     files: ClassVar[tuple[str, str]] = ("bootcast-0.env", "bootcast-1.env")
+    script: ClassVar[str] = "boot.scr"
 
     def booted(self) -> Source | None:
         """What the script noted in the device tree when it started it."""

@@ -43,6 +43,8 @@ _PI_DRIVERS = (
     "bcm2835_wdt",
 )
 """What Debian's kernel needs for a card (regulators, the older host), USB on a Pi 3, network adapters, the watchdog."""
+_UKI_AND_KEXEC = ("kexec-tools", "systemd-boot-efi")
+"""The stub of UKIs; and what still starts an image where a loader's files are gone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ _QEMU = Board(
     backend="kexec",
     modules=(*_VIRTIO, *_FAT),
     console="ttyAMA0",
-    packages=("kexec-tools", "systemd-boot-efi"),
+    packages=_UKI_AND_KEXEC,
 )
 _UBOOT = Board(
     name="uboot-arm64",
@@ -89,7 +91,7 @@ _UBOOT = Board(
     backend="uboot",
     modules=(*_VIRTIO, *_FAT),
     console="ttyAMA0",
-    packages=("systemd-boot-efi",),
+    packages=_UKI_AND_KEXEC,
 )
 _UEFI_ARM = Board(
     name="uefi-arm64",
@@ -99,7 +101,7 @@ _UEFI_ARM = Board(
     backend="systemd-boot",
     modules=(*_VIRTIO, *_FAT, *_EFI),
     console="ttyAMA0",
-    packages=("systemd-boot-efi",),
+    packages=_UKI_AND_KEXEC,
 )
 _UEFI_X86 = Board(
     name="uefi-x86",
@@ -109,7 +111,7 @@ _UEFI_X86 = Board(
     backend="systemd-boot",
     modules=(*_VIRTIO, *_EXT4, *_FAT, *_EFI, *_PC),
     console="ttyS0",
-    packages=("systemd-boot-efi",),
+    packages=_UKI_AND_KEXEC,
 )
 _PI_BOARD = Board(
     name="pi",

@@ -176,27 +176,38 @@ def check_kernel(board: Board, kernel: bytes, name: str) -> None:
 def plan_partitions(
     board: Board, size_bytes: int, contents: Mapping[str, Mapping[str, bytes]], image_bytes: int
 ) -> dict[str, Partition]:
-    """Return the partitions by role, the store last with what is left; `OperatorError` if that is too little."""
-    needs = {}
-    for role in board.cards[:-1]:
-        placed = image_bytes * (3 if role == "firmware" and board.loader in ("uboot", "grub", "systemd-boot") else 0)
-        placed += image_bytes * 2 if role.startswith("slot") else 0
-        files_bytes = sum(map(len, contents[role].values()))
-        needs[role] = _aligned(int((files_bytes + placed) * _ROOM) + (8 << 20))
-    at, layout = ALIGNMENT_BYTES, {}
-    for role, need in needs.items():
-        kind = EFI_SYSTEM if board.loader != "pi" else FAT32
-        layout[role] = Partition(kind, at, need, is_bootable=role == "firmware")
-        at += need
-    store_bytes = (size_bytes - at) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-    least = _aligned(int(image_bytes * _STORE_IMAGES * _ROOM) + (16 << 20))
-    if store_bytes < least:
-        whole = (at + least + (1 << 20)) >> 20
+    """Return the partitions by role, the store last; `OperatorError` if the card is too small for the image.
+
+    Room to spare goes to each in proportion to the images that it holds, so that later images may be larger.
+    """
+    images = {role: _images_in(board, role) for role in board.cards}
+    rooms = {"firmware": 8 << 20, "slot-a": 8 << 20, "slot-b": 8 << 20, "store": 16 << 20}
+    files = {role: sum(map(len, contents.get(role, {}).values())) for role in images}
+    needs = {
+        role: _aligned(int((files[role] + count * image_bytes) * _ROOM) + rooms[role]) for role, count in images.items()
+    }
+    spare = size_bytes - ALIGNMENT_BYTES - sum(needs.values())
+    if spare < 0:
+        whole = (size_bytes - spare + (1 << 20)) >> 20
         raise OperatorError(
             f"a card of {size_bytes >> 20}MiB is too small for this image; give --size {whole}MiB or more"
         )
-    layout["store"] = Partition(LINUX, at, store_bytes)
+    kind = EFI_SYSTEM if board.loader != "pi" else FAT32
+    at, layout = ALIGNMENT_BYTES, {}
+    for role, need in needs.items():
+        share = spare * images[role] // sum(images.values()) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
+        layout[role] = Partition(LINUX if role == "store" else kind, at, need + share, is_bootable=role == "firmware")
+        at += need + share
     return layout
+
+
+def _images_in(board: Board, role: str) -> int:
+    """Return how many images a partition has room for, the factory's own on the firmware's not counted."""
+    if role == "store":
+        return _STORE_IMAGES
+    if role == "firmware":
+        return 3 if board.loader in ("uboot", "grub", "systemd-boot") else 0
+    return 2
 
 
 def _aligned(size: int) -> int:

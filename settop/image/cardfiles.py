@@ -32,13 +32,13 @@ def firmware_files(board: Board, tree: Path, kernel: bytes, initramfs: bytes, co
     if board.loader == "uboot":
         fresh = UBoot.encode(Environment())
         script = build_script((files("settop.image") / "files" / "boot.cmd").read_text())
-        return {"boot.scr": script, "receiver.efi": receiver, **dict.fromkeys(UBoot.files, fresh)}
+        return {UBoot.script: script, "receiver.efi": receiver, **dict.fromkeys(UBoot.files, fresh)}
     if board.loader == "grub":
         fresh = Grub.encode(Environment())
         path = f"usr/lib/grub/{_GRUB_FOLDERS[board.debian]}/monolithic/grub{suffix}.efi"
         configuration = (files("settop.image") / "files" / "grub.cfg").read_bytes()
         grub = _of_package(tree, path, f"grub-efi-{board.debian}-bin")
-        placed = {removable: grub, "EFI/debian/grub.cfg": configuration, "receiver.efi": receiver}
+        placed = {removable: grub, Grub.script: configuration, "receiver.efi": receiver}
         return placed | dict.fromkeys(Grub.files, fresh)
     loader = _of_package(tree, f"usr/lib/systemd/boot/efi/systemd-boot{suffix}.efi", "systemd-boot-efi")
     entries = {

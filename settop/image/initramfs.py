@@ -104,7 +104,9 @@ def build_initramfs(board: Board, parts: Parts, settings: Settings, level: int =
     entries["etc/bootcast/modules"] = Entry("".join(f"{name}\n" for name in ordered).encode())
     lines = "".join(f"{key}='{value}'\n" for key, value in settings.items())
     entries["etc/bootcast/board.conf"] = Entry(lines.encode())
-    entries["init"] = Entry((files("settop.image") / "files" / "init").read_bytes(), executable=True)
+    scripts = files("settop.image") / "files"
+    entries["etc/bootcast/bringup"] = Entry((scripts / "bringup").read_bytes())
+    entries["init"] = Entry((scripts / "init").read_bytes(), executable=True)
     start = b"#!/usr/bin/python3\nfrom settop.cli import main\nmain()\n"
     entries["usr/bin/settop"] = Entry(start, executable=True)
     return compress(build_archive(entries), level)

@@ -4,10 +4,13 @@
 so that nothing else is tried.
 """
 
+import json
 import shutil
+import socket
 import subprocess
 import time
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carousel.uki import DEFAULT_OS_RELEASE, build_uki
@@ -82,57 +85,122 @@ def write_card(path, name, content):
     subprocess.run(["mcopy", "-o", "-i", f"{path}@@1M", scratch, f"::/{name}"], check=True)
 
 
+def copy_sparse(source, target):
+    subprocess.run(["cp", "--sparse=always", source, target], check=True)
+
+
 @dataclass
 class Board:
-    """An emulated board with a card; `firmware` is uboot or uefi."""
+    """An emulated board with a card; `firmware` is uboot or uefi. It goes on from a frozen state, if one is given."""
 
     card: Path
     firmware: str
     memory: str = "512"
     network: tuple = ("-nic", "none")
-    extra: list = field(default_factory=list)
+    frozen: Path | None = None
+
+    @property
+    def variables(self):
+        """The file of UEFI's variables, which belongs to the card here."""
+        return self.card.with_suffix(".vars")
+
+    @property
+    def log(self):
+        """The file of its serial line."""
+        return self.card.with_suffix(".log")
+
+    @property
+    def question_line(self):
+        """The socket on which its emulator answers."""
+        return self.card.with_suffix(".qmp")
 
     def words(self):
         words = ["qemu-system-aarch64", "-M", "virt", "-cpu", "neoverse-n1", "-smp", "2", "-accel", "tcg"]
         words += ["-m", self.memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *self.network]
         words += ["-drive", f"if=none,id=card,format=raw,file={self.card}", "-device", "virtio-blk-device,drive=card"]
+        words += ["-qmp", f"unix:{self.question_line},server=on,wait=off"]
+        words += ["-incoming", f"exec:cat {self.frozen}"] if self.frozen else []
         if self.firmware == "uboot":
             return [*words, "-bios", str(UBOOT)]
-        variables = self.card.with_suffix(".vars")
-        if not variables.exists():
-            shutil.copyfile(AAVMF / "AAVMF_VARS.fd", variables)
+        if not self.variables.exists():
+            shutil.copyfile(AAVMF / "AAVMF_VARS.fd", self.variables)
         code = AAVMF / "AAVMF_CODE.fd"
         words += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"]
-        return [*words, "-drive", f"if=pflash,unit=1,format=raw,file={variables}"]
+        return [*words, "-drive", f"if=pflash,unit=1,format=raw,file={self.variables}"]
 
-    def run(self, until=None, deadline_s=300, tell=None, leave=lambda: None):
+    def copy(self, name, **changes):
+        """Return the board with a copy of its card."""
+        copied = replace(self, card=self.card.with_name(f"{name}.img"), **changes)
+        copy_sparse(self.card, copied.card)
+        if self.variables.exists():
+            copy_sparse(self.variables, copied.variables)
+        return copied
+
+    @contextmanager
+    def powered(self):
+        """Switch on, give the process, and pull the power (it is killed)."""
+        with self.log.open("wb") as file:
+            board = subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield board
+        finally:
+            board.kill()
+            board.wait()
+
+    def run(self, until=None, deadline_s=300, tell=None):
         """Switch on, until it switches itself off, or has said `until`; return what it said on the serial line.
 
-        `tell(seconds since power-on, line)` is called for each line as it comes, `leave` before its power is pulled.
+        `tell(seconds since power-on, line)` is called for each line as it comes.
         """
-        log = self.card.with_suffix(".log")
-        with log.open("wb") as file:
-            board = subprocess.Popen(self.words(), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-        began_s, told = time.monotonic(), 0
-        try:
+        with self.powered() as board:
+            began_s, told = time.monotonic(), 0
             while True:
                 is_off = board.poll() is not None
-                said = log.read_text(errors="replace").replace("\r", "")
+                said = self.log.read_text(errors="replace").replace("\r", "")
                 elapsed_s = time.monotonic() - began_s
                 whole = said.rfind("\n") + 1
                 for line in said[told:whole].splitlines() if tell else ():
                     tell(elapsed_s, line)
                 told = whole
-                if is_off:
-                    return said
-                if until is not None and until in said:
-                    leave()
+                if is_off or (until is not None and until in said):
                     return said
                 assert elapsed_s < deadline_s, f"nothing more in {deadline_s} s:\n{said[-3000:]}"
                 time.sleep(0.2)
-        finally:
-            board.kill()
-            board.wait()
+
+    def freeze(self, name):
+        """Return a running board as it is at this moment, its card included; it runs on."""
+        state = self.card.with_name(f"{name}.state")
+        with monitor(self) as ask:
+            ask("stop")
+            ask("migrate-set-parameters", **{"max-bandwidth": 1 << 34})
+            ask("migrate", uri=f"exec:cat > {state}")
+            while ask("query-migrate")["status"] != "completed":
+                time.sleep(0.1)
+            frozen = self.copy(name, frozen=state)
+            ask("cont")
+        return frozen
+
+
+@contextmanager
+def monitor(board):
+    """Give what asks the emulator of a running board (QMP), which may have just been started."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(60)
+        for _ in range(600):
+            if line.connect_ex(str(board.question_line)) == 0:
+                break
+            time.sleep(0.1)
+        lines = line.makefile("rw")
+
+        def ask(command, **arguments):
+            lines.write(json.dumps({"execute": command, "arguments": arguments}))
+            lines.flush()
+            answer = next(found for found in map(json.loads, lines) if "return" in found or "error" in found)
+            return answer["return"]
+
+        lines.readline()  # it says who it is
+        ask("qmp_capabilities")
+        yield ask
 
 
 def images_run(said):

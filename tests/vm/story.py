@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from settop.image.newc import Entry, build_archive
-from tests.vm.machines import PANIC, Board, kernel_path, payload, tree
+from tests.vm.machines import PANIC, Board, copy_sparse, kernel_path, payload, tree
 
 BIN = Path(sys.executable).parent
 GROUP = "239.255.77.1:5077"
@@ -24,17 +24,15 @@ BRIDGE = "air"
 LOSS_PERCENT = 5
 ERASE_LINE = "\33[2K"
 CONFIRMING = """#!/bin/busybox sh
-/bin/busybox mkdir -p /proc /sys /dev /run /store
-/bin/busybox --install -s /bin
-export PATH=/bin:/sbin:/usr/bin:/usr/sbin PYTHONPATH=/usr/lib/bootcast
-mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev
+. /etc/bootcast/bringup
 echo "IMAGE {name} runs: $(cat /proc/cmdline)"
-for module in $(cat /etc/bootcast/modules); do insmod "/lib/modules/$module" 2>/dev/null; done
-sleep 1
-mount -t ext4 "$(findfs LABEL=BCSTORE)" /store
-settop confirm --store /store/box --backend kexec || settop status --store /store/box
-umount /store
+settop confirm --store /store/box --backend "$BACKEND" --firmware /boot/firmware || settop status --store /store/box
 echo "IMAGE {name} is done"
+if [ "$BACKEND" != kexec ] && [ -e "/sys/class/net/$interface" ]; then  # a loader starts this without the receiver
+  settop run --store /store/box --group "$GROUP" --interface "$interface" --timeout "$TIMEOUT" \\
+    --backend "$BACKEND" --firmware /boot/firmware
+fi
+umount /store /boot/firmware
 poweroff -f
 """
 
@@ -108,14 +106,17 @@ def confirming(folder, name):
     return folder / "receiver.img", overlay
 
 
-def prepare(options, v2_is_good=False):
+def prepare(options, board="qemu-arm64", loader=None, v2_is_good=False):
     folder = options.folder
     say(
         f"A key, three images (the factory's, v1, and a v2 that {'is good, too' if v2_is_good else 'panics'}), the card"
     )
+    for left in ("lab.key", "lab.pub", "card.vars"):  # of an earlier run
+        (folder / left).unlink(missing_ok=True)
     run("headend", "keygen", folder / "lab")
-    card = ["settop", "image", "--board", "qemu-arm64", "--hardware", HARDWARE, "--interface", "eth0"]
+    card = ["settop", "image", "--board", board, "--hardware", HARDWARE, "--interface", "eth0"]
     card += ["--timeout", options.timeout, "--zstd-level", options.zstd_level]
+    card += ["--loader", loader] if loader else []
     run(*card, "--initramfs", "-o", folder / "receiver.img")
     (folder / "factory.efi").write_bytes(payload("factory", "/bin/busybox poweroff -f"))
     (folder / "v2.efi").write_bytes(payload("v2", PANIC))
@@ -126,7 +127,7 @@ def prepare(options, v2_is_good=False):
     else:
         pack(folder, "v2", "2.0.0", folder / "v2.efi")
     run(*card, "--trust", folder / "lab.pub", "--eeprom", factory, "--size", "768M", "-o", folder / "card.img")
-    subprocess.run(["cp", "--sparse=always", folder / "card.img", folder / "new.img"], check=True)
+    copy_sparse(folder / "card.img", folder / "new.img")
 
 
 MARKS = ("bootcast:", "box\33[0m", "IMAGE", "settop:", "Traceback", "not syncing")
@@ -193,7 +194,7 @@ def chapter_four_boards(board, folder):
         runs = []
         for whose, (card, air, wanted) in cards.items():
             each = replace(board, card=folder / f"{whose.replace(' ', '-')}.img", network=air)
-            subprocess.run(["cp", "--sparse=always", folder / card, each.card], check=True)
+            copy_sparse(folder / card, each.card)
             if whose == "damaged":
                 damage_slots(each.card)
             runs.append(together.submit(expect, each, wanted, f"{whose:10}  "))

@@ -223,7 +223,9 @@ def test_both_environments_lost_is_a_new_card(make_board):
     board = with_first(make_board)
     for name in board.backend.files:
         board.firmware.remove(name)
+    board.firmware.write(board.backend.script, 0, b"the loader's script, as `settop image` puts it there")
     assert board.power_on() is None
+    assert board.backend.probe() is None
     assert settle(board) == "1.0.0", "the record knows"
 
 

@@ -133,9 +133,10 @@ def test_boards_and_loaders_that_are_not_there():
 
 def test_settings_are_what_init_reads():
     settings = settings_of(CardRequest(board_named("pi"), "00A1B2:7", "239.255.77.1:5077", "eth0"))
-    init = (cardfiles.files("settop.image") / "files" / "init").read_text()
+    scripts = cardfiles.files("settop.image") / "files"
+    read = (scripts / "bringup").read_text() + (scripts / "init").read_text()
     for name in settings:
-        assert f"${name}" in init, f"init never reads {name}"
+        assert f"${name}" in read, f"nothing reads {name}"
 
 
 def test_the_factory_s_keys_lie_where_init_looks_for_them():
