@@ -71,8 +71,9 @@ def pull(board, after_s):
     """Let a frozen board run on, and pull its power so much later; tell whether it was on till then."""
     with board.powered() as process:
         with monitor(board) as ask:
-            while not ask("query-status")["running"]:
+            while ask("query-status")["status"] == "inmigrate":
                 time.sleep(0.02)
+            ask("cont")
         time.sleep(after_s)
         return process.poll() is None
 
