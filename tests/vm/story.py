@@ -162,8 +162,8 @@ def damage_slots(card):
 
 def store_offset(card):
     """Where the store's partition begins: the second entry of the card's table."""
-    first_sector = int.from_bytes(card.read_bytes()[462 + 8 : 462 + 12], "little")
-    return first_sector * 512
+    with card.open("rb") as file:
+        return int.from_bytes(file.read(512)[462 + 8 : 462 + 12], "little") * 512
 
 
 def chapter_first_image(board, folder):
@@ -183,7 +183,7 @@ def chapter_four_boards(board, folder):
     """At once, since the first two only wait: they listen to nothing, for as long as their cards say."""
     say("3. No carousel: the confirmed image starts; beside it a card whose slots are damaged: the EEPROM image")
     say(f"4. Meanwhile, two new cards on one bridge, one behind {LOSS_PERCENT} % loss: both run v1")
-    lonely = ("-nic", "user,model=virtio-net-pci,restrict=on")
+    lonely = ("-netdev", "user,id=air,restrict=on", "-device", "virtio-net-device,netdev=air")
     cards = {
         "confirmed": ("card.img", lonely, ["from slot-a: confirmed", "IMAGE v1 is done"]),
         "damaged": ("card.img", lonely, ["passed over slot-a", "IMAGE factory runs"]),
