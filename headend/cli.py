@@ -1,32 +1,40 @@
-"""The command `headend`: make keys, pack images, inspect and cast releases, serve."""
+"""The command `headend`. What it can do is in headend/program.py."""
+
+import os
+import sys
+from pathlib import Path
 
 from carousel.console.command import run_command
-from carousel.console.lazy import LazyCommand, group_of
+from carousel.console.defaults import CONFIG_VARIABLE, config_file, read_config
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
-COMMANDS = (
-    LazyCommand("keygen", "headend.commands.keygen:keygen", "Make a key pair: one signs, boxes trust the other."),
-    LazyCommand("pack", "headend.commands.pack:pack", "Turn a boot image into a signed release file."),
-    LazyCommand("inspect", "headend.commands.inspect:inspect", "Show a release's header, and check its signature."),
-    LazyCommand("cast", "headend.commands.cast:cast", "Send releases round and round, for ever."),
-    LazyCommand("rollout", "headend.commands.rollout:app", "Decide what boxes hear: stages, halts, the gate."),
-    LazyCommand("serve", "headend.commands.serve:serve", "Keep carousels on the air: HTTP, a page, metrics.", "serve"),
-    LazyCommand("ctl", "headend.commands.ctl:app", "Steer a running `serve`."),
-    LazyCommand("ts", "headend.commands.ts:ts", "Write a DVB-SSU transport stream, for other multiplexers."),
-)
-
-CONFIG = "/etc/bootcast/headend.toml"
-EPILOG = (
-    f'Options that need not be typed each time: in {CONFIG}, such as interface = "eth0" (BOOTCAST_CONFIG names '
-    "another file); the environment (BOOTCAST_INTERFACE, BOOTCAST_GROUP, BOOTCAST_RATE) wins over it, and the command "
-    "line over both. Exit codes: 1 it could not be done, 2 a wrong command line."
-)
-app = group_of(
-    "headend", "The broadcaster: pack and sign a boot image, and cast it for ever.", COMMANDS, CONFIG, EPILOG
-)
+COMPLETING = "_HEADEND_COMPLETE"
+"""Shells ask with it what could come next."""
 
 
 def main() -> None:
-    """Run the command."""
-    run_command("headend", app)
+    """Run the command. NumPy's linear algebra is of no use here: its threads would cost start-up."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    run_command("headend", _run)
+
+
+def _run() -> None:
+    words = sys.argv[1:]
+    if words[:1] != ["cast"] or COMPLETING in os.environ or not _cast_plainly(words[1:]):
+        from headend.program import app  # noqa: PLC0415  Typer, which costs more than a carousel's start
+
+        app()
+
+
+def _cast_plainly(words: list[str]) -> bool:
+    """Cast, if the command line is plain: a carousel that comes back after a fault is to be on the air at once."""
+    from carousel.console.plain import read_plainly  # noqa: PLC0415  only `cast` needs these
+    from headend.commands.cast import cast  # noqa: PLC0415
+
+    config = read_config(Path(os.environ.get(CONFIG_VARIABLE, config_file("headend"))))
+    arguments = read_plainly(cast, words, os.environ, config)
+    if arguments is None:
+        return False
+    cast(**arguments)
+    return True

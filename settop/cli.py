@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
-from carousel.console.defaults import apply_defaults, read_config
+from carousel.console.defaults import apply_defaults, config_file, read_config
 from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
@@ -20,7 +20,7 @@ from settop.commands.options import add_hearing, add_json, add_metrics, add_stor
 __all__ = ["main", "make_parser"]
 
 PROGRAM = "settop"
-CONFIG = "/etc/bootcast/settop.toml"
+CONFIG = config_file(PROGRAM)
 EXIT_CODES = """\
 exit codes:
   0    done: installed, booted, confirmed, up to date, or not yet this box's turn

@@ -63,7 +63,8 @@ ARROWS: dict[str, set[str]] = {
     | {"carousel/bulletin", "carousel/gate", "carousel/report", "headend/casting", "headend/link", "headend/pack"}
     | {"headend/registry", "headend/rollout", "headend/rolloutfile", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
-    "headend/cli": {"carousel/console", "headend/commands"},
+    "headend/program": {"carousel/console"},
+    "headend/cli": {"carousel/console", "headend/commands", "headend/program"},
     "settop/events": {"carousel/flute", "carousel/release"},
     "settop/link": {"carousel/console", "carousel/take"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
@@ -99,7 +100,7 @@ ARROWS: dict[str, set[str]] = {
     "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "settop/stitch", "bench/virtual"},
     "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},
-    "bench/manual": {"carousel/console", "headend/cli", "settop/cli", "bench/cli"},
+    "bench/manual": {"carousel/console", "headend/program", "settop/cli", "bench/cli"},
     "native_build/*": {"carousel/fec", "native_build/*"},
     "firmware_stub/*": {"carousel/*", "headend/pack", "settop/flasher", "settop/stitch", "settop/store"},
 }

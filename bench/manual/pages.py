@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.cli import COMMANDS as BENCH_COMMANDS
 from bench.manual.commands import Command, Value, commands_of_settop, commands_of_table
-from headend.cli import COMMANDS as HEADEND_COMMANDS
+from headend.program import COMMANDS as HEADEND_COMMANDS
 
 __all__ = ["FOLDER", "PROGRAMS", "page"]
 

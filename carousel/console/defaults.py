@@ -7,12 +7,17 @@ from typing import Any
 
 from carousel.errors import OperatorError, UsageError
 
-__all__ = ["CONFIG_VARIABLE", "apply_defaults", "read_config"]
+__all__ = ["CONFIG_VARIABLE", "apply_defaults", "config_file", "read_config"]
 
 CONFIG_VARIABLE = "BOOTCAST_CONFIG"
 """Names another file than the program's own in /etc/bootcast."""
 PREFIX = "BOOTCAST_"
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+def config_file(program: str) -> str:
+    """Return where a program's config file is, if nothing else is said."""
+    return f"/etc/bootcast/{program}.toml"
 
 
 def read_config(path: Path) -> dict[str, Any]:

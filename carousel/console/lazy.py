@@ -5,18 +5,21 @@ more imports its module, and what is missing there is told in a sentence. (Typer
 versions and beside it in its older ones, so click's types have no name here.)
 """
 
+import inspect
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, cast, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, cast, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from carousel.console.command import EXIT_USAGE
+from carousel.console.declared import Argument, Option
 from carousel.console.defaults import CONFIG_VARIABLE, read_config
 from carousel.errors import OperatorError, UsageError
 
@@ -49,12 +52,53 @@ class LazyCommand:
             raise OperatorError(f"this needs {error.name}: pip install '{DISTRIBUTION}[{self.extra}]'") from None
         if isinstance(found, typer.Typer):
             app = found
+            for each in (*app.registered_commands, app.registered_callback):
+                if each is not None and each.callback is not None:
+                    each.callback = _for_typer(each.callback)
         else:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
-            app.command(self.name)(found)
+            app.command(self.name)(_for_typer(found))
         command = typer.main.get_command(app)
         _say_in_words(command)
         return command
+
+
+def _for_typer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command whose declarations are Typer's; those that are already are left as they are."""
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def command(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    parameters = [each.replace(annotation=_typed(each.annotation)) for each in signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    return command
+
+
+def _typed(annotation: Any) -> Any:
+    if get_origin(annotation) is not Annotated:
+        return annotation
+    kind, *metadata = get_args(annotation)
+    return Annotated[kind, *map(_in_typers_words, metadata)]
+
+
+def _in_typers_words(declared: Any) -> Any:
+    """Turn a declaration into Typer's; what looks like markup in its text is shown as it is written."""
+    if isinstance(declared, Argument):
+        return typer.Argument(help=declared.text, metavar=declared.metavar)
+    if not isinstance(declared, Option):
+        return declared
+    return typer.Option(
+        *declared.names,
+        help=declared.text.replace("[", "\\["),
+        rich_help_panel=declared.group,
+        metavar=declared.metavar,
+        envvar=declared.envvar,
+        min=declared.least,
+        max=declared.most,
+    )
 
 
 def _say_in_words(command: Any) -> None:

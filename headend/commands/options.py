@@ -1,10 +1,9 @@
 """Options that several commands of `headend` share, and what they are read into."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from carousel.console.declared import Argument, Option
 from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import DEFAULT_TSI
 from headend.casting import BulletinOptions
@@ -20,17 +19,22 @@ NETWORK, CAROUSEL, ROLLOUT, SSU, OUTPUT = "Network", "Carousel", "Roll-out", "DV
 """The groups that options stand in."""
 
 
-def option(text: str, *names: str, group: str, **more: Any) -> Any:
-    """Declare an option in a group; what looks like markup in its text is shown as it is written."""
-    return typer.Option(*names, help=text.replace("[", "\\["), rich_help_panel=group, **more)
+def option(
+    text: str,
+    *names: str,
+    group: str,
+    metavar: str | None = None,
+    envvar: str | None = None,
+    min: float | None = None,
+    max: float | None = None,
+) -> Option:
+    """Declare an option in a group."""
+    return Option(text, names, group, metavar, envvar, min, max)
 
 
 ReleasesArgument = Annotated[
     list[Path],
-    typer.Argument(
-        help="Release files; several share the rate, larger ones more (as the root of their sizes).",
-        metavar="RELEASE...",
-    ),
+    Argument("Release files; several share the rate, larger ones more (as the root of their sizes).", "RELEASE..."),
 ]
 GROUP_TEXT = "Multicast group and port: 239.255.77.1:5077 or [ff15::4d]:5077."
 GroupOption = Annotated[str, option(GROUP_TEXT, group=NETWORK, metavar="GROUP:PORT", envvar="BOOTCAST_GROUP")]

@@ -6,7 +6,7 @@ import pytest
 
 from bench.cli import COMMANDS as BENCH_COMMANDS
 from bench.manual.pages import FOLDER, PROGRAMS, page
-from headend.cli import COMMANDS as HEADEND_COMMANDS
+from headend.program import COMMANDS as HEADEND_COMMANDS
 from settop.cli import make_parser
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from headend.cli import COMMANDS, app
+from headend.program import COMMANDS, app
 
 
 def shown(*arguments):

@@ -1,0 +1,36 @@
+"""Commands' options, declared where a command is: a function's types with these beside them, in `Annotated`.
+
+lazy.py makes Typer's commands of them, with help, completion and manual pages; plain.py reads a plain command line by
+them without Typer, whose import costs more than a carousel's start.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["Argument", "Declared", "Option"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What stands at its place in a command line; of a list, as many as there are."""
+
+    text: str
+    metavar: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is given by name, in a group of the help; `least` and `most` bound a number.
+
+    Without `names` it is called as its parameter is. A switch has its name here.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    group: str = "Options"
+    metavar: str | None = None
+    envvar: str | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+Declared = Argument | Option
