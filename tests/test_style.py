@@ -63,7 +63,7 @@ ARROWS: dict[str, set[str]] = {
     | {"carousel/bulletin", "carousel/gate", "carousel/report", "headend/casting", "headend/link", "headend/pack"}
     | {"headend/registry", "headend/rollout", "headend/rolloutfile", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
-    "headend/program": {"carousel/console"},
+    "headend/program": {"carousel/console", "headend/commands"},
     "headend/cli": {"carousel/console", "headend/commands", "headend/program"},
     "settop/events": {"carousel/flute", "carousel/release"},
     "settop/link": {"carousel/console", "carousel/take"},
