@@ -109,7 +109,15 @@ MAY_TOUCH = {
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
     | {"headend/registry", "headend/rolloutfile", "headend/serve"}
-    | {"settop/cli", "settop/commands", "settop/flasher", "settop/session", "settop/store", "settop/work"}
+    | {
+        "headend/cli",
+        "settop/cli",
+        "settop/commands",
+        "settop/flasher",
+        "settop/session",
+        "settop/store",
+        "settop/work",
+    }
     | {"settop/boot", "settop/image"},
     "randomness": set[str](),
 }
