@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.fleet.executor import Run
+from bench.fleet.model.onair import OnAirClock
 from bench.fleet.model.packet import PacketShard, packet_shards, run_packet_shard
 from bench.fleet.model.sampled import SampledShard, run_sampled_shard, sampled_shards
 from bench.fleet.model.tally import STEPS, Tally, phases_of_events
-from bench.fleet.scenario.values import ReleaseSpec, Scenario
+from bench.fleet.scenario.values import ReleaseSpec, Scenario, Silence
 from bench.fleet.storm.crowd import Load, Story
 from bench.fleet.storm.strategies import StormRun, logins_of, run_storm, storms_of
 from carousel.errors import OperatorError
@@ -80,11 +81,20 @@ def run_fleet(
 
 
 def _carousel_variant(scenario: Scenario, strategy: str) -> Scenario:
-    """Return the scenario for a strategy; `carousel-plain` sends no repair symbols."""
+    """Return the scenario for a strategy: `carousel-plain` sends no repair symbols; of `carousel-pair` one dies."""
+    carousel = scenario.carousel
     if strategy == "carousel":
         return scenario
+    if strategy == "carousel-pair":
+        silences = tuple(_taken_over(each, carousel.takeover_s) for each in carousel.silences)
+        return replace(scenario, carousel=replace(carousel, silences=silences))
     plain: tuple[ReleaseSpec, ...] = tuple(replace(each, repair_ratio=0.0) for each in scenario.releases)
     return replace(scenario, releases=plain)
+
+
+def _taken_over(silence: Silence, takeover_s: float) -> Silence:
+    """Return what a silence of one head-end of a pair is: half the rate is missing until the other takes over."""
+    return Silence(silence.at_s, min(silence.for_s, takeover_s), (1 + silence.rate_share) / 2)
 
 
 def _shards(scenario: Scenario, fidelity: str, seed: int) -> "list[PacketShard] | list[SampledShard]":
@@ -115,11 +125,13 @@ def _carousel_stories(
             for part in parts:
                 whole.add(part)  # type: ignore[arg-type]
             rate_bps = scenario.carousel.rate_bps
-            load = Load("carousel", "b/s", np.full(STEPS, rate_bps), rate_bps)
+            clock = OnAirClock(_carousel_variant(scenario, name).carousel.silences)
+            ends_s = np.arange(STEPS + 1) * scenario.horizon_s / STEPS
+            load = Load("carousel", "b/s", np.diff(clock.on_air_s(ends_s)) / np.diff(ends_s) * rate_bps, rate_bps)
             # The broadcast goes on for ever; a box's share is what went out while the fleet booted.
             on, verified = (np.flatnonzero(whole.events[event]) for event in ("power", "verified"))
-            busy_s = (int(verified[-1]) - int(on[0]) + 1) * scenario.horizon_s / STEPS
-            sent_bytes = rate_bps / 8 * min(busy_s, scenario.horizon_s) / scenario.boxes
+            busy_s = np.diff(clock.on_air_s(ends_s[[int(on[0]), min(int(verified[-1]) + 1, STEPS)]]))
+            sent_bytes = rate_bps / 8 * float(busy_s[0]) / scenario.boxes
             notes = tuple(whole.notes)
             phases = phases_of_events(whole.events)
             stories.append(Story(name, seed, whole, phases, [load], sent_bytes, notes=notes))

@@ -17,6 +17,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from bench.fleet.model.onair import OnAirClock
 from bench.fleet.model.starts import draw_starts
 from bench.fleet.model.tally import Tally
 from bench.fleet.scenario.values import Group, ReleaseSpec, Scenario
@@ -202,6 +203,7 @@ def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], 
     offset_s = carousel_offset_s(seed, packets_bits / carousel.rate_bps)
     settings = BroadcastSettings(carousel.rate_bps, carousel.announce_interval_s)
     broadcaster = Broadcaster(releases, settings, now=0.0)
+    clock = OnAirClock(carousel.silences)
     now = 0.0
     gathered: list[NDArray[np.uint8]] = []
     times_s: list[FloatArray] = []
@@ -212,7 +214,7 @@ def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], 
         if now < offset_s:
             continue
         packet_s = batch.stride * 8 / carousel.rate_bps
-        leave_s: FloatArray = now - offset_s + np.arange(1, batch.count + 1, dtype=np.float64) * packet_s
+        leave_s = clock.times_s(now - offset_s + np.arange(1, batch.count + 1, dtype=np.float64) * packet_s)
         if gathered and (gathered[0].shape[1] != batch.stride or count + batch.count > GATHER_PACKETS):
             yield np.concatenate(gathered), np.concatenate(times_s)
             gathered, times_s, count = [], [], 0

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from bench.fleet.model.curves import FEW_STREETS, Curve, curve_of, is_wide
 from bench.fleet.model.histogram import BINS, EDGES_S, Histogram
 from bench.fleet.model.law import law_of_class
+from bench.fleet.model.onair import OnAirClock
 from bench.fleet.model.packet import carousel_offset_s
 from bench.fleet.model.starts import share_up_by, stratified_starts
 from bench.fleet.model.tally import STEPS, Tally
-from bench.fleet.scenario.values import Group, Scenario
+from bench.fleet.scenario.values import Group, Scenario, apportion
 from carousel.release.blocks import IntArray
 
 __all__ = ["SampledShard", "run_sampled_shard", "sampled_shards"]
@@ -23,6 +24,7 @@ __all__ = ["SampledShard", "run_sampled_shard", "sampled_shards"]
 FloatArray = NDArray[np.float64]
 DRAW_STREAM, START_STREAM = 11, 12
 SHORT_STARTS = 48
+SILENT_STARTS = 500
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,11 @@ def run_sampled_shard(shard: SampledShard) -> Tally:
     for group in shard.groups:
         curve = _curve(shard, group)
         tally.notes.setdefault(curve.note, curve.error)
-        _draw(tally, shard, group, curve)
+        clock = OnAirClock(shard.scenario.carousel.silences)
+        if clock.is_steady:
+            _draw(tally, shard, group, curve)
+        else:
+            _draw_by_starts(tally, shard, group, curve, clock)
     return tally
 
 
@@ -61,7 +67,8 @@ def _curve(shard: SampledShard, group: Group) -> Curve:
     law = law_of_class(shard.scenario, group.box_class)
     offset_s = carousel_offset_s(shard.seed, law.timeline.period_s / law.timeline.cycles)
     rng = np.random.default_rng([shard.seed, START_STREAM, group.index])
-    starts_s = offset_s + stratified_starts(group.region, SHORT_STARTS, rng)
+    clock = OnAirClock(shard.scenario.carousel.silences)
+    starts_s = offset_s + clock.on_air_s(stratified_starts(group.region, SHORT_STARTS, rng))
     return curve_of(shard.scenario, group.box_class, shard.seed, tuple(np.unique(starts_s).tolist()), streets)
 
 
@@ -82,6 +89,26 @@ def _draw(tally: Tally, shard: SampledShard, group: Group, curve: Curve) -> None
     law = law_of_class(scenario, box_class)
     tally.count_efficiency(law.efficiency(middles_s), seen)
     _spread_out(tally, group, middles_s, taken[some], seen, start_up_s, scenario.deadline_s)
+
+
+def _draw_by_starts(tally: Tally, shard: SampledShard, group: Group, curve: Curve, clock: OnAirClock) -> None:
+    """Draw the same of boxes that power up together, many times over: how long they take hangs on when they do."""
+    scenario, region, box_class = shard.scenario, group.region, group.box_class
+    rng = np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
+    law = law_of_class(scenario, box_class)
+    middles_s = (EDGES_S[:-1] + EDGES_S[1:]) / 2
+    starts_s = stratified_starts(region, min(SILENT_STARTS, group.boxes), rng)
+    parts = apportion(group.boxes, [1.0] * len(starts_s))
+    for start_s, on_air_s, boxes in zip(starts_s.tolist(), clock.on_air_s(starts_s).tolist(), parts, strict=True):
+        taken = _taken(curve, boxes, rng)
+        some = np.flatnonzero(taken)
+        verified_s = np.append(clock.times_s(on_air_s + middles_s[some]), np.inf)
+        counts = np.append(taken[some], boxes - int(taken.sum()))
+        start_up_s = box_class.install_s + box_class.boot_s
+        tally.count_boxes(
+            region.name, np.full(len(counts), start_s), verified_s, start_up_s, scenario.deadline_s, counts
+        )
+        tally.count_efficiency(law.efficiency(middles_s[some]), taken[some])
 
 
 def _taken(curve: Curve, boxes: int, rng: np.random.Generator) -> IntArray:

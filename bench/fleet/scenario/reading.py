@@ -20,6 +20,7 @@ from bench.fleet.scenario.values import (
     Rollout,
     Scenario,
     Server,
+    Silence,
     Spread,
     SpreadKind,
     Trunk,
@@ -39,7 +40,7 @@ from headend.rollout.stages import parse_rule
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
 SHIPPED = files("bench").joinpath("scenarios")
-STRATEGIES = ("carousel", "carousel-plain", "unicast", "datacentres", "elastic", "p2p", "rollout")
+STRATEGIES = ("carousel", "carousel-plain", "carousel-pair", "unicast", "datacentres", "elastic", "p2p", "rollout")
 MOST_HORIZON_S = 30 * 86400.0
 
 Reader = Callable[[Any], Any]
@@ -149,6 +150,12 @@ SCENARIO: dict[str, tuple[str, Reader]] = {
 CAROUSEL: dict[str, tuple[str, Reader]] = {
     "rate": ("rate_bps", _rate),
     "announce_interval": ("announce_interval_s", _span),
+    "takeover": ("takeover_s", _span),
+}
+SILENCE: dict[str, tuple[str, Reader]] = {
+    "at": ("at_s", _time),
+    "for": ("for_s", _span),
+    "rate_share": ("rate_share", _share),
 }
 RELEASE: dict[str, tuple[str, Reader]] = {
     "name": ("name", _text),
@@ -235,7 +242,7 @@ ROLLOUT: dict[str, tuple[str, Reader]] = {
     "report_loss": ("report_loss", _share),
 }
 TABLES = {
-    "carousel", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic", "p2p",
+    "carousel", "silence", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic", "p2p",
     "login", "rollout",
 }  # fmt: skip
 
@@ -299,9 +306,13 @@ def _fleet(content: Mapping[str, Any], profiles: Path | None) -> dict[str, Any]:
         Region(**({"spread": spread} | _read(where, raw, REGION, ("name", "share"))))
         for where, raw in _tables(content, "region")
     )
+    silences = _tables(content, "silence")
     trunks = [_read(where, raw, TRUNK, ("name", "boxes", "down")) for where, raw in _tables(content, "trunk")]
     return {
-        "carousel": Carousel(**_read("carousel", content["carousel"], CAROUSEL, ("rate",))),
+        "carousel": Carousel(
+            **_read("carousel", content["carousel"], CAROUSEL, ("rate",)),
+            silences=tuple(Silence(**_read(where, raw, SILENCE, ("at", "for"))) for where, raw in silences),
+        ),
         "releases": releases,
         "classes": classes,
         "regions": regions or (Region("all", 1.0, spread=spread),),

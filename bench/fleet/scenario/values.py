@@ -19,6 +19,7 @@ __all__ = [
     "Rollout",
     "Scenario",
     "Server",
+    "Silence",
     "Spread",
     "SpreadKind",
     "Trunk",
@@ -44,11 +45,25 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """A head-end dies, or its line does: from `at_s` on for `for_s` the carousel has `rate_share` of its rate."""
+
+    at_s: float
+    for_s: float
+    rate_share: float = 0.0
+
+
+@dataclass(frozen=True)
 class Carousel:
-    """The broadcast. `rate_bps` counts UDP payload, as `headend cast --rate` does."""
+    """The broadcast. `rate_bps` counts UDP payload, as `headend cast --rate` does.
+
+    It goes on where it stood after each of its `silences`. Of a pair the other head-end takes over after `takeover_s`.
+    """
 
     rate_bps: float
     announce_interval_s: float = 0.25
+    takeover_s: float = 1.0
+    silences: tuple[Silence, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_a_scenario_says_what_its_file_says():
     ("find", "replace", "message"),
     [
         ("title", "titel", "there is no key 'titel'"),
-        ('rate = "50M"', "rat = 5", "carousel: there is no key 'rat'; there are announce_interval, rate"),
+        ('rate = "50M"', "rat = 5", "carousel: there is no key 'rat'; there are announce_interval, rate, takeover"),
         ("share = 1.0", "share = 1.5", "class 1: share = 1.5 is not a share from 0 to 1"),
         ("share = 1.0", "share = -1", "class 1: share = -1 is not a share from 0 to 1"),
         ("share = 1.0", "share = 0", "the shares of all classes add up to 0"),
@@ -51,6 +51,7 @@ def test_a_scenario_says_what_its_file_says():
         ('title = "a test"', 'title = "t"\nstrategies = ["smoke"]', "is not of carousel, carousel-plain"),
         ('title = "a test"', 'title = "t"\nstrategies = ["unicast"]', r"'unicast' needs a table \[unicast\]"),
         ("[carousel]", '[spread]\nkind = "uniform"\n[carousel]', "kind = 'uniform' needs `over`"),
+        ("[carousel]", '[[silence]]\nat = "1s"\n[carousel]', "silence 1: 'for' is missing"),
         ("title =", "title", "x is no TOML"),
     ],
 )
@@ -75,7 +76,7 @@ def test_scenarios_that_ship_fit_together(name):
 
 def test_the_scenarios_that_ship():
     everyday = {"neighbourhood", "one-way-satellite", "lab-shelf", "mixed-vendors"}
-    assert set(shipped()) == everyday | {"patch-day", "gradual-rollout", "accept-fast", "same-problem"}
+    assert set(shipped()) == everyday | {"patch-day", "gradual-rollout", "accept-fast", "same-problem", "dying-head-end"}
 
 
 def test_every_box_is_apportioned():
