@@ -76,7 +76,13 @@ def test_scenarios_that_ship_fit_together(name):
 
 def test_the_scenarios_that_ship():
     everyday = {"neighbourhood", "one-way-satellite", "lab-shelf", "mixed-vendors"}
-    assert set(shipped()) == everyday | {"patch-day", "gradual-rollout", "accept-fast", "same-problem", "dying-head-end"}
+    assert set(shipped()) == everyday | {
+        "patch-day",
+        "gradual-rollout",
+        "accept-fast",
+        "same-problem",
+        "dying-head-end",
+    }
 
 
 def test_every_box_is_apportioned():
