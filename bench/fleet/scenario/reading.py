@@ -242,8 +242,8 @@ ROLLOUT: dict[str, tuple[str, Reader]] = {
     "report_loss": ("report_loss", _share),
 }
 TABLES = {
-    "carousel", "silence", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres", "elastic",
-    "p2p", "login", "rollout",
+    "carousel", "silence", "release", "trunk", "class", "region", "spread", "retry", "unicast", "datacentres",
+    "elastic", "p2p", "login", "rollout",
 }  # fmt: skip
 
 
