@@ -19,7 +19,7 @@ from settop.options import Outcome
 from settop.rollout.admission import Admission
 from settop.rollout.board import Board, InForce
 from settop.stitch.assembly import Assembly
-from settop.stitch.receiver import Receiver
+from settop.stitch.receiver import TAKES_AGAIN, Receiver
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Symbols, Wire
 from settop.store.partfile import NoRoomError, PartFile
 from settop.work.threads import WorkThreads
@@ -124,13 +124,24 @@ class Reception:
                 return False
         return True
 
-    def _take(self, arrivals: Iterable[Arrival], now: float) -> None:
+    def _take(self, arrivals: Sequence[Arrival], now: float) -> None:
+        self._take_symbols([arrival for arrival in arrivals if isinstance(arrival, Symbols)])
         for arrival in arrivals:
-            if isinstance(arrival, Symbols):
-                self.receiver.take(arrival)
-                self._make_ready(arrival)
-            elif isinstance(arrival, Announcement):
+            if isinstance(arrival, Announcement):
                 self._perform(self._admission.announce(arrival.header, now), now)
+
+    def _take_symbols(self, symbols: Sequence[Symbols]) -> None:
+        """Take note of what has landed, and of what lands when forged symbols are gone."""
+        times = 0
+        while self._note(symbols) and times < TAKES_AGAIN:
+            symbols, times = self.wire.take_again(), times + 1
+
+    def _note(self, symbols: Sequence[Symbols]) -> bool:
+        has_dropped = False
+        for each in symbols:
+            has_dropped |= self.receiver.take(each)
+            self._make_ready(each)
+        return has_dropped
 
     def _hear_bulletins(self, board: Board, arrivals: Iterable[Arrival], now: float) -> None:
         """Hear what is decided before what is announced in the same wake-up."""
@@ -181,8 +192,7 @@ class Reception:
             return self.receiver.lose(header.release_id, f"its part file can't be made: {error.strerror}")
         self._parts[header.release_id] = part
         effects = self.receiver.collect(header, part.landings, part.resumed, now)
-        for symbols in self.wire.open(header, wanted.layout, part.landings, now):
-            self.receiver.take(symbols)
+        self._take_symbols(self.wire.open(header, wanted.layout, part.landings, now))
         return effects
 
     def _let_go(self, release: ReleaseId) -> None:

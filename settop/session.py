@@ -150,7 +150,7 @@ class _Session:
 def wire_of(box: BoxFolder, options: ReceiveOptions) -> Wire:
     """Return what makes sense of this transport's datagrams."""
     if not options.is_ssu:
-        return FluteWire(options.tsi, box.trust)
+        return FluteWire(options.tsi, box.trust, int.from_bytes(os.urandom(8)))
     from settop.wire.ssu import SsuWire  # noqa: PLC0415  construct, which only transport streams need
 
     oui = box.hardware.oui if options.oui is None else options.oui

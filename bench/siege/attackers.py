@@ -17,21 +17,32 @@ from carousel.flute.toi import header_toi
 from carousel.release.blocks import FecId
 from carousel.release.header import HEADER_BYTES
 from carousel.release.identity import ReleaseId
+from headend.cast.broadcaster import Broadcaster
+from headend.cast.settings import BroadcastSettings
 
-__all__ = ["Attacker", "ForgedHeaders", "ForgedSymbols", "OneForgedSymbol", "ReplayedHeaders", "Rubbish"]
+__all__ = [
+    "Attacker",
+    "ForgedHeaders",
+    "ForgedSymbols",
+    "OneForgedSymbol",
+    "OtherCarousel",
+    "ReplayedHeaders",
+    "Rubbish",
+    "Shadow",
+]
 
 SYMBOL_OFFSET = PLAIN_HEADER_BYTES
 
 
 class Attacker(Protocol):
-    """Sends so many packets a second."""
+    """Sends so many packets a second, whatever the carousel does."""
 
     @property
     def packets_per_s(self) -> float:
         """How many packets this one sends a second."""
 
     def packet(self) -> Batch:
-        """Return the next packet."""
+        """Return the next packet, or the next few."""
 
 
 def _single(packet: bytes) -> Batch:
@@ -114,6 +125,48 @@ class OneForgedSymbol:
         packet[24:28] = join_payload_id(0, last, geometry.fec).to_bytes(4, "big")
         packet[SYMBOL_OFFSET:] = bytes(len(packet) - SYMBOL_OFFSET)
         return _single(_with_crc(packet))
+
+
+@dataclass
+class Shadow:
+    """Knows what the carousel sends next, and is always a moment ahead: its packets share the wake-up of the true ones.
+
+    So many forged ones of each true one; those that come behind it are there for a box that would let the last win.
+    """
+
+    rng: np.random.Generator
+    ahead: int = 1
+    behind: int = 0
+
+    def around(self, batch: Batch) -> Batch:
+        """Return what a box hears in place of a batch: each true packet among its forgeries."""
+        rows = batch.as_rows()
+        if batch.stride <= SYMBOL_OFFSET + HEADER_BYTES:
+            return batch  # headers are signed: there is nothing to win
+        copies = np.repeat(rows, self.ahead + 1 + self.behind, axis=0)
+        for number, row in enumerate(copies):
+            if number % (self.ahead + 1 + self.behind) != self.ahead:
+                forged = bytearray(row[:SYMBOL_OFFSET].tobytes() + self.rng.bytes(batch.stride - SYMBOL_OFFSET))
+                row[:] = np.frombuffer(_with_crc(forged), dtype=np.uint8)
+        return Batch(copies.data.cast("B"), batch.stride, len(copies))
+
+
+@dataclass
+class OtherCarousel:
+    """A second head-end on the same group: the real one, with another release that is signed as well."""
+
+    release: Release
+    rate_bps: float
+    _now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._broadcaster = Broadcaster([self.release], BroadcastSettings(self.rate_bps, seed=1), now=0.0)
+        self.packets_per_s = self.rate_bps / 8 / self.release.packet_size
+
+    def packet(self) -> Batch:
+        """Return its next batch."""
+        self._now = max(self._now, self._broadcaster.due(self._now))
+        return self._broadcaster.next_batch(self._now)
 
 
 @dataclass

@@ -13,8 +13,10 @@ from bench.siege.attackers import (
     ForgedHeaders,
     ForgedSymbols,
     OneForgedSymbol,
+    OtherCarousel,
     ReplayedHeaders,
     Rubbish,
+    Shadow,
 )
 from carousel.flute.releasefile import Release
 from carousel.release.identity import Hardware, Version
@@ -33,6 +35,8 @@ class Field:
 
     release: Release
     older: Sequence[Release]
+    twin: Release
+    """An older one, too, and as large as the newest."""
     profile: BoxProfile
     rate_bps: float
     rng: np.random.Generator
@@ -45,11 +49,20 @@ class Field:
 
 @dataclass(frozen=True)
 class Scenario:
-    """An attack, and by what factor it may lengthen a boot at most (None: no promise)."""
+    """An attack, and by what factor it may lengthen a boot at most (None: no promise).
+
+    `loss` is the network's, `repair_ratio` the release's; the factor is over a boot with both and without attack.
+    """
 
     name: str
-    attacker: Callable[[Field], Attacker]
+    attacker: Callable[[Field], Attacker | Shadow]
     most: float | None
+    loss: float = 0.0
+    repair_ratio: float = 1.0
+
+
+def _symbols(times_the_rate: float) -> Callable[[Field], Attacker]:
+    return lambda f: ForgedSymbols(f.release, times_the_rate * f.packets_per_s, f.rng)
 
 
 SCENARIOS = (
@@ -58,16 +71,17 @@ SCENARIOS = (
     Scenario("1000 forged releases a second", lambda f: ForgedHeaders(f.release, 2000, f.rng), 1.5),
     Scenario("6000 forged releases a second", lambda f: ForgedHeaders(f.release, 12000, f.rng), 1.5),
     Scenario("one forged symbol, sent again and again", lambda f: OneForgedSymbol(f.release), 1.1),
-    Scenario(
-        "forged symbols at 1 % of its rate", lambda f: ForgedSymbols(f.release, f.packets_per_s / 100, f.rng), 1.2
-    ),
-    Scenario(
-        "forged symbols at 10 % of its rate", lambda f: ForgedSymbols(f.release, f.packets_per_s / 10, f.rng), 1.3
-    ),
-    Scenario("forged symbols at the carousel's rate", lambda f: ForgedSymbols(f.release, f.packets_per_s, f.rng), 1.5),
-    Scenario(
-        "forged symbols at 10 times its rate", lambda f: ForgedSymbols(f.release, 10 * f.packets_per_s, f.rng), 2.5
-    ),
+    Scenario("forged symbols at 1 % of its rate", _symbols(0.01), 1.2),
+    Scenario("forged symbols at 10 % of its rate", _symbols(0.1), 1.3),
+    Scenario("forged symbols at the carousel's rate", _symbols(1), 1.5),
+    Scenario("forged symbols at 10 times its rate", _symbols(10), 2.5),
+    Scenario("the same at its rate, repair ratio 3", _symbols(1), 1.5, repair_ratio=3),
+    Scenario("the same at its rate, repair ratio 4", _symbols(1), 1.5, repair_ratio=4),
+    Scenario("the same at its rate, 5 % of packets lost", _symbols(1), 1.5, loss=0.05),
+    Scenario("the same at its rate, 20 % of packets lost", _symbols(1), 1.8, loss=0.2),
+    Scenario("a forged symbol in the wake-up of each true one, ahead", lambda f: Shadow(f.rng), 1.5),
+    Scenario("the same, ahead and behind", lambda f: Shadow(f.rng, 1, 1), 1.5),
+    Scenario("a second head-end with an older release", lambda f: OtherCarousel(f.twin, f.rate_bps), 1.1),
     Scenario("1-byte packets, 34,000 a second", lambda f: Rubbish(1, 34_000, f.rng), 1.1),
     Scenario(
         "1468-byte packets of random TOIs, 34,000 a second", lambda f: Rubbish(1468, 34_000, f.rng, f.release), 1.1
@@ -75,18 +89,21 @@ SCENARIOS = (
 )
 
 
-def field_of(image_bytes: int, rate_bps: float, seed: int) -> Field:
+def field_of(image_bytes: int, rate_bps: float, seed: int, repair_ratio: float = 1.0) -> Field:
     """Pack what a siege needs; the same seed gives the same bytes."""
     rng = np.random.default_rng(seed)
     key = Ed25519PrivateKey.from_private_bytes(rng.bytes(32))
-    with tempfile.TemporaryDirectory() as folder:
-        newest = _packed(Path(folder), rng.bytes(image_bytes), Version(9, 0, 0), key)
-        older = [_packed(Path(folder), rng.bytes(image_bytes // 8), Version(1, minor, 0), key) for minor in range(3)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        newest = _packed(folder, rng.bytes(image_bytes), Version(9, 0, 0), key, repair_ratio)
+        older = [_packed(folder, rng.bytes(image_bytes // 8), Version(1, minor, 0), key) for minor in range(3)]
+        twin = _packed(folder, rng.bytes(image_bytes), Version(8, 0, 0), key)
     profile = BoxProfile(HARDWARE, TrustRing.of([key.public_key()]))
-    return Field(newest, older, profile, rate_bps, rng)
+    return Field(newest, older, twin, profile, rate_bps, rng)
 
 
-def _packed(folder: Path, image: bytes, version: Version, key: Ed25519PrivateKey) -> Release:
+def _packed(folder: Path, image: bytes, version: Version, key: Ed25519PrivateKey, repair_ratio: float = 1.0) -> Release:
     (folder / "image").write_bytes(image)
-    pack(folder / "image", folder / "release", key, PackRequest(HARDWARE, version, 1_750_000_000, "siege"))
+    request = PackRequest(HARDWARE, version, 1_750_000_000, "siege", repair_ratio=repair_ratio)
+    pack(folder / "image", folder / "release", key, request)
     return Release.parse(memoryview((folder / "release").read_bytes()))

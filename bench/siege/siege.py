@@ -6,8 +6,11 @@ processor time, and in packets that a socket drops, is another question, and sta
 
 from dataclasses import dataclass
 
-from bench.siege.attackers import Attacker
+import numpy as np
+
+from bench.siege.attackers import Attacker, Shadow
 from bench.virtual.box import InlineBox
+from bench.virtual.pair import FaultyLink
 from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
@@ -29,10 +32,19 @@ class Siege:
 
 
 def besiege(
-    release: Release, profile: BoxProfile, rate_bps: float, attacker: Attacker | None = None, start_packets: int = 0
+    release: Release,
+    profile: BoxProfile,
+    rate_bps: float,
+    attacker: Attacker | Shadow | None = None,
+    start_packets: int = 0,
+    loss: float = 0.0,
 ) -> Siege:
-    """Let a box tune in after `start_packets`, while the attacker sends from the begin."""
+    """Let a box tune in after `start_packets`, while the attacker sends from the begin; `loss` hits the carousel alone.
+
+    An attacker's packets take no time on the air: what they cost is what the box loses by them.
+    """
     box = InlineBox(profile, release.tsi)
+    link = FaultyLink(np.random.default_rng(start_packets), loss=loss)
     broadcaster = Broadcaster([release], BroadcastSettings(rate_bps), now=0.0)
     now, sent = 0.0, 0
     while sent < start_packets:
@@ -44,13 +56,17 @@ def besiege(
     forged = 0
     while now - begin_s < limit_s:
         now = max(now, broadcaster.due(now))
-        while attacker is not None and attack_s <= now:
-            box.receive(attacker.packet(), attack_s)
-            attack_s += 1 / attacker.packets_per_s
-            forged += 1
+        while attacker is not None and not isinstance(attacker, Shadow) and attack_s <= now:
+            false = attacker.packet()
+            box.receive(false, attack_s)
+            attack_s += false.count / attacker.packets_per_s
+            forged += false.count
         batch = broadcaster.next_batch(now)
         arrival_s = now + batch.count * batch.stride * 8 / rate_bps
-        box.receive(batch, arrival_s)
+        for arrived in link.carry(batch):
+            heard = attacker.around(arrived) if isinstance(attacker, Shadow) else arrived
+            forged += heard.count - arrived.count
+            box.receive(heard, arrival_s)
         chosen = box.receiver.choose(arrival_s)
         if chosen is not None:
             return Siege(arrival_s - begin_s, chosen.header.release_id == release.header.release_id, forged)

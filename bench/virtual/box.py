@@ -14,7 +14,7 @@ from settop.events import Collect, Effect, Event, GivenUp
 from settop.stitch.assembly import Assembly
 from settop.stitch.jobs import run_job
 from settop.stitch.policy import BoxProfile
-from settop.stitch.receiver import Receiver
+from settop.stitch.receiver import TAKES_AGAIN, Receiver
 from settop.stitch.seam import Announcement, Arrival, Symbols, Wire
 from settop.wire.flute import FluteWire
 
@@ -69,11 +69,15 @@ class InlineBox:
             self._perform(self.receiver.finish_job(run_job(job, self._codec)), now)
 
     def _take(self, arrivals: Sequence[Arrival], now: float) -> None:
+        self._take_symbols([arrival for arrival in arrivals if isinstance(arrival, Symbols)])
         for arrival in arrivals:
-            if isinstance(arrival, Symbols):
-                self.receiver.take(arrival)
-            elif isinstance(arrival, Announcement):
+            if isinstance(arrival, Announcement):
                 self._perform(self.receiver.announce(arrival.header, now), now)
+
+    def _take_symbols(self, symbols: Sequence[Symbols]) -> None:
+        times = 0
+        while any([self.receiver.take(each) for each in symbols]) and times < TAKES_AGAIN:
+            symbols, times = self.wire.take_again(), times + 1
 
     def _perform(self, effects: Sequence[Effect], now: float) -> None:
         to_do = deque(effects)
@@ -82,8 +86,7 @@ class InlineBox:
                 case Collect(header, layout):
                     landings = self._make_landings(layout)
                     to_do.extendleft(self.receiver.collect(header, landings, resumed=False, now=now))
-                    for symbols in self.wire.open(header, layout, landings, now):
-                        self.receiver.take(symbols)
+                    self._take_symbols(self.wire.open(header, layout, landings, now))
                 case GivenUp(release):
                     self.wire.close(release)
                     self.wire.forget(release)

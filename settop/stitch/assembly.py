@@ -56,8 +56,13 @@ class Assembly:
 
     # --- symbols in -------------------------------------------------------------------------------------
 
-    def take(self, symbols: Symbols) -> None:
-        """Take note of symbols that have landed."""
+    def take(self, symbols: Symbols) -> bool:
+        """Take note of symbols that have landed; say whether any were dropped as forged: rows are free again."""
+        rejected = self.rejected_symbols
+        self._take(symbols)
+        return self.rejected_symbols > rejected
+
+    def _take(self, symbols: Symbols) -> None:
         if symbols.level:
             self.tree.take(symbols.level, symbols.rows)
             if self.tree.forged_symbols:

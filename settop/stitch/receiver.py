@@ -29,10 +29,12 @@ from settop.stitch.jobs import Job, JobResult
 from settop.stitch.policy import BoxProfile, judge
 from settop.stitch.seam import Heard, Symbols
 
-__all__ = ["MAX_CANDIDATES", "Receiver", "Standing"]
+__all__ = ["MAX_CANDIDATES", "TAKES_AGAIN", "Receiver", "Standing"]
 
 MAX_CANDIDATES = 3
 MAX_WAITING = 16
+TAKES_AGAIN = 8
+"""How often a wake-up's contested packets are taken again: of two for a row, one stays forged once in 256 times."""
 MAX_REFUSED = 64
 STALE_S = 2.0
 """A release unheard for this long is taken to be off the air."""
@@ -193,11 +195,10 @@ class Receiver:
 
     # --- symbols and jobs -------------------------------------------------------------------------------
 
-    def take(self, symbols: Symbols) -> None:
-        """Take note of symbols that have landed."""
+    def take(self, symbols: Symbols) -> bool:
+        """Take note of symbols that have landed; say whether any proved forged, so that `Wire.take_again` helps."""
         assembly = self.assembly(symbols.release)
-        if assembly is not None:
-            assembly.take(symbols)
+        return assembly is not None and assembly.take(symbols)
 
     def next_job(self) -> Job | None:
         """Return the next job of the best candidate that has one."""

@@ -102,6 +102,12 @@ class Wire(Protocol):
     ) -> list[Symbols]:
         """Let a release's symbols land from now on, level i in landing i; return what came before its header."""
 
+    def take_again(self) -> list[Symbols]:
+        """Return what else lands of the last wake-up (or of what came early) now that forged symbols were dropped.
+
+        To be asked before the next wake-up, and again while symbols are dropped, `TAKES_AGAIN` times at most.
+        """
+
     def close(self, release: ReleaseId) -> None:
         """Touch this release's landings no more."""
 

@@ -30,8 +30,8 @@ from settop.stitch.jobs import Present
 
 __all__ = ["Inquiry"]
 
-SAMPLE_EVERY = 16
-"""Of so many takes one has a symbol judged while nobody is suspected."""
+SAMPLE_EVERY = 32
+"""Of so many symbols one is judged while nobody is suspected: it finds a forger of 1 % before a fourth of an image."""
 SURPLUS_SHARES = (0, 1 / 32)
 """How many symbols beyond K a doubted block takes, step by step, as shares of K."""
 LEAST_SURPLUS = 4
@@ -56,7 +56,7 @@ class Inquiry:
         self._image = image
         self._tree = tree
         self._can_decode = can_decode
-        self._takes = 0
+        self._unsampled = 0
         self._forged_rows = np.zeros(image.geometry.rows, dtype=np.bool_)
         self._steps: dict[int, int] = {}
         self._proof_needed: dict[int, int] = {}
@@ -73,12 +73,12 @@ class Inquiry:
     # --- digests ----------------------------------------------------------------------------------------
 
     def sample(self, rows: IntArray) -> bool:
-        """Judge one of the symbols that have just landed, now and then; say whether it was forged."""
-        self._takes += 1
-        if self._takes % SAMPLE_EVERY or not len(rows):
+        """Judge some of the symbols that have just landed, now and then; say whether one was forged."""
+        self._unsampled += len(rows)
+        if self._unsampled < SAMPLE_EVERY:
             return False
-        one = len(rows) // 2
-        self.judge(rows[one : one + 1])
+        self.judge(rows[:: -(-len(rows) * SAMPLE_EVERY // self._unsampled)])
+        self._unsampled = 0
         return self.rejected_symbols > 0
 
     def judge(self, rows: IntArray) -> list[int]:

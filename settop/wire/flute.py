@@ -16,6 +16,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.errors import FormatError
 from carousel.flute.alc import (
@@ -34,6 +36,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece, Taken, Target, Targets, taker
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
+from settop.wire.again import contested
 from settop.wire.early import EarlySymbols
 from settop.wire.gaps import LossEstimate
 from settop.wire.gate import BULLETINS_PER_S, MAX_ADMITTED, Allowance, AnnouncementGate
@@ -63,10 +66,15 @@ class _Known:
 
 
 class FluteWire:
-    """One session (TSI) of one group, as `settop.stitch.seam.Wire` describes it."""
+    """One session (TSI) of one group, as `settop.stitch.seam.Wire` describes it.
 
-    def __init__(self, tsi: int, trust: TrustRing) -> None:
+    `seed`: what nobody on the network may know, so that nobody foresees in which order contested packets are taken.
+    """
+
+    def __init__(self, tsi: int, trust: TrustRing, seed: int = 0) -> None:
         self._tsi = tsi
+        self._rng = np.random.default_rng(seed)
+        self._last: tuple[Buffer, Sequence[Piece]] = (b"", ())
         self._tally = Tally()
         self._volume = HeardVolume()
         self._gate = AnnouncementGate(trust, self._volume, self._tally)
@@ -86,6 +94,7 @@ class FluteWire:
         flat = as_bytes(buffer)
         arrivals: list[Arrival] = []
         taken = taker().take(self._targets, buffer, pieces)
+        self._last = buffer, pieces
         arrivals += self._symbols_of(taken, now)
         self._look_for_loss(flat, pieces, taken)
         if len(taken.unmatched):
@@ -113,7 +122,14 @@ class FluteWire:
         if not pieces:
             return []
         taken = taker().take(self._targets, memory, pieces)
+        self._last = memory, pieces
         return self._symbols_of(taken, now)
+
+    def take_again(self) -> list[Symbols]:
+        """Take packets of the last wake-up again that lost their row to one that proved forged; each counts once."""
+        buffer, pieces = self._last
+        packets = contested(self._targets, as_bytes(buffer), pieces, self._rng) if pieces else ()
+        return self._rows_of(taker().take(self._targets, buffer, packets)) if len(packets) else []
 
     def close(self, release: ReleaseId) -> None:
         """Touch this release's landings no more."""
@@ -164,14 +180,18 @@ class FluteWire:
         tally.count(Reason.IGNORED, taken.ignored)
         tally.count(Reason.OUT_OF_RANGE, taken.out_of_range)
         tally.count(Reason.NO_ROOM, taken.no_room)
+        for known in self._known.values():
+            heard = taken.heard[known.first_target : known.first_target + len(known.levels)]
+            if any(heard):
+                known.last_s = now
+                known.received += heard[0]
+        return self._rows_of(taken)
+
+    def _rows_of(self, taken: Taken) -> list[Symbols]:
         symbols = []
         for known in self._known.values():
             for level in range(len(known.levels)):
                 target = known.first_target + level
-                if not taken.heard[target]:
-                    continue
-                known.last_s = now
-                known.received += taken.heard[target] if level == 0 else 0
                 if len(taken.rows[target]):
                     filled = tuple(sbn for owner, sbn in taken.filled if owner == target)
                     symbols.append(Symbols(known.release, level, taken.rows[target], filled))

@@ -60,6 +60,15 @@ def test_a_sample_finds_a_forger_before_any_block_is_full(air):
     assert not air.landings[0].held.any(), "what came before is sorted out, once and for all"
 
 
+def test_large_wake_ups_are_sampled_no_less_than_small_ones(air):
+    """One symbol of so many is looked at, however they come: the forged ones here are some of a few large takes."""
+    air.hear_digests()
+    for first in range(0, 4 * SAMPLE_EVERY, 2 * SAMPLE_EVERY):
+        esis = range(first, first + 2 * SAMPLE_EVERY)
+        air.hear([air.forged(0, 0, esi) if esi % 2 else air.packet(0, 0, esi) for esi in esis])
+    assert air.assembly.inquiry.rejected_symbols + air.assembly.image.proven_count(0) == 4
+
+
 def test_samples_of_genuine_symbols_open_nothing(air):
     air.hear_digests()
     for esi in range(3 * SAMPLE_EVERY):

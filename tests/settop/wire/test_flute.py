@@ -97,6 +97,57 @@ def test_all_levels_land_and_each_symbol_is_told_once(release):
     assert give(wire, packets_of(release), 2.0) == []
 
 
+def lie(packet, fill):
+    """Another symbol in the same place."""
+    return render_packet(
+        TSI, int.from_bytes(packet[12:16], "big"), packet[3], int.from_bytes(packet[24:28], "big"), fill
+    )
+
+
+def test_a_genuine_packet_behind_a_forged_one_lands_when_that_is_dropped(release):
+    """Whatever stands ahead of it in the wake-up; rows that one packet alone is for are not tried again."""
+    wire, landings = opened(release)
+    genuine = packets_of(release, 0, 3)
+    lies = [lie(genuine[1], bytes([7 + number]) * 512) for number in range(2)]
+    (symbols,) = give(wire, [genuine[0], *lies, genuine[1], lies[0], lie(genuine[2], bytes(512))], 1.0)
+    rows, landed = symbols.rows, set()
+    received = wire.heard(release.header.release_id).received
+    for _ in range(60):
+        for row in rows.tolist():
+            landed.add(landings[0].source[row].tobytes())
+        sbn, esi = landings[0].geometry.symbols_of(rows)
+        landings[0].discard(0, esi[sbn == 0])
+        again = wire.take_again()
+        assert len(again) == 1
+        rows = again[0].rows
+        assert len(rows) == 1
+    assert landed == {packet[PLAIN_HEADER_BYTES:] for packet in [genuine[0], *lies, genuine[1]]} | {bytes(512)}
+    assert wire.heard(release.header.release_id).received == received, "it came once"
+
+
+def test_nothing_is_taken_again_while_rows_are_held(release):
+    wire, _ = opened(release)
+    assert wire.take_again() == []
+    genuine = packets_of(release, 0, 3)
+    give(wire, [*genuine, *genuine], 1.0)
+    assert wire.take_again() == []
+
+
+def test_what_came_early_is_contested_as_well(release):
+    wire, landings = FluteWire(release.tsi, TRUST), landings_of(release)
+    genuine = packets_of(release, 0, 1)[0]
+    give(wire, [lie(genuine, b"\x05" * 512), genuine], 0.0)
+    give(wire, [header_packet(release)], 0.0)
+    (symbols,) = wire.open(release.header, release.layout, landings, 0.0)
+    seen = set()
+    for _ in range(60):
+        seen.add(landings[0].source[symbols.rows[0]].tobytes())
+        sbn, esi = landings[0].geometry.symbols_of(symbols.rows)
+        landings[0].discard(int(sbn[0]), esi)
+        (symbols,) = wire.take_again()
+    assert genuine[PLAIN_HEADER_BYTES:] in seen
+
+
 def with_an_extension(packet):
     """The same symbol, as another head-end might send it: an FTI behind the CRC, and the B flag set."""
     toi, payload_id = int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[24:28], "big")
