@@ -96,13 +96,23 @@ lint: $(SETUP)  ## ruff and mypy
 	$(BIN)/mypy
 	MYPYPATH=firmware_stub/tools $(BIN)/mypy firmware_stub/tools/*.py
 
-.PHONY: fuzz siege-live
+.PHONY: fuzz siege-live soak soak-live mutants
 
-fuzz: $(SETUP)  ## ten million mutated packets through the whole receiver (an hour or less; SECONDS= ends it earlier)
+fuzz: $(SETUP)  ## ten million mutated packets through the whole receiver (an hour or less; SECONDS= ends it earlier, the next goes on)
 	$(BIN)/python -m bench.siege.fuzz $(if $(SECONDS),--seconds $(SECONDS))
 
 siege-live: $(SETUP)  ## floods by real processes on the loopback, with real sockets
 	$(BIN)/python -m bench.siege.live
 
+soak: $(SETUP)  ## a day of a box and a head-end in virtual time: does anything grow? (half a minute)
+	$(BIN)/python -m bench.siege.soak
+
+soak-live: $(SETUP)  ## an hour of real processes, commands at random side by side: does anything grow, or stop a boot? (MINUTES=)
+	$(BIN)/python -m bench.siege.livesoak $(if $(MINUTES),--minutes $(MINUTES))
+
+mutants: $(SETUP)  ## bugs put in by a program into the rooms that decide a boot: do the tests find them? (hours; ROOM=, SAMPLE=)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/python -m tests.mutants $(if $(ROOM),--room $(ROOM)) $(if $(SAMPLE),--sample $(SAMPLE))
+
 clean:  ## all that can be made again
-	rm -rf .venv build dist demo-out serve-out vm-out bench-out board-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist demo-out serve-out vm-out bench-out board-out mutants-out fuzz-out firmware_stub/build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

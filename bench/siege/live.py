@@ -7,6 +7,7 @@ it is told with the packets that the socket dropped. `python -m bench.siege.live
 
 import argparse
 import json
+import mmap
 import multiprocessing
 import socket
 import subprocess
@@ -20,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.siege.attackers import ForgedHeaders, ForgedSymbols, Rubbish
+from bench.siege.attackers import ForgedHeaders, ForgedSymbols, OtherCarousel, Rubbish
 from carousel.flute.releasefile import Release
 
-__all__ = ["FLOODS", "Flood", "Live", "Report"]
+__all__ = ["BIN", "FLOODS", "HARDWARE", "Flood", "Live", "Report", "free_port"]
 
 HARDWARE = "00A1B2:7"
 BIN = Path(sys.executable).parent
@@ -32,6 +33,8 @@ BURST_S = 0.002
 UDP_SEGMENT = 103
 MOST_SEGMENTS = 40
 SETTLE_S = 0.5
+HANGS_AFTER_S = 60.0
+MOST_OLDER_BYTES = 100_000_000
 Packets = Sequence[bytes]
 
 
@@ -40,7 +43,7 @@ class Flood:
     """What a forger sends, and how much of it: packets a second, or times the carousel's own."""
 
     name: str
-    packets: Callable[[Release, np.random.Generator], Packets]
+    packets: Callable[["Live", np.random.Generator], Packets]
     packets_per_s: float = 0.0
     times_the_rate: float = 0.0
 
@@ -54,26 +57,50 @@ class Report:
     sent_per_s: float
 
 
-def _symbols(release: Release, rng: np.random.Generator) -> Packets:
-    forger = ForgedSymbols(release, 1.0, rng)
+def free_port() -> int:
+    """Return a UDP port that nobody uses."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def load_release(path: Path) -> Release:
+    """Read a release where it lies: it may be larger than memory."""
+    with path.open("rb") as file:
+        return Release.parse(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
+def _symbols(live: "Live", rng: np.random.Generator) -> Packets:
+    forger = ForgedSymbols(live.release, 1.0, rng)
     return [bytes(forger.packet().packet(0)) for _ in range(POOL_PACKETS)]
 
 
-def _headers(release: Release, rng: np.random.Generator) -> Packets:
-    forger = ForgedHeaders(release, 1.0, rng)
+def _headers(live: "Live", rng: np.random.Generator) -> Packets:
+    forger = ForgedHeaders(live.release, 1.0, rng)
     return [bytes(forger.packet().packet(0)) for _ in range(POOL_PACKETS)]
 
 
-def _rubbish(size_bytes: int) -> Callable[[Release, np.random.Generator], Packets]:
-    def packets(release: Release, rng: np.random.Generator) -> Packets:
-        flood = Rubbish(size_bytes, 1.0, rng, release)
+def _rubbish(size_bytes: int) -> Callable[["Live", np.random.Generator], Packets]:
+    def packets(live: "Live", rng: np.random.Generator) -> Packets:
+        flood = Rubbish(size_bytes, 1.0, rng, live.release)
         return [bytes(flood.packet().packet(0)) for _ in range(POOL_PACKETS)]
 
     return packets
 
 
-def _mixed_sizes(release: Release, rng: np.random.Generator) -> Packets:
+def _mixed_sizes(live: "Live", rng: np.random.Generator) -> Packets:
     return [rng.bytes(int(size)) for size in rng.integers(0, 1472, POOL_PACKETS)]
+
+
+def _second_headend(live: "Live", rng: np.random.Generator) -> Packets:
+    """Return what a whole carousel of the older release sends in a cycle."""
+    carousel = OtherCarousel(live.older, live.rate_bps)
+    heard = iter(carousel.packet, None)
+    packets: list[bytes] = []
+    while len(packets) < live.older.layout.rows:
+        batch = next(heard)
+        packets += [bytes(batch.packet(index)) for index in range(batch.count)]
+    return packets
 
 
 FLOODS = (
@@ -87,6 +114,7 @@ FLOODS = (
     Flood("forged symbols at 1 % of the rate", _symbols, times_the_rate=0.01),
     Flood("forged symbols at the carousel's rate", _symbols, times_the_rate=1),
     Flood("forged symbols at 10 times its rate", _symbols, times_the_rate=10),
+    Flood("a second head-end with an older release", _second_headend, times_the_rate=1),
 )
 
 
@@ -127,18 +155,20 @@ def _bursts(packets: Packets, out: socket.socket) -> Iterator[tuple[bytes, int]]
 class Live:
     """A head-end with a release on the air, for the length of a with statement."""
 
-    def __init__(self, folder: Path, image_bytes: int, rate_bps: float, interface: str, seed: int) -> None:
-        self._folder, self._rate_bps, self._interface = folder, rate_bps, interface
+    def __init__(
+        self, folder: Path, image_bytes: int, rate_bps: float, interface: str, seed: int, repair_ratio: float = 1.0
+    ) -> None:
+        self._folder, self.rate_bps, self._interface = folder, rate_bps, interface
         self._rng = np.random.default_rng(seed)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._group = ("239.255.77.12", probe.getsockname()[1])
+        self._group = ("239.255.77.12", free_port())
         self._run("headend", "keygen", folder / "key")
-        for name, size, version in (("factory", 10_000, "0.1.0"), ("release", image_bytes, "2.0.0")):
-            (folder / "image").write_bytes(self._rng.bytes(size))
-            where = ["--key", folder / "key.key", "--hardware", HARDWARE, "--version", version]
-            self._run("headend", "pack", folder / "image", "-o", folder / name, *where)
-        self.release = Release.parse(memoryview((folder / "release").read_bytes()))
+        older_bytes = min(image_bytes, MOST_OLDER_BYTES)
+        packed = (("factory", 10_000, "0.1.0"), ("older", older_bytes, "1.0.0"), ("release", image_bytes, "2.0.0"))
+        for name, size_bytes, version in packed:
+            (folder / "image").write_bytes(self._rng.bytes(size_bytes))
+            how = ["--key", folder / "key.key", "--hardware", HARDWARE, "--version", version, "--repair", repair_ratio]
+            self._run("headend", "pack", folder / "image", "-o", folder / name, *how)
+        self.older, self.release = (load_release(folder / name) for name in ("older", "release"))
 
     @staticmethod
     def _run(*arguments: object) -> str:
@@ -155,7 +185,7 @@ class Live:
     @contextmanager
     def on_air(self) -> Iterator[None]:
         """Cast the release."""
-        rate = ["--rate", f"{self._rate_bps / 1e6:g}M"]
+        rate = ["--rate", f"{self.rate_bps / 1e6:g}M"]
         command = [str(BIN / "headend"), "cast", str(self._folder / "release"), *self._where, *rate]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -171,10 +201,10 @@ class Live:
         if flood is None:
             yield 0.0
             return
-        genuine_per_s = self._rate_bps / 8 / self.release.packet_size
+        genuine_per_s = self.rate_bps / 8 / self.release.packet_size
         per_s = flood.packets_per_s or flood.times_the_rate * genuine_per_s
         stop = multiprocessing.Event()
-        packets = flood.packets(self.release, self._rng)
+        packets = flood.packets(self, self._rng)
         process = multiprocessing.Process(target=_send, args=(packets, per_s, self._group, self._interface, stop))
         process.start()
         try:
@@ -185,14 +215,15 @@ class Live:
             process.join(timeout=10)
 
     def receive(self, flood: Flood | None, timeout_s: float) -> Report:
-        """Let a new box receive the release."""
+        """Let a new box receive the release; `subprocess.TimeoutExpired` where it waits far beyond its deadline."""
         with tempfile.TemporaryDirectory(dir=self._folder) as box:
             trust = ["--hardware", HARDWARE, "--trust", str(self._folder / "key.pub")]
             self._run("settop", "init", "--store", f"{box}/box", *trust, "--eeprom", self._folder / "factory")
             with self.under(flood) as per_s:
                 command = [str(BIN / "settop"), "receive", "--store", f"{box}/box", *self._where]
                 command += ["--timeout", f"{timeout_s:g}"]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                hung_s = timeout_s + HANGS_AFTER_S
+                done = subprocess.run(command, capture_output=True, text=True, timeout=hung_s, check=False)
         told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found = next((each for each in told if each["event"] == "image_verified"), None)
         if found is None:
@@ -208,11 +239,14 @@ def main() -> None:
     parser.add_argument("--interface", default="lo")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", default="")
+    parser.add_argument("--repair", type=float, default=1.0, help="repair symbols over source symbols")
+    parser.add_argument("--timeout", type=float, help="seconds that a box listens, come what may")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        live = Live(Path(folder), int(given.image_mb * 1e6), given.rate_mbps * 1e6, given.interface, given.seed)
+        size_bytes, rate_bps = int(given.image_mb * 1e6), given.rate_mbps * 1e6
+        live = Live(Path(folder), size_bytes, rate_bps, given.interface, given.seed, given.repair)
         with live.on_air():
-            calm = live.receive(None, 60)
+            calm = live.receive(None, given.timeout or 60)
             if calm.verified_s is None:
                 sys.exit("nothing came even without a flood")
             print(f"undisturbed: {calm.verified_s:.2f} s, {calm.socket_drops} drops\n")
@@ -220,7 +254,7 @@ def main() -> None:
             for flood in FLOODS:
                 if given.only not in flood.name:
                     continue
-                report = live.receive(flood, 20 * calm.verified_s)
+                report = live.receive(flood, given.timeout or 20 * calm.verified_s)
                 factor = f"{report.verified_s / calm.verified_s:.2f}" if report.verified_s else "no image in time"
                 print(f"| {flood.name} | {report.sent_per_s:.0f} | {factor} | {report.socket_drops} |", flush=True)
 

@@ -24,7 +24,7 @@ from carousel.release.trust import TrustRing
 from headend.pack.packing import PackRequest, pack
 from settop.stitch.policy import BoxProfile
 
-__all__ = ["SCENARIOS", "Field", "Scenario", "field_of"]
+__all__ = ["SCENARIOS", "Field", "Scenario", "field_of", "packed"]
 
 HARDWARE = Hardware(0x00A1B2, 7)
 
@@ -95,14 +95,15 @@ def field_of(image_bytes: int, rate_bps: float, seed: int, repair_ratio: float =
     key = Ed25519PrivateKey.from_private_bytes(rng.bytes(32))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        newest = _packed(folder, rng.bytes(image_bytes), Version(9, 0, 0), key, repair_ratio)
-        older = [_packed(folder, rng.bytes(image_bytes // 8), Version(1, minor, 0), key) for minor in range(3)]
-        twin = _packed(folder, rng.bytes(image_bytes), Version(8, 0, 0), key)
+        newest = packed(folder, rng.bytes(image_bytes), Version(9, 0, 0), key, repair_ratio)
+        older = [packed(folder, rng.bytes(image_bytes // 8), Version(1, minor, 0), key) for minor in range(3)]
+        twin = packed(folder, rng.bytes(image_bytes), Version(8, 0, 0), key)
     profile = BoxProfile(HARDWARE, TrustRing.of([key.public_key()]))
     return Field(newest, older, twin, profile, rate_bps, rng)
 
 
-def _packed(folder: Path, image: bytes, version: Version, key: Ed25519PrivateKey, repair_ratio: float = 1.0) -> Release:
+def packed(folder: Path, image: bytes, version: Version, key: Ed25519PrivateKey, repair_ratio: float = 1.0) -> Release:
+    """Pack an image of any bytes."""
     (folder / "image").write_bytes(image)
     request = PackRequest(HARDWARE, version, 1_750_000_000, "siege", repair_ratio=repair_ratio)
     pack(folder / "image", folder / "release", key, request)
