@@ -7,7 +7,7 @@ loader starts the new image, which is verified, and the next reconciliation repe
 
 from dataclasses import dataclass
 
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, explain_os_error
 from settop.boot.backend import Backend, LoaderState, SlotImage
 from settop.store.choice import Candidate, Source
 from settop.store.disk import Disk
@@ -85,6 +85,14 @@ def reconcile(store: Store, disk: Disk, backend: Backend) -> list[str]:
     return notes
 
 
+def _reconciled(store: Store, disk: Disk, backend: Backend) -> list[str]:
+    """Reconcile; where the medium fails, say so and boot by the record, which is tried again at the next start."""
+    try:
+        return reconcile(store, disk, backend)
+    except OSError as error:
+        return [f"{backend.name}: what it would start can't be compared with the record ({explain_os_error(error)})"]
+
+
 def _take_over_tries(store: Store, state: LoaderState) -> None:
     """A trial whose loader has counted further than the record: the loader's count holds."""
     if state.armed in (Source.SLOT_A, Source.SLOT_B):
@@ -97,7 +105,7 @@ def prepare(store: Store, disk: Disk, backend: Backend) -> Prepared:
     What can't be placed or armed is passed over, and keeps its tries. Raises `OperatorError` if nothing is left, not
     even the EEPROM image.
     """
-    notes = reconcile(store, disk, backend)
+    notes = _reconciled(store, disk, backend)
     passed_over: list[tuple[Source, Failure | str]] = []
     for candidate in store.candidates():
         source = candidate.source
@@ -106,18 +114,21 @@ def prepare(store: Store, disk: Disk, backend: Backend) -> Prepared:
             passed_over.append((source, failure))
             continue
         decision = store.decision(candidate, tuple(passed_over))
+        if decision is None:
+            passed_over.append((source, Failure.UNREADABLE))
+            continue
         image = SlotImage(disk, decision.image_name, decision.header)
-        if backend.booted() is source and backend.holds(source, image):
-            return Prepared(decision, image, True, tuple(notes))
         try:
+            if backend.booted() is source and backend.holds(source, image):
+                return Prepared(decision, image, True, tuple(notes))
             backend.place(source, image)
             tries_left = store.record().slots[source.slot].tries_left if candidate.on_trial else 1
             if not store.count_try(candidate):
                 passed_over.append((source, Failure.UNRECORDABLE))
                 continue
             _arm(store, backend, candidate, image, tries_left)
-        except OperatorError as error:
-            passed_over.append((source, str(error)))
+        except (OperatorError, OSError) as error:
+            passed_over.append((source, explain_os_error(error) if isinstance(error, OSError) else str(error)))
             continue
         return Prepared(decision, image, False, tuple(notes))
     reasons = "; ".join(f"{source.value}: {describe(failure)}" for source, failure in passed_over)

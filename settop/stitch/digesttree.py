@@ -24,13 +24,14 @@ class DigestTree:
         self._layout = layout
         self._top_sha256 = top_sha256
         self._levels = {level: Holdings(landings[level]) for level in range(1, layout.top + 1)}
+        self._leftover = {level: np.zeros(len(each.proven), dtype=np.bool_) for level, each in self._levels.items()}
         self._fresh_level_1: list[IntArray] = []
         self.forged_symbols = 0
 
     def resume(self) -> None:
-        """Judge what an earlier run left; what it had not written is no forgery."""
+        """Judge what an earlier run left; what it had not written is no forgery, whenever that is found."""
+        self._leftover = {level: holdings.landing.held != 0 for level, holdings in self._levels.items()}
         self._judge_from(self._layout.top)
-        self.forged_symbols = 0
 
     def take(self, level: int, rows: IntArray) -> None:
         """Judge symbols of a level that have landed, and those below that hang on them."""
@@ -51,7 +52,8 @@ class DigestTree:
         holdings = self._levels[level]
         rows = rows[(holdings.landing.held[rows] != 0) & ~holdings.proven[rows]]
         sbn, esi = holdings.geometry.symbols_of(rows)
-        known = self.knows(level, sbn, esi)
+        # Of a block that is done, repair symbols that nobody proved have given their slots back.
+        known = self.knows(level, sbn, esi) & (holdings.state[sbn] != BlockState.DONE)
         rows, sbn, esi = rows[known], sbn[known], esi[known]
         if not len(rows):
             return False
@@ -59,9 +61,11 @@ class DigestTree:
         holdings.proven[rows[good]] = True
         if level == 1 and good.any():
             self._fresh_level_1.append(rows[good])
-        if not good.all():
-            holdings.discard(rows[~good])
-            self.forged_symbols += int(np.count_nonzero(~good))
+        bad = rows[~good]
+        if len(bad):
+            holdings.discard(bad)
+            self.forged_symbols += int(np.count_nonzero(~self._leftover[level][bad]))
+            self._leftover[level][bad] = False
         return bool(good.any())
 
     def _good(self, level: int, rows: IntArray, sbn: IntArray, esi: IntArray) -> BoolArray:

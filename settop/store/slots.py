@@ -229,16 +229,20 @@ class Store:
         passed_over: list[tuple[Source, Failure | str]] = []
         for candidate in self.candidates():
             failure = self._try(candidate)
-            if failure is Failure.NONE:
-                return self.decision(candidate, tuple(passed_over))
-            passed_over.append((candidate.source, failure))
+            decision = self.decision(candidate, tuple(passed_over)) if failure is Failure.NONE else None
+            if decision is not None:
+                return decision
+            passed_over.append((candidate.source, failure or Failure.UNREADABLE))
         reasons = "; ".join(f"{source.value}: {describe(failure)}" for source, failure in passed_over)
         raise OperatorError(f"nothing here can be booted, not even the EEPROM image ({reasons}); run `settop init`")
 
-    def decision(self, candidate: Candidate, passed_over: tuple[tuple[Source, Failure | str], ...]) -> BootDecision:
-        """Return the decision for a candidate that was checked."""
+    def decision(
+        self, candidate: Candidate, passed_over: tuple[tuple[Source, Failure | str], ...]
+    ) -> BootDecision | None:
+        """Return the decision for a candidate that was checked; None where the medium does not give it again."""
         header = self.header(candidate.source)
-        assert header is not None
+        if header is None:
+            return None
         image = f"{candidate.source.value}.image"
         return BootDecision(candidate.source, header, image, candidate.reason, passed_over, self._troubles())
 

@@ -1,8 +1,9 @@
 """One suite over all backends: updates, trials, power cuts at every operation, and what a person does wrong."""
 
 import copy
+import errno
 from contextlib import suppress
-from itertools import product
+from itertools import count, product
 
 import pytest
 
@@ -11,6 +12,7 @@ from settop.boot import flow
 from settop.boot.firmwarefiles import Environment, EnvironmentBackend, place_program
 from settop.boot.uboot import UBoot
 from settop.store.choice import Source
+from settop.store.slots import Store
 from settop.store.staterecord import Failure, SlotState
 from tests.settop.boot.models import BOARDS, Board, FileBoard, Jumped, Restarted, UBootBoard, header_of, image_of
 from tests.settop.store.powercut import Cut, PowerCut
@@ -355,3 +357,47 @@ def test_the_power_cut_test_can_fail(mutation, monkeypatch):
         monkeypatch.setattr(EnvironmentBackend, "commit", lambda self, source: None)
     with pytest.raises((AssertionError, OperatorError, pytest.fail.Exception)):
         cut_everywhere(UBootBoard)
+
+
+# --- operations that fail ------------------------------------------------------------------------------------
+
+
+class FailingReads:
+    """A store's disk of which one operation fails, reading included."""
+
+    def __init__(self, disk, at, code):
+        self._disk, self._at, self._code, self._done = disk, at, code, 0
+
+    @property
+    def has_failed(self):
+        return self._done >= self._at
+
+    def __getattr__(self, name):
+        found = getattr(self._disk, name)
+        if name not in ("read", "chunks", "write", "truncate", "rename", "remove", "sync", "sync_names"):
+            return found
+
+        def operation(*arguments):
+            self._done += 1
+            if self._done == self._at:
+                raise OSError(self._code, "the medium fails")
+            return found(*arguments)
+
+        return operation
+
+
+@every_board
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_one_failing_operation_of_the_store_stops_no_boot(make_board, code, record_property):
+    """Whichever it is, an image is placed and armed: the trial, or what is confirmed, or the EEPROM's."""
+    for at in count(1):
+        board = with_first(make_board)
+        install(board, "2.0.0")
+        failing = FailingReads(board.disk, at, code)
+        store = Store(failing, board.store._hardware, board.store._trust)
+        prepared = flow.prepare(store, failing, board.backend)
+        assert str(prepared.decision.header.version) in ("0.1.0", "1.0.0", "2.0.0")
+        if not failing.has_failed:
+            record_property("failing operations under a boot", at - 1)
+            assert at > 10
+            return

@@ -124,3 +124,33 @@ def test_what_an_earlier_run_left_is_judged_again(air):
     assert np.flatnonzero(~tree.holdings(1).proven[: level_1.source_symbols]).tolist() == [2]
     assert not air.landings[1].held[2]
     assert tree.forged_symbols == 0
+
+
+def test_what_an_earlier_run_tore_is_no_forgery_though_its_digest_comes_later(air):
+    hear_level_by_level(air, [1])
+    air.landings[1].source[2] ^= 1
+    tree = air.assemble(resumed=True).tree
+    hear_level_by_level(air, range(air.layout.top, 1, -1))
+    assert not air.landings[1].held[2]
+    assert tree.forged_symbols == 0
+    air.hear([air.forged(1, 0, 2)])
+    assert tree.forged_symbols == 1, "but what comes now is"
+
+
+def test_a_digest_for_a_symbol_of_a_block_that_is_done_comes_too_late_and_hurts_nothing(air):
+    """Level 1 was decoded from proven symbols; those beside them, which nobody had proved, have lost their slots."""
+    level_1, level_2 = air.layout.objects[1], air.layout.objects[2]
+    assert level_2.source_symbols > 2
+    hear_level_by_level(air, range(air.layout.top, 2, -1))
+    late = level_2.source_symbols - 1
+    air.hear_symbols(2, [(0, esi) for esi in range(late)])
+    size = int(level_1.block_sizes[0])
+    air.hear_symbols(1, [(0, esi) for esi in range(3, size + level_1.repair_per_block)])
+    tree = air.assembly.tree
+    is_unproven = (air.landings[1].held != 0) & ~tree.holdings(1).proven
+    assert is_unproven[level_1.source_symbols :].any()
+    air.assembly.inquiry.begin()
+    air.work()
+    assert tree.holdings(1).proven[: level_1.source_symbols].all()
+    air.hear_symbols(2, [(0, late)])
+    assert tree.forged_symbols == 0
