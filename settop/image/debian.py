@@ -47,10 +47,19 @@ def debian_tree(board: Board) -> Path:
                 partial,
             ]
         )
-        partial.rename(tree)
+        _put(partial, tree)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return tree
+
+
+def _put(partial: Path, tree: Path) -> None:
+    """Give a tree its name, unless another process was faster."""
+    try:
+        partial.rename(tree)
+    except OSError:
+        if not tree.is_dir():
+            raise
 
 
 def wheel_tree(board: Board) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from carousel.errors import OperatorError
 from carousel.uki import build_uki
-from settop.image import cardfiles, ownwheel, tools
+from settop.image import cardfiles, debian, ownwheel, tools
 from settop.image.boards import BOARDS, board_named
 from settop.image.card import CardRequest, Factory, check_image, check_kernel, plan_partitions, settings_of
 from settop.image.ext4 import make_ext4
@@ -253,3 +253,19 @@ def test_what_the_machine_lacks_is_said_with_the_command_that_installs_it(monkey
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(OperatorError, match="run: apt-get install e2fsprogs mtools"):
         tools.need_tools(["mformat", "mcopy", "mke2fs"])
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_two_cards_that_are_made_at_once_may_fetch_the_same_tree(is_first, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(debian, "need_tools", lambda names: None)
+
+    def fetch(words):
+        for folder in [words[-1]] if is_first else [words[-1], words[-1].with_suffix("")]:
+            folder.mkdir()
+            (folder / "vmlinuz").touch()
+
+    monkeypatch.setattr(debian, "run", fetch)
+    tree = debian.debian_tree(board_named("pi"))
+    assert list(tree.parent.iterdir()) == [tree]
+    assert (tree / "vmlinuz").exists()
