@@ -2,8 +2,9 @@
 
 For each way to boot, a card of `settop image` takes v1 off the air and confirms it; then v2. Where v2 begins to come,
 and where it begins to confirm itself, the board is frozen. Each pull lets a copy of the frozen board run on, with its
-carousel, kills it (QEMU) at a random moment, and switches it on again with no network: what starts then must be
-whole, v1 or v2. The seed is printed; `--seed` repeats the moments, as far as the load allows.
+carousel, kills it (QEMU) at a random moment, one in each part of the operation, and switches it on again with no
+network: what starts then must be whole, v1 or v2. The seed is printed; `--seed` repeats the moments, as far as the load
+allows.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from tests.vm import story
@@ -109,11 +111,11 @@ def pull_often(options, way_name, rng):
         f"{way_name}: an install takes {lasts_s['install']:.1f} s here, a confirmation {lasts_s['commit']:.1f} s",
         flush=True,
     )
+    first_s = {"install": 0.0, "commit": max(0.0, lasts_s["commit"] - COMMIT_S)}
     with story.carousel(folder, folder / "v2.release"):
-        for number in range(2 * options.pulls):
-            name = "install" if number % 2 == 0 else "commit"
-            first_s = max(0.0, lasts_s[name] - COMMIT_S) if name == "commit" else 0.0
-            after_s = rng.uniform(first_s, lasts_s[name])
+        for number, (part, name) in enumerate(product(range(options.pulls), MOMENTS)):
+            share = (part + rng.random()) / options.pulls  # a random moment in each part, so that no part is left out
+            after_s = first_s[name] + share * (lasts_s[name] - first_s[name])
             board = frozen[name].copy("pulled")
             was_on = pull(board, after_s)
             alone = replace(board, frozen=None, network=("-nic", "none"))
