@@ -6,12 +6,14 @@ gives one run. `python -m bench.siege.fuzz --packets 10000000`, or `make fuzz`.
 """
 
 import argparse
+import json
 import random
 import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
 
 from bench.siege.scenarios import Field, field_of
 from bench.virtual.box import InlineBox
@@ -20,7 +22,7 @@ from carousel.take import Piece
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
 
-__all__ = ["Fuzz", "Mutator", "main"]
+__all__ = ["Fuzz", "Mutator", "Record", "main"]
 
 IMAGE_BYTES, RATE_BPS = 400_000, 40e6
 BATCH_PACKETS = 64
@@ -29,6 +31,7 @@ RETUNE_S = 5.0
 """A box has had enough after so long, in virtual time: the next one begins anew."""
 EDGES = (0, 1, 2, 3, 0x7F, 0x80, 0xC0, 0xF0, 0xFE, 0xFF)
 TELL_PACKETS = 1_000_000
+SETTLED_PACKETS = 100_000
 
 
 @dataclass
@@ -123,26 +126,68 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def main() -> None:
-    """Run, and tell: packets, images, memory."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--packets", type=int, default=10_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long, whatever is done")
-    given = parser.parse_args()
-    print(f"seed {given.seed}", flush=True)
-    fuzz = Fuzz(field_of(IMAGE_BYTES, RATE_BPS, given.seed), random.Random(given.seed))
-    begin_s, told, settled = time.monotonic(), 0, 0
-    while fuzz.packets < given.packets and time.monotonic() - begin_s < given.seconds:
+@dataclass
+class Record:
+    """What all runs together have done, in a file: so that ten million take as many evenings as they take.
+
+    Each run begins with the next seed.
+    """
+
+    path: Path
+    packets: int = 0
+    images: int = 0
+    boxes: int = 0
+    runs: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        """Read what earlier runs have left, if any have."""
+        return cls(path, **json.loads(path.read_text())) if path.exists() else cls(path)
+
+    def write(self) -> None:
+        """Write it, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".new")
+        said = {"packets": self.packets, "images": self.images, "boxes": self.boxes, "runs": self.runs}
+        unfinished.write_text(json.dumps(said | {"seconds": round(self.seconds, 1)}))
+        unfinished.replace(self.path)
+
+
+def fuzz_for(seed: int, packets: int, seconds: float) -> tuple[Fuzz, float, int]:
+    """Run one seed; return it, how long it took, and by how many bytes memory grew after the first packets."""
+    fuzz = Fuzz(field_of(IMAGE_BYTES, RATE_BPS, seed), random.Random(seed))
+    begin_s, told, settled_bytes = time.monotonic(), 0, 0
+    while fuzz.packets < packets and time.monotonic() - begin_s < seconds:
         fuzz.step()
-        if fuzz.packets - told >= TELL_PACKETS // 10 and not settled:
-            settled = peak_bytes()
+        if fuzz.packets >= SETTLED_PACKETS and not settled_bytes:
+            settled_bytes = peak_bytes()
         if fuzz.packets - told >= TELL_PACKETS:
             told = fuzz.packets
             print(f"{fuzz.packets} packets, {fuzz.images} images, {peak_bytes() >> 20} MiB at most", flush=True)
-    grown = peak_bytes() - settled if settled else 0
-    print(f"{fuzz.packets} mutated packets in {time.monotonic() - begin_s:.0f} s, {fuzz.boxes} boxes: none raised;")
-    print(f"{fuzz.images} images; memory grew by {grown / 1e6:.1f} MB after the first 100,000; {fuzz.reasons}")
+    return fuzz, time.monotonic() - begin_s, peak_bytes() - settled_bytes if settled_bytes else 0
+
+
+def main() -> None:
+    """Go on where the last run ended, and tell: packets, images, memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packets", type=int, default=10_000_000, help="of all runs together")
+    parser.add_argument("--seed", type=int, help="one run with this seed, that is not counted among the others")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long, whatever is done")
+    parser.add_argument("--record", type=Path, default=Path("fuzz-out/record.json"))
+    given = parser.parse_args()
+    record = Record(given.record) if given.seed is not None else Record.read(given.record)
+    seed = record.runs + 1 if given.seed is None else given.seed
+    print(f"seed {seed}; {record.packets} packets in {record.runs} runs before", flush=True)
+    fuzz, seconds, grown_bytes = fuzz_for(seed, given.packets - record.packets, given.seconds)
+    record.packets, record.images = record.packets + fuzz.packets, record.images + fuzz.images
+    record.boxes, record.runs = record.boxes + fuzz.boxes, record.runs + 1
+    record.seconds += seconds
+    if given.seed is None:
+        record.write()
+    print(f"{fuzz.packets} mutated packets in {seconds:.0f} s, {fuzz.boxes} boxes, {fuzz.images} images: none raised;")
+    print(f"memory grew by {grown_bytes / 1e6:.1f} MB after the first 100,000; {fuzz.reasons}")
+    print(f"all runs: {record.packets} packets, {record.boxes} boxes, {record.images} images, {record.seconds:.0f} s")
 
 
 if __name__ == "__main__":

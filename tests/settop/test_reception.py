@@ -1,7 +1,9 @@
 """The driver: what it opens, lets go of and waits for. Packets from a list, counted time, real threads and files."""
 
+import errno
 import os
 import threading
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -304,3 +306,75 @@ def test_without_a_key_a_bulletin_is_nothing(lab, make_release):
     release = make_release(SIZE, symbol_size=256, version="1.1.0")
     outcome, _ = lab.make([said(release, is_halted=True), *carousel(release)], release.tsi).run(3600)
     assert outcome is Outcome.VERIFIED
+
+
+# --- operations of the disk that fail ---------------------------------------------------------------------
+
+
+class FailingOs:
+    """`os` as the part file's module knows it; one of its operations fails."""
+
+    OPERATIONS = ("open", "ftruncate", "posix_fallocate", "pread", "fstat")
+
+    def __init__(self, at, code):
+        self._at, self._code, self._done = at, code, 0
+
+    @property
+    def has_failed(self):
+        return self._done >= self._at
+
+    def may_fail(self):
+        self._done += 1
+        if self._done == self._at:
+            raise OSError(self._code, "the medium fails")
+
+    def __getattr__(self, name):
+        found = getattr(os, name)
+        if name not in self.OPERATIONS:
+            return found
+
+        def operation(*arguments):
+            self.may_fail()
+            return found(*arguments)
+
+        return operation
+
+    def populate(self, rows):
+        self._done += 1
+        return self._code if self._done == self._at else 0
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_whatever_operation_of_the_part_file_fails_refuses_that_release_alone(
+    lab, make_release, monkeypatch, code, is_resumed, record_property
+):
+    """And the next reception, with a disk that is well again, gets the image."""
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    packets = list(carousel(release))
+    for at in count(1):
+        if is_resumed:
+            lab.make(packets[: len(packets) // 2], release.tsi).run(0.3)
+            finish(lab)
+        failing = FailingOs(at, code)
+        with monkeypatch.context() as patched:
+            patched.setattr(partfile, "os", failing)
+            patched.setattr(partfile, "populate", failing.populate)
+            outcome, _ = lab.make(packets, release.tsi).run(1.0)
+        finish(lab)
+        if not failing.has_failed:
+            assert outcome is Outcome.VERIFIED
+            record_property("failing operations of part files", at - 1)
+            assert at > 6
+            return
+        assert outcome is Outcome.REFUSED
+        assert lab.make(packets, release.tsi).run(3600)[0] is Outcome.VERIFIED
+        finish(lab)
+        (lab.folder / "1.part").unlink()
+
+
+def finish(lab):
+    """Close what was made, once; the fixture finds nothing left to close."""
+    lab.reception.close()
+    lab.work.close()
+    lab.reception = lab.work = SimpleNamespace(close=lambda: None)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from bench.siege.fuzz import IMAGE_BYTES, RATE_BPS, Fuzz, Mutator
+from bench.siege.fuzz import IMAGE_BYTES, RATE_BPS, Fuzz, Mutator, Record
 from bench.siege.scenarios import field_of
 
 
@@ -30,3 +30,10 @@ def test_one_seed_gives_the_same_packets_and_they_differ_from_what_is_cast():
     assert made[0] == made[1]
     mutator = Mutator(pool, random.Random(5))
     assert len({mutator.packet() for _ in range(300)} - set(pool)) > 250
+
+
+def test_runs_add_up(tmp_path):
+    path = tmp_path / "out" / "record.json"
+    assert Record.read(path) == Record(path)
+    Record(path, packets=5, images=4, boxes=3, runs=2, seconds=1.0).write()
+    assert Record.read(path) == Record(path, packets=5, images=4, boxes=3, runs=2, seconds=1.0)

@@ -1,12 +1,14 @@
 import hashlib
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carousel.crc import crc32
 from carousel.errors import FormatError
 from carousel.printable import printable
-from carousel.release.header import HEADER_BYTES, ReleaseHeader, SignedHeader, key_id
+from carousel.release.header import HEADER_BYTES, ReleaseHeader, SignedHeader, claimed_key_id, key_id
 from carousel.release.identity import Hardware, ReleaseId, Version
 from carousel.release.trust import TrustRing, parse_public_key
 from tests.conftest import KEY, OTHER_KEY
@@ -38,7 +40,8 @@ def test_what_is_signed_is_read(header):
     assert again.is_signed_by(KEY.public_key())
     assert not again.is_signed_by(OTHER_KEY.public_key())
     assert again.key_id == key_id(KEY.public_key())
-    assert (again.hardware, again.version, again.name) == (header.hardware, header.version, printable(header.name))
+    said = {field.name: getattr(header, field.name) for field in fields(ReleaseHeader)}
+    assert {name: getattr(again, name) for name in said} == said | {"name": printable(header.name)}
 
 
 def test_offsets_are_the_designs():
@@ -76,6 +79,39 @@ def test_a_release_is_named_by_its_signed_header():
     assert str(signed.release_id) == hashlib.sha256(signed.raw).hexdigest()[:32]
     with pytest.raises(ValueError, match="release ID"):
         ReleaseId(b"short")
+
+
+def test_a_name_of_all_its_bytes_fits_and_one_that_is_no_utf_8_is_shown():
+    assert ReleaseHeader(**{**vars(EXAMPLE), "name": "x" * 32}).sign(KEY).name == "x" * 32
+    raw = bytearray(EXAMPLE.sign(KEY).raw)
+    raw[128:132] = b"Xd\xffX"
+    raw[188:192] = crc32(bytes(raw[:188])).to_bytes(4, "little")
+    assert SignedHeader.parse(bytes(raw)).name == r"Xd\xffX"
+
+
+def test_a_maker_has_24_bits():
+    raw = bytearray(EXAMPLE.sign(KEY).raw)
+    raw[15] = 1
+    raw[188:192] = crc32(bytes(raw[:188])).to_bytes(4, "little")
+    with pytest.raises(FormatError) as caught:
+        SignedHeader.parse(bytes(raw))
+    assert caught.value.reason == "header_fields"
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"), [(None, "header_size"), (0, "header_fields"), (60, "header_crc"), (190, "header_crc")]
+)
+def test_a_look_finds_the_key_id_and_what_is_no_header(at, reason):
+    raw = bytearray(EXAMPLE.sign(KEY).raw)
+    assert claimed_key_id(bytes(raw)) == key_id(KEY.public_key())
+    if at is None:
+        raw += b"\0"
+    else:
+        raw[at] ^= 1
+    for read in (claimed_key_id, SignedHeader.parse):
+        with pytest.raises(FormatError) as caught:
+            read(bytes(raw))
+        assert caught.value.reason == reason
 
 
 def test_a_name_too_long_is_refused():

@@ -4,12 +4,15 @@ from carousel.errors import OperatorError
 from carousel.release.identity import Hardware, Version
 
 
-@pytest.mark.parametrize("text", ["00A1B2:7", "00A1B2:7:3", "FFFFFF:65535:0"])
+@pytest.mark.parametrize("text", ["00A1B2:7", "00A1B2:7:3", "FFFFFF:65535:0", "00A1B2:0:65534"])
 def test_hardware_reads_as_it_prints(text):
     assert str(Hardware.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "7", "00A1B2", "A1B2:7", "00A1B2:70000", "00A1B2:7:99999", "00A1B2:7 "])
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "00A1B2", "A1B2:7", "00A1B2:70000", "00A1B2:7:99999", "00A1B2:7 ", "00A1B2:65536", "00A1B2:7:65536"],
+)
 def test_bad_hardware_is_explained(text):
     with pytest.raises(OperatorError, match="OUI:model"):
         Hardware.parse(text)
@@ -32,10 +35,13 @@ def test_which_board_takes_which_image(box, image, fits):
 
 def test_versions_are_ordered_as_numbers():
     assert Version.parse("1.10.0") > Version.parse("1.9.99")
-    assert str(Version.parse("1.4.0")) == "1.4.0"
+    for text in ("1.4.0", "65535.65535.4294967295", "0.0.70000"):
+        assert str(Version.parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "1", "1.2", "1.2.3.4", "a.b.c", "70000.0.0", "1.2.5000000000", "-1.0.0"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.2", "1.2.3.4", "a.b.c", "65536.0.0", "0.65536.0", "1.2.4294967296", "-1.0.0"]
+)
 def test_bad_versions_are_explained(text):
     with pytest.raises(OperatorError, match=r"major\.minor\.patch"):
         Version.parse(text)

@@ -91,3 +91,68 @@ def test_blocks_grow_with_large_images():
     assert blocks_of_image(MAX_BLOCKS * MAX_BLOCK_SYMBOLS) == MAX_BLOCKS
     with pytest.raises(ValueError, match="more than"):
         blocks_of_image(MAX_BLOCKS * MAX_BLOCK_SYMBOLS + 1)
+
+
+def test_limits_are_what_still_goes():
+    for fields in (
+        {"symbol_size": 256},
+        {"symbol_size": 65_000, "image_size": 65_000 * 3},
+        {"repair_per_block": 4 * MAX_BLOCK_SYMBOLS},
+        {"source_blocks": 255, "image_size": 256 * 255},
+        {"image_size": 256 * MAX_BLOCK_SYMBOLS},
+    ):
+        assert ReleaseLayout.of_header(header(**fields)).objects[0].repair_per_block >= 40
+    for fields in (
+        {"symbol_size": 65_008, "image_size": 65_008 * 3},
+        {"repair_per_block": 4 * MAX_BLOCK_SYMBOLS + 1},
+        {"source_blocks": 256, "image_size": 256 * 256},
+    ):
+        with pytest.raises(FormatError, match="geometry"):
+            ReleaseLayout.of_header(header(**fields))
+
+
+def test_the_top_and_what_has_no_fec_have_no_repair_symbols():
+    with_repair, without = layout(1_000_000, 256), layout(1_000_000, 256, repair=False)
+    assert [geometry.repair_per_block > 0 for geometry in with_repair.objects] == [True] * with_repair.top + [False]
+    assert all(geometry.repair_per_block == 0 for geometry in without.objects)
+
+
+@pytest.mark.parametrize(
+    ("size", "symbol"), [(5000, 256), (700_000, 256), (5000, 1440), (3_000_000, 1440), (64 << 20, 1440)]
+)
+def test_what_proves_level_1_is_what_covers_its_digests(size, symbol):
+    """Worked out anew, symbol by symbol: of each level what holds the digests of what is needed below it."""
+    made = layout(size, symbol)
+
+    def proof(rows):
+        needed = {1: set(rows)}
+        for level in range(2, made.top + 1):
+            below = made.objects[level - 1]
+            places = below.symbols_of(np.array(sorted(needed[level - 1])))
+            begin = made.digest_offsets(level - 1, *places)
+            # Digests are taken from the level's begin up to the last one that is needed.
+            needed[level] = set(range(int(begin.max() + 15) // symbol + 1))
+        return {(level, row) for level, rows in needed.items() for row in rows}
+
+    block_digests = range(-(-32 * made.objects[0].blocks // symbol))
+    assert set(made.urgent_symbols()) == proof(block_digests)
+    chain = made.chain_symbols()
+    whole = proof(range(made.objects[1].source_symbols))
+    assert set(chain) == {(level, row) for level, row in whole if level > 1} | set(made.urgent_symbols())
+    assert len(set(chain)) == len(chain)
+    assert [level for level, _ in chain] == sorted((level for level, _ in chain), reverse=True)
+    assert list(made.urgent_symbols()) == sorted(made.urgent_symbols())
+
+
+def test_the_first_symbol_that_a_row_of_level_1_can_judge():
+    made = layout(700_000, 256)
+    image, level_1 = made.objects[0], made.objects[1]
+    offsets = made.digest_offsets(0, *image.symbols_of(np.arange(image.rows)))
+    places = list(zip(*(part.tolist() for part in image.symbols_of(np.arange(image.rows))), strict=True))
+    by_offset = dict(zip(offsets.tolist(), places, strict=True))
+    rows = np.arange(level_1.source_symbols)
+    sbn, esi = made.first_digested(rows)
+    for row, place in enumerate(zip(sbn.tolist(), esi.tolist(), strict=True)):
+        begin = max(row * 256, 32 * image.blocks)
+        last = max(offset for offset in by_offset if offset <= begin)
+        assert place == by_offset[last]
