@@ -24,7 +24,7 @@ from carousel.release.digests import SYMBOL_DIGEST_BYTES
 __all__ = ["Wheel"]
 
 CHUNK_PACKETS = 44
-"""What is shuffled: some bursts in a row, so that a box sees from gaps within what the network lost."""
+"""At least so many are shuffled as one: some bursts in a row, so that a box sees from gaps what the network lost."""
 WINDOW_CHUNKS = 32
 """A chunk moves by at most this many places from cycle to cycle,"""
 LEAST_WINDOWS = 16
@@ -112,7 +112,7 @@ class Wheel:
         """
         cycle, sought = self.cycle, self.sent_in_cycle
         size = self._burst_packets
-        chunk = size * max(1, CHUNK_PACKETS // size)
+        chunk = size * -(-CHUNK_PACKETS // size)
         source, whole = self.release.layout.objects[0].source_symbols, self.release.image_packets
         chunks = min(WINDOW_CHUNKS, max(FEWEST_CHUNKS, source // (chunk * LEAST_WINDOWS)))
         while True:

@@ -11,7 +11,7 @@ from carousel.release.blocks import ObjectGeometry
 from carousel.take import Piece
 from carousel.take.landing import PREFIX_BYTES
 
-__all__ = ["LossEstimate"]
+__all__ = ["LONGEST_GAP", "LossEstimate"]
 
 SAMPLE_PACKETS = 256
 """So many packets in a row are looked at, of one wake-up or of several small ones ..."""

@@ -5,6 +5,7 @@ import pytest
 
 from carousel.flute.releasefile import digest_places
 from headend.cast.wheel import CHAIN_PASSES, Wheel
+from settop.wire.gaps import LONGEST_GAP
 
 
 @pytest.fixture(scope="module", params=[(300_000, 512, 1.0), (9_000_000, 1440, 1.0), (500_000, 1440, 0.0)])
@@ -65,6 +66,16 @@ def test_a_box_that_tunes_in_late_lacks_few_digests(release, needed):
                 unknown += not set(needed[number].tolist()) <= heard
         print(f"{unknown} of {source} symbols could not be judged when they came")
         assert unknown <= max(0.25 * source, 2 * 44 + 90 * release.layout.objects[0].blocks)
+
+
+@pytest.mark.parametrize("burst_packets", [1, 3, 9, 12, 23, 44, 64])
+def test_no_jump_of_the_carousel_looks_like_a_loss(make_release, burst_packets):
+    """At any rate, which makes the bursts: a box takes a short step forward for packets that did not come."""
+    release = make_release(9_000_000, symbol_size=1440)
+    order = np.array([number for number in sent(Wheel(release, burst_packets, 5), 2) if number < release.image_packets])
+    steps = np.diff(order)
+    seeming = steps[(steps > 1) & (steps <= LONGEST_GAP)] - 1
+    assert seeming.sum() < 0.01 * len(order)
 
 
 def test_a_cycle_has_level_1_once_and_what_proves_it_several_times(release):
