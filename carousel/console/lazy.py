@@ -49,7 +49,8 @@ class LazyCommand:
         except ModuleNotFoundError as error:
             if self.extra is None or (error.name or "").split(".")[0] in ("carousel", "headend", "settop", "bench"):
                 raise
-            raise OperatorError(f"this needs {error.name}: pip install '{DISTRIBUTION}[{self.extra}]'") from None
+            install = f"pip install '{DISTRIBUTION}[{self.extra}]', or '.[{self.extra}]' in a checkout"
+            raise OperatorError(f"this needs {error.name}: {install}") from None
         if isinstance(found, typer.Typer):
             app = found
             for each in (*app.registered_commands, app.registered_callback):

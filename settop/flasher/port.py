@@ -38,7 +38,7 @@ def _pyserial() -> ModuleType:
         importlib.import_module("serial.tools.list_ports")
         return importlib.import_module("serial")
     except ImportError:
-        raise OperatorError("this needs pyserial: pip install 'bootcast[flash]'") from None
+        raise OperatorError("this needs pyserial: pip install 'bootcast[flash]', or '.[flash]' in a checkout") from None
 
 
 class SerialPort:
