@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from carousel.console.endpoint import Endpoint
 from carousel.flute.releasefile import Release
@@ -16,7 +16,8 @@ from headend.cast.flute import FluteFormat
 from headend.cast.notices import NO_NOTICES, Notices
 from headend.cast.pair import Pair, PairRole
 from headend.cast.settings import BroadcastSettings
-from headend.cast.turning import Carousel, Shelf, describe_release
+from headend.cast.turning import Carousel, Shelf
+from headend.events import Casting, Note, OnAir, Tell
 from headend.link.ear import GroupEar
 from headend.link.sender import IP_UDP_BYTES, GroupSender
 from headend.rolloutfile import RolloutFile
@@ -68,7 +69,7 @@ class Clocks:
 
 
 @contextmanager
-def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[..., None]) -> Iterator[Carousel]:
+def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Tell) -> Iterator[Carousel]:
     """Open what a carousel of the shelf's releases needs, for the length of a with statement; `run` turns it."""
     releases = shelf.load()
     with ExitStack() as open_things:
@@ -84,12 +85,19 @@ def casting(options: CastOptions, shelf: Shelf, clocks: Clocks, tell: Callable[.
             ear = GroupEar(options.endpoint, options.interface, sender.sent_from)
             open_things.enter_context(closing(ear))
             pair = Pair(options.pair, ear, settings.rate_bps, clocks.now())
-        how: dict[str, Any] = {"gso": sender.uses_gso, "sendfile": sender.sends_files and stream is None}
-        how["paced_by"] = sender.paced_by or "the head-end"
-        where = {"group": str(options.endpoint), "interface": options.interface, "rate_bps": round(options.rate_bps)}
-        tell("casting", **where, **how, releases=[describe_release(release) for release in releases])
+        tell(
+            Casting(
+                group=str(options.endpoint),
+                interface=options.interface,
+                rate_bps=round(options.rate_bps),
+                gso=sender.uses_gso,
+                sendfile=sender.sends_files and stream is None,
+                paced_by=sender.paced_by or "the head-end",
+                releases=tuple(map(OnAir.of, releases)),
+            )
+        )
         for text in (*_notes(options, broadcaster, releases), *ssu_notes(stream, releases)):
-            tell("note", text=text)
+            tell(Note(text))
         yield Carousel(broadcaster, shelf, sender, clocks.now, clocks.wait, tell, pair, desk)
 
 

@@ -53,15 +53,17 @@ ARROWS: dict[str, set[str]] = {
     },
     "headend/rolloutfile": {"carousel/console", "carousel/gate", "headend/rollout"},
     "headend/cast": {"carousel/bulletin", "carousel/console", "carousel/flute", "carousel/gate", "carousel/release"}
-    | {"carousel/ssu", "headend/rollout"},
+    | {"carousel/ssu", "headend/events", "headend/rollout"},
+    "headend/events": {"carousel/flute"},
     "headend/link": {"carousel/console", "headend/cast"},
     "headend/shelf": {"carousel/console", "carousel/flute", "headend/cast"},
-    "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/link", "headend/rolloutfile"},
+    "headend/casting": {"carousel/console", "carousel/flute", "headend/cast", "headend/events", "headend/link"}
+    | {"headend/rolloutfile"},
     "headend/registry": {"carousel/console", "carousel/flute", "carousel/gate", "carousel/release", "headend/cast"}
     | {"carousel/bulletin", "carousel/report", "headend/rollout"},
     "headend/serve": {"carousel/console", "carousel/flute", "carousel/release", "carousel/ssu", "headend/cast"}
     | {"carousel/bulletin", "carousel/gate", "carousel/report", "headend/casting", "headend/link", "headend/pack"}
-    | {"headend/registry", "headend/rollout", "headend/rolloutfile", "headend/shelf"},
+    | {"headend/events", "headend/registry", "headend/rollout", "headend/rolloutfile", "headend/shelf"},
     "headend/commands": {"carousel/*", "headend/*"},
     "headend/program": {"carousel/console", "headend/commands"},
     "headend/cli": {"carousel/console", "headend/commands", "headend/program"},

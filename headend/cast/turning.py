@@ -4,7 +4,7 @@ import errno
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from carousel.batch import Batch
 from carousel.console.command import in_a_sentence
@@ -13,10 +13,10 @@ from carousel.flute.releasefile import Release
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.pair import Pair
 from headend.cast.shares import Demand
+from headend.events import Decided, OnAir, Peer, Status, Swapped, Tell, Trouble, TroubleOver
 
-__all__ = ["Carousel", "Rollout", "Shelf", "Wire", "describe_release"]
+__all__ = ["Carousel", "Rollout", "Shelf", "Wire"]
 
-Tell = Callable[..., None]
 RETRY_S = 0.1
 """How long to wait for a network that takes nothing."""
 SKIP_S = 0.001
@@ -95,7 +95,7 @@ class Carousel:
         now = status_s = check_s = rollout_s = self.clock()
         while not self.should_stop and not (cycles and self.broadcaster.cycles_done >= cycles):
             if self.pair is not None and self.pair.tend(self.broadcaster, now):
-                self.tell("peer", alive=not self.pair.is_alone)
+                self.tell(Peer(alive=not self.pair.is_alone))
             if now - rollout_s >= ROLLOUT_CHECK_S:
                 rollout_s = now
                 self._tend_rollout()
@@ -122,7 +122,7 @@ class Carousel:
             self._tell_trouble(f"going on with the old decisions: {in_a_sentence(error)}")
             return
         if epoch is not None:
-            self.tell("decided", epoch=epoch)
+            self.tell(Decided(epoch))
 
     def _send_next(self, now: float) -> None:
         """Send what is due. Trouble is reported once, and once more when it is over; what a file lacks is left out."""
@@ -140,7 +140,7 @@ class Carousel:
                 self.wait(RETRY_S)
             return
         if self._trouble is not None:
-            self.tell("trouble_over", reason=self._trouble)
+            self.tell(TroubleOver(self._trouble))
             self._trouble = None
         self._sent_bytes += batch.stride * batch.count
         self._sent_packets += batch.count
@@ -158,20 +158,21 @@ class Carousel:
             return False
         self._told_s = {known: when for known, when in self._told_s.items() if now - when < SAME_TROUBLE_S}
         self._told_s[reason] = now
-        self.tell("trouble", reason=reason)
+        self.tell(Trouble(reason))
         return True
 
     def _tell_status(self, elapsed_s: float) -> None:
         position = self.broadcaster.position
         self.tell(
-            "status",
-            rate_bps=round(self._sent_bytes * 8 / elapsed_s),
-            packets=self._sent_packets,
-            cycle=position.cycle,
-            share=round(position.share, 4),
-            sent_bytes=self._sent_bytes,
-            errors=self._errors,
-            announced_ago_s=round(self.clock() - self.broadcaster.announced_s, 3),
+            Status(
+                rate_bps=round(self._sent_bytes * 8 / elapsed_s),
+                packets=self._sent_packets,
+                cycle=position.cycle,
+                share=round(position.share, 4),
+                sent_bytes=self._sent_bytes,
+                errors=self._errors,
+                announced_ago_s=round(self.clock() - self.broadcaster.announced_s, 3),
+            )
         )
         self._sent_bytes = self._sent_packets = self._errors = 0
 
@@ -187,16 +188,4 @@ class Carousel:
             self._tell_trouble(f"going on with the old content: {in_a_sentence(error)}")
             return
         self.shelf.close_replaced()
-        self.tell("swapped", releases=[describe_release(release) for release in releases])
-
-
-def describe_release(release: Release) -> dict[str, Any]:
-    """Return what tells releases apart, for reports."""
-    header = release.header
-    return {
-        "name": header.name,
-        "version": str(header.version),
-        "hardware": str(header.hardware),
-        "image_size": header.image_size,
-        "toi_base": release.toi_base,
-    }
+        self.tell(Swapped(tuple(map(OnAir.of, releases))))

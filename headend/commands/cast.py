@@ -13,7 +13,8 @@ from headend.cast.turning import Carousel
 from headend.casting import CastOptions, Clocks, casting
 from headend.commands import options
 from headend.commands.options import CAROUSEL, NETWORK, ROLLOUT, SSU, option
-from headend.commands.teller import carousel_reporter
+from headend.commands.teller import carousel_reporter, teller_of
+from headend.events import Stopped
 from headend.shelf import ReleaseShelf
 
 __all__ = ["cast"]
@@ -85,11 +86,12 @@ def cast(
         options.bulletin_options(bulletin_key, rollout),
     )
     clocks = Clocks(time.monotonic, time.time, time.sleep)
-    with closing(carousel_reporter(as_json)) as teller, closing(ReleaseShelf(releases)) as shelf:
-        with casting(asked, shelf, clocks, teller.tell) as carousel:
+    with closing(carousel_reporter(as_json)) as reporter, closing(ReleaseShelf(releases)) as shelf:
+        tell = teller_of(reporter)
+        with casting(asked, shelf, clocks, tell) as carousel:
             _obey_signals(carousel)
             carousel.run(cycles)
-        teller.tell("stopped", cycles=carousel.broadcaster.cycles_done)
+        tell(Stopped(carousel.broadcaster.cycles_done))
 
 
 def _obey_signals(carousel: Carousel) -> None:

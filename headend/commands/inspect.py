@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from carousel.console.files import load_public_key, open_release
 from carousel.flute.releasefile import Release
 from carousel.printable import printable
 from carousel.release.trust import TrustRing
-from headend.cast.turning import describe_release
+from headend.events import OnAir
 
 __all__ = ["inspect"]
 
@@ -49,7 +50,7 @@ def _describe(release: Release) -> dict[str, Any]:
     header, layout = release.header, release.layout
     image = layout.objects[0]
     return {
-        **describe_release(release),
+        **asdict(OnAir.of(release)),
         "security_counter": header.security_counter,
         "created_unix_s": header.created_unix_s,
         "image_sha256": header.image_sha256.hex(),

@@ -1,12 +1,13 @@
-"""The words for what happens to a carousel; carousel/console/reporter.py tells them."""
+"""The words for what happens to a carousel (headend/events.py); carousel/console/reporter.py tells them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from carousel.console.quantities import format_rate_bps
 from carousel.console.reporter import Language, Reporter, make_reporter
+from headend.events import Tell, fields_of
 
-__all__ = ["LANGUAGE", "SERVICE_LANGUAGE", "carousel_reporter"]
+__all__ = ["LANGUAGE", "SERVICE_LANGUAGE", "carousel_reporter", "teller_of"]
 
 Fields = Mapping[str, Any]
 
@@ -63,6 +64,11 @@ def say_of_service(event: str, fields: Fields) -> str | None:
 
 
 SERVICE_LANGUAGE = Language(say_of_service)
+
+
+def teller_of(reporter: Reporter) -> Tell:
+    """Return what tells a carousel's events to a reporter."""
+    return lambda event: reporter.tell(event.event, **fields_of(event))
 
 
 def carousel_reporter(as_json: bool) -> Reporter:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,6 +22,7 @@ from carousel.flute.releasefile import Release
 from headend.cast.shares import Demand
 from headend.cast.turning import Carousel
 from headend.casting import Clocks, casting
+from headend.events import Event, Status, fields_of
 from headend.registry.decisions import demands_of
 from headend.serve.orders import Order
 from headend.serve.places import PlaceFile
@@ -171,9 +171,10 @@ class _Airing:
             self._shelf.order = wanted
             carousel.should_reload = True
 
-    def tell(self, event: str, **fields: Any) -> None:
+    def tell(self, event: Event) -> None:
         """Pass an event on; with a status goes where each release stands. A carousel too busy to wait looks here."""
-        if event == "status" and self.carousel is not None:
+        fields = fields_of(event)
+        if isinstance(event, Status) and self.carousel is not None:
             fields["places"] = [
                 {
                     "id": str(place.release.header.release_id),
@@ -187,11 +188,11 @@ class _Airing:
             if self._inbox.look(0):
                 self._obey(self.carousel)
             now = self._clocks.now()
-            if fields["packets"] or not fields["errors"]:
+            if event.packets or not event.errors:
                 self._sent_at_s = now
             elif now - self._sent_at_s > REOPEN_S:
                 self.carousel.should_stop = True
-        self._tell(event, **fields)
+        self._tell(event.event, **fields)
 
 
 def _bind(core: int | None, tell: Tell) -> None:

@@ -8,6 +8,7 @@ from headend.cast.broadcaster import Broadcaster
 from headend.cast.settings import BroadcastSettings
 from headend.cast.ssu import SsuFormat, SsuSettings
 from headend.cast.turning import Carousel
+from headend.events import fields_of
 from headend.pack.ssuplan import SsuProfile
 from headend.shelf import ReleaseShelf
 
@@ -44,7 +45,9 @@ def casting(make_release, release_file):
     path = release_file(make_release(100_000, symbol_size=512), "a.release")
     shelf, wire, time, told = ReleaseShelf([path]), FakeWire(), FakeTime(), []
     broadcaster = Broadcaster(shelf.load(), BroadcastSettings(1e7), 0.0)
-    carousel = Carousel(broadcaster, shelf, wire, time.clock, time.wait, lambda event, **f: told.append((event, f)))
+    carousel = Carousel(
+        broadcaster, shelf, wire, time.clock, time.wait, lambda event: told.append((event.event, fields_of(event)))
+    )
     yield carousel, wire, time, told, path
     shelf.close()
 
@@ -145,7 +148,9 @@ def test_an_update_service_whose_file_is_cut_in_place_goes_on(make_release, rele
     path = release_file(release, "a.release")
     shelf, wire, time, told = ReleaseShelf([path]), FakeWire(), FakeTime(), []
     broadcaster = Broadcaster(shelf.load(), BroadcastSettings(1e7), 0.0, SsuFormat(SsuSettings(1e7)))
-    carousel = Carousel(broadcaster, shelf, wire, time.clock, time.wait, lambda event, **f: told.append((event, f)))
+    carousel = Carousel(
+        broadcaster, shelf, wire, time.clock, time.wait, lambda event: told.append((event.event, fields_of(event)))
+    )
     time.at[0.3] = lambda: os.truncate(path, 100_000)
     time.at[30.0] = lambda: setattr(carousel, "should_stop", True)
     carousel.run(cycles=0)

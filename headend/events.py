@@ -1,0 +1,144 @@
+"""What happens to a carousel, as frozen dataclasses: the same from the driver to the terminal, JSON and the service.
+
+`event` is its name in JSON, its fields are the fields there, in this order.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+from carousel.flute.releasefile import Release
+
+__all__ = [
+    "Casting",
+    "Decided",
+    "Event",
+    "Note",
+    "OnAir",
+    "Peer",
+    "Status",
+    "Stopped",
+    "Swapped",
+    "Tell",
+    "Trouble",
+    "TroubleOver",
+    "fields_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened."""
+
+    event: ClassVar[str] = ""
+
+
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnAir:
+    """What tells a release that is cast from others."""
+
+    name: str
+    version: str
+    hardware: str
+    image_size: int
+    toi_base: int
+
+    @classmethod
+    def of(cls, release: Release) -> Self:
+        """Describe a release."""
+        header = release.header
+        return cls(header.name, str(header.version), str(header.hardware), header.image_size, release.toi_base)
+
+
+@dataclass(frozen=True, slots=True)
+class Casting(Event):
+    """The carousel is on the air."""
+
+    event: ClassVar[str] = "casting"
+    group: str
+    interface: str
+    rate_bps: int
+    gso: bool
+    sendfile: bool
+    """Packets go out from the page cache, uncopied."""
+    paced_by: str
+    """Who spaces them: a queue of the kernel's, or the head-end."""
+    releases: tuple[OnAir, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped(Event):
+    """Other releases are on the air from now on: their files were replaced."""
+
+    event: ClassVar[str] = "swapped"
+    releases: tuple[OnAir, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Event):
+    """Where the carousel is, and what it did since the last one."""
+
+    event: ClassVar[str] = "status"
+    rate_bps: int
+    packets: int
+    cycle: int
+    share: float
+    sent_bytes: int
+    errors: int
+    announced_ago_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peer(Event):
+    """The other head-end on this group fell silent, or is back."""
+
+    event: ClassVar[str] = "peer"
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Event):
+    """New decisions are on the air."""
+
+    event: ClassVar[str] = "decided"
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble(Event):
+    """Something keeps the carousel from what it should do; it goes on trying."""
+
+    event: ClassVar[str] = "trouble"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleOver(Event):
+    """The network takes packets again."""
+
+    event: ClassVar[str] = "trouble_over"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something that a user should know, in a sentence."""
+
+    event: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The carousel has ended."""
+
+    event: ClassVar[str] = "stopped"
+    cycles: int
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return the fields as JSON has them, in order."""
+    return asdict(event)
