@@ -1,4 +1,4 @@
-"""docs/events.md: what a box's JSON lines hold, from the dataclasses of settop/events.py.
+"""docs/events.md: what JSON lines hold, of a box and of `headend cast`, from the dataclasses of their events.
 
 `python -m bench.eventpage` writes it (`make events`); a test holds the page and the code together.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["PAGE", "page"]
 
 ROOT = Path(__file__).parent.parent
-SOURCE = ROOT / "settop" / "events.py"
+BOX, HEAD_END = ROOT / "settop" / "events.py", ROOT / "headend" / "events.py"
 PAGE = ROOT / "docs" / "events.md"
 INTRODUCTION = """# What a box tells
 
@@ -19,19 +19,25 @@ JSON object a line; `event` names what happened, the other fields are listed bel
 events may come; names and meanings stay. A log that takes nothing stops no reception and no boot: lines are lost
 instead.
 """
+HEAD_END_INTRODUCTION = """
+# What `headend cast` tells
+
+From `headend/events.py`, in the same way. `releases` holds an object for each, with `name`, `version`, `hardware`,
+`image_size` and `toi_base`.
+"""
 JSON_TYPES = {"Version": "string", "str": "string", "bytes": "hex string", "int": "integer", "float": "number"}
-JSON_TYPES |= {"bool": "boolean", "dict[str, int]": "object of integers"}
+JSON_TYPES |= {"bool": "boolean", "dict[str, int]": "object of integers", "tuple[OnAir, ...]": "array of objects"}
 RENAMED = {("ImageFound", "release"): ("toi_base", "integer")}
 """As `fields_of` does it; a release's ID is told nowhere else."""
 
 
 def page() -> str:
     """Return the whole page."""
-    return INTRODUCTION + "".join(_sections())
+    return INTRODUCTION + "".join(_sections(BOX)) + HEAD_END_INTRODUCTION + "".join(_sections(HEAD_END))
 
 
-def _sections() -> Iterator[str]:
-    for node in ast.parse(SOURCE.read_text()).body:
+def _sections(source: Path) -> Iterator[str]:
+    for node in ast.parse(source.read_text()).body:
         if isinstance(node, ast.ClassDef) and (name := _event_name(node)):
             yield f"\n## `{name}`\n\n{ast.get_docstring(node)}\n"
             rows = [f"| `{field}` | {kind} | {words} |\n" for field, kind, words in _fields(node)]
