@@ -17,6 +17,7 @@ from bench.virtual.serialline import Faults, VirtualLine
 from bench.virtual.stubboard import STUB, Board, Geometry
 from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Hardware, Version
+from settop.flasher.events import Flashed
 from settop.flasher.flasher import Image, Job
 
 __all__ = ["flash_rate_bytes_per_s", "main"]
@@ -42,7 +43,7 @@ def flash_rate_bytes_per_s(size_bytes: int, faults: Faults) -> float:
     line = VirtualLine(board, Job(make_image(size_bytes), baud=BAUD, boot=False), faults, seed=1)
     if not line.run() or line.overflow_bytes:
         raise RuntimeError("the transfer did not end, or overran the board")
-    return float(next(event.fields["bytes_per_s"] for event in line.events if event.name == "flashed"))
+    return float(next(event.sent.bytes_per_s for event in line.events if isinstance(event, Flashed)))
 
 
 def main() -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.virtual.stubboard import Board
-from settop.flasher.flasher import Event, Flasher, Job
+from settop.flasher.events import Event
+from settop.flasher.flasher import Flasher, Job
 from settop.flasher.frames import INITIAL_BAUD
 from settop.flasher.line import ResetLine
 

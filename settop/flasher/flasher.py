@@ -9,8 +9,7 @@ sent again. Nothing is sent to a board that could not use it: wrong device, too 
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from construct import Container
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,12 +17,29 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
+from settop.flasher.events import (
+    AlreadyThere,
+    Banner,
+    Baud,
+    Begun,
+    BoardState,
+    Connected,
+    Connecting,
+    Event,
+    Flashed,
+    Held,
+    Note,
+    Progress,
+    Resuming,
+    Sent,
+    Stalled,
+)
 from settop.flasher.frames import PROTOCOL, Frame, Message, Place, Refusal
 from settop.flasher.hail import hail
 from settop.flasher.line import BoardReset, Line, Refused, ResetLine, Silence, Steps
 from settop.flasher.transfer import Span, hash_s, held_until, send_body, spans_to_send
 
-__all__ = ["Event", "Flasher", "Image", "Job", "StubImage", "hardware_of"]
+__all__ = ["Flasher", "Image", "Job", "StubImage", "hardware_of"]
 
 PROGRESS_EVERY_S = 0.25
 BANNER_QUIET_S = 1.0
@@ -61,14 +77,6 @@ class Job:
     boot: bool = True
     inspect: bool = False
     resets: tuple[ResetLine, ...] = ()
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something to tell; names and fields as docs/board.md lists them."""
-
-    name: str
-    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def hardware_of(board: Container) -> Hardware:
@@ -114,13 +122,13 @@ class Flasher:
         except StopIteration:
             self.is_done = True
 
-    def _tell(self, event: str, **fields: Any) -> None:
-        self.events.append(Event(event, fields))
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
 
     # --- the job -------------------------------------------------------------------------------------------
 
     def _run(self) -> Steps:
-        self._tell("connecting")
+        self._tell(Connecting())
         yield from self._connect(self._job.connect_s)
         self._check_device()
         yield from self._persist(self._raise_baud)
@@ -158,7 +166,7 @@ class Flasher:
             raise FlashError(
                 "unstable_line", f"given up after {MAX_RESTARTS} attempts ({why}): check cable, power and baud rate"
             )
-        self._tell("resuming", reason=why)
+        self._tell(Resuming(why))
 
     def _reconnect(self) -> Steps:
         self.line.session = None
@@ -175,7 +183,7 @@ class Flasher:
         resets = self._job.resets if self._may_pull else ()
         self._board = yield from hail(self.line, patience_s, resets, self._tell)
         if is_first:
-            self._tell("connected", hardware=str(hardware_of(self._board)), stub=self._board.stub_version)
+            self._tell(Connected(str(hardware_of(self._board)), self._board.stub_version))
 
     def _check_device(self) -> None:
         """Refuse before anything is sent what this board could not use."""
@@ -210,7 +218,7 @@ class Flasher:
         except Silence:
             pass  # the board may have heard it, and only its answer was lost
         except Refused:
-            self._tell("note", text=f"the board stays at {self.line.baud} baud")
+            self._tell(Note(f"the board stays at {self.line.baud} baud"))
             return
         self.line.baud = wanted
         for _ in range(3):
@@ -218,10 +226,10 @@ class Flasher:
                 yield from self.line.ask(Message.HELLO, Message.ANNOUNCE, tries=1, protocol=PROTOCOL)
             except Silence:
                 continue
-            self._tell("baud", baud=wanted)
+            self._tell(Baud(wanted))
             return
         self.line.baud = self._initial_baud
-        self._tell("note", text=f"{wanted} baud does not work on this line; staying at {self._initial_baud}")
+        self._tell(Note(f"{wanted} baud does not work on this line; staying at {self._initial_baud}"))
         self._job = replace(self._job, baud=self._initial_baud)
         yield from self._connect(self._job.connect_s)
 
@@ -233,7 +241,7 @@ class Flasher:
             work_s = hash_s(self._board, self._board.image_capacity[place])
             says, _ = yield from self.line.ask(Message.INSPECT, Message.INSPECTED, work_s, tries=3, place=place)
             found[place] = (says.failure, bytes(says.header))
-        self._tell("state", board=self._board, places=found)
+        self._tell(BoardState(self._board, found))
 
     def _flash_image(self) -> Steps:
         image = self._job.image
@@ -243,46 +251,46 @@ class Flasher:
         )
         place = Place(says.place)
         if says.is_held:
-            self._tell("held", place=place, version=str(image.header.version))
+            self._tell(Held(place, str(image.header.version)))
             return
-        self._tell("begun", place=place, size_bytes=len(image.content))
-        done = yield from self._send_and_finish(image.content)
-        self._tell("flashed", place=place, version=str(image.header.version), **done)
+        self._tell(Begun(place, len(image.content)))
+        sent = yield from self._send_and_finish(image.content)
+        self._tell(Flashed(place, str(image.header.version), sent))
 
     def _flash_stub(self) -> Steps:
         stub = self._job.stub
         assert stub is not None
         digest = hashlib.sha256(stub.content).digest()
         if bytes(self._board.stub_digest) == digest[:8]:
-            self._tell("held", place=Place.STUB, version=str(stub.version))
+            self._tell(Held(Place.STUB, str(stub.version)))
             return
         yield from self.line.ask(
             Message.BEGIN_STUB, Message.BEGUN, self._begin_s(0), size=len(stub.content), sha256=digest
         )
-        self._tell("begun", place=Place.STUB, size_bytes=len(stub.content))
+        self._tell(Begun(Place.STUB, len(stub.content)))
         self._may_pull = False  # from here to the new stub's first words the board may be writing it
-        done = yield from self._send_and_finish(stub.content)
+        sent = yield from self._send_and_finish(stub.content)
         self.line.session, self.line.baud = None, self._initial_baud
         yield from self._connect(self._job.connect_s)
         if bytes(self._board.stub_digest) != digest[:8]:
             raise FlashError("stub_not_replaced", "the board came back with its old stub: is its flash protected?")
         self._may_pull = True
         yield from self._raise_baud()
-        self._tell("flashed", place=Place.STUB, version=str(stub.version), **done)
+        self._tell(Flashed(Place.STUB, str(stub.version), sent))
 
     def _begin_s(self, size_bytes: int) -> float:
         erase_ms: int = self._board.erase_ms
         return 3 * erase_ms / 1e3 + hash_s(self._board, size_bytes)
 
-    def _send_and_finish(self, content: bytes) -> Generator[float, Frame | None, dict[str, Any]]:
-        """Send, have it read back; return what to tell."""
+    def _send_and_finish(self, content: bytes) -> Generator[float, Frame | None, Sent]:
+        """Send, have it read back; say what that took."""
         began_s = self.line.now_s
         spans = [Span(0, len(content), False)]
         if self._may_skip:
             spans = yield from spans_to_send(self.line, self._board, content)
         total, held = len(content), held_until(spans, len(content))
         if held:
-            self._tell("already_there", held_bytes=held, left_bytes=total - held)
+            self._tell(AlreadyThere(held, total - held))
         begin_s = self._moved_s = self._progress_s = self.line.now_s
 
         def progress(acked: int) -> None:
@@ -291,7 +299,7 @@ class Flasher:
                 return
             self._progress_s = self.line.now_s + PROGRESS_EVERY_S
             rate = self._rate(begin_s, acked - held_until(spans, acked))
-            self._tell("progress", done_bytes=acked, total_bytes=total, rate_bytes_per_s=round(rate, 1))
+            self._tell(Progress(acked, total, round(rate, 1)))
 
         yield from self._watched(send_body(self.line, self._board, content, spans, progress))
         sent_s = self.line.now_s - began_s
@@ -300,19 +308,19 @@ class Flasher:
         except Refused as refused:
             if refused.refusal == Refusal.DIGEST_MISMATCH and self._may_skip and held:
                 self._may_skip = False
-                self._tell("note", text="what was skipped does not read back right: sending all of it")
+                self._tell(Note("what was skipped does not read back right: sending all of it"))
                 raise Silence from None
             raise
         if bytes(says.sha256) != hashlib.sha256(content).digest():
             raise Refused(Refusal.DIGEST_MISMATCH)
-        return {
-            "size_bytes": total,
-            "written_bytes": says.written_bytes,
-            "held_bytes": held,
-            "elapsed_s": round(sent_s, 3),
-            "bytes_per_s": round((total - held) / max(sent_s, 1e-6)),
-            "sha256": bytes(says.sha256).hex(),
-        }
+        return Sent(
+            size_bytes=total,
+            written_bytes=says.written_bytes,
+            held_bytes=held,
+            elapsed_s=round(sent_s, 3),
+            bytes_per_s=round((total - held) / max(sent_s, 1e-6)),
+            sha256=bytes(says.sha256).hex(),
+        )
 
     def _rate(self, began_s: float, done_bytes: int) -> float:
         return done_bytes / max(self.line.now_s - began_s, 1e-3)
@@ -325,7 +333,7 @@ class Flasher:
             frame = yield min(deadline_s, self._moved_s + STALL_S if not self._has_stalled else deadline_s)
             if frame is None and self.line.now_s < deadline_s:
                 self._has_stalled = True
-                self._tell("stalled", silent_s=round(self.line.now_s - self._moved_s, 1))
+                self._tell(Stalled(round(self.line.now_s - self._moved_s, 1)))
                 continue
             try:
                 deadline_s = steps.send(frame)
@@ -338,7 +346,7 @@ class Flasher:
         try:
             yield from self.line.ask(Message.BOOT, Message.OK, tries=3)
         except Silence:
-            self._tell("note", text="no answer to the request to boot; listening anyway")
+            self._tell(Note("no answer to the request to boot; listening anyway"))
         except BoardReset:
             pass
         self.line.baud = self._initial_baud
@@ -349,4 +357,4 @@ class Flasher:
             self.line.flush_text()
             if len(self.line.text) > shown:
                 shown, quiet_since_s = len(self.line.text), self.line.now_s
-        self._tell("banner", text=self.line.text.decode(errors="replace").strip())
+        self._tell(Banner(self.line.text.decode(errors="replace").strip()))

@@ -7,11 +7,11 @@ that a board's reset may hang on, once HELLO alone does not help: each in turn i
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
 
 from construct import Container
 
 from settop.flasher.errors import FlashError
+from settop.flasher.events import Event, Resetting
 from settop.flasher.frames import PROTOCOL, Frame, Message, parse_payload
 from settop.flasher.line import Line, ResetLine
 
@@ -24,13 +24,14 @@ PULL_AFTER_S = 0.6
 """So long HELLO alone is said, before a reset line is pulled, and between one and the next."""
 PULL_S = 0.1
 
+Tell = Callable[[Event], None]
 Hailing = Generator[float, Frame | None, Container]
 
 
-def hail(line: Line, patience_s: float, resets: Sequence[ResetLine], tell: Callable[..., Any]) -> Hailing:
+def hail(line: Line, patience_s: float, resets: Sequence[ResetLine], tell: Tell) -> Hailing:
     """Say HELLO until the board announces itself; return its announcement, and set the line's session.
 
-    `tell(event, line=...)` hears of each reset line that is pulled. Raises `FlashError` if nobody answers.
+    `tell` hears of each reset line that is pulled. Raises `FlashError` if nobody answers.
     """
     give_up_s = line.now_s + patience_s
     heard_before = line.frames_heard, line.noise_bytes, len(line.text)
@@ -60,7 +61,7 @@ def hail(line: Line, patience_s: float, resets: Sequence[ResetLine], tell: Calla
 class _Pulls:
     """The reset lines, one after the other."""
 
-    def __init__(self, line: Line, resets: Sequence[ResetLine], tell: Callable[..., Any]) -> None:
+    def __init__(self, line: Line, resets: Sequence[ResetLine], tell: Tell) -> None:
         self._line, self._resets, self._tell = line, deque(resets), tell
         self._next_s = line.now_s + PULL_AFTER_S
 
@@ -74,7 +75,7 @@ class _Pulls:
         elif self._resets:
             self._line.pulled = self._resets.popleft()
             self._next_s = self._line.now_s + PULL_S
-            self._tell("resetting", line=self._line.pulled.value)
+            self._tell(Resetting(self._line.pulled.value))
 
 
 def _accepted(line: Line, board: Container) -> Container:

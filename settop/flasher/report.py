@@ -1,6 +1,7 @@
 """How `settop flash` tells what it does: the words for its events, and a bar on a terminal."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from construct import Container
@@ -10,7 +11,8 @@ from carousel.console.reporter import Language, bar, make_reporter
 from carousel.errors import FormatError
 from carousel.printable import printable
 from carousel.release.header import SignedHeader
-from settop.flasher.flasher import Event, hardware_of
+from settop.flasher.events import BoardState, Event, Sent
+from settop.flasher.flasher import hardware_of
 from settop.flasher.frames import Place
 from settop.store.choice import boot_candidates
 from settop.store.slots import describe
@@ -77,6 +79,20 @@ def state_of(board: Container, places: dict[Place, tuple[int, bytes]]) -> dict[s
     }
 
 
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return the fields as JSON has them, in order."""
+    told: dict[str, Any] = {}
+    for field in fields(event):
+        match getattr(event, field.name):
+            case Place() as place:
+                told[field.name] = place_name(place)
+            case Sent() as sent:
+                told |= asdict(sent)
+            case found:
+                told[field.name] = found
+    return told
+
+
 class BoardReporter:
     """Takes the flasher's events; the state of a board is a table of its own."""
 
@@ -86,13 +102,14 @@ class BoardReporter:
 
     def tell(self, event: Event) -> None:
         """Report one event."""
-        fields = {name: place_name(value) if name == "place" else value for name, value in event.fields.items()}
-        if event.name == "state":
-            fields = state_of(**event.fields)
-            if not self._as_json:
-                print_state(fields)
-                return
-        self._reporter.tell(event.name, **fields)
+        if isinstance(event, BoardState):
+            state = state_of(event.board, event.places)
+            if self._as_json:
+                self._reporter.tell(event.event, **state)
+            else:
+                print_state(state)
+            return
+        self._reporter.tell(event.event, **fields_of(event))
 
     def close(self) -> None:
         """Put the terminal right."""

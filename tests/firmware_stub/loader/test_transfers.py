@@ -8,6 +8,7 @@ import pytest
 from bench.virtual.serialline import Faults, VirtualLine
 from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
+from settop.flasher.events import AlreadyThere, BoardState, Flashed, Progress, Resetting
 from settop.flasher.flasher import Image, Job, StubImage
 from settop.flasher.frames import STUB_HEAD_OFFSET, Place, StubHead
 from settop.flasher.line import ResetLine
@@ -26,11 +27,11 @@ def image(version="1.0.0", size=SIZE, place=Place.FREE_SLOT, **fields):
 
 
 def flashed(line):
-    return [event.fields for event in line.events if event.name == "flashed"]
+    return [event for event in line.events if isinstance(event, Flashed)]
 
 
 def names(line):
-    return [event.name for event in line.events if event.name not in ("progress", "connecting", "already_there")]
+    return [event.event for event in line.events if event.event not in ("progress", "connecting", "already_there")]
 
 
 def run(board, job, **fields):
@@ -61,7 +62,7 @@ def test_flash_boot_and_the_next_update():
     assert boots(board) == "1.0.0"
     assert board.confirm() == 0
     line = run(board, Job(image("2.0.0")))
-    assert flashed(line)[0]["place"] is Place.SLOT_B
+    assert flashed(line)[0].place is Place.SLOT_B
     assert boots(board) == "2.0.0"
 
 
@@ -69,7 +70,7 @@ def test_a_clean_line_is_used_for_nine_tenths_and_more():
     board = Board(Geometry(1 << 18, 3))
     board.set_flash_speed(400_000, 1_000)
     line = run(board, Job(image(size=400_000)))
-    assert flashed(line)[0]["bytes_per_s"] >= 0.9 * 92160
+    assert flashed(line)[0].sent.bytes_per_s >= 0.9 * 92160
 
 
 @pytest.mark.parametrize("window_bytes", [3000, 8192])
@@ -84,7 +85,7 @@ def test_what_is_there_is_not_sent_again():
     board = Board(GEOMETRY)
     run(board, Job(image()))
     line = run(board, Job(image()))  # on trial: it gets its tries anew, and no byte moves
-    assert flashed(line)[0]["written_bytes"] == 0
+    assert flashed(line)[0].sent.written_bytes == 0
     boots(board)
     board.confirm()
     assert "held" in names(run(board, Job(image())))
@@ -96,7 +97,7 @@ def test_only_changed_sectors_are_sent():
     offset = board.geometry.regions["slot_a"][0] + 3 * 4096 + 100  # in the image's third sector
     board.put(offset, bytes(4))
     line = run(board, Job(image()))
-    assert flashed(line)[0]["written_bytes"] == 4096
+    assert flashed(line)[0].sent.written_bytes == 4096
     assert boots(board) == "1.0.0"
 
 
@@ -107,7 +108,7 @@ def test_a_transfer_cut_off_in_mid_sector_goes_on_there():
     while line.now_s < 1.5:  # 85,000 bytes and more
         line.step()
     line = run(board, Job(whole))
-    assert flashed(line)[0]["written_bytes"] < 20_000
+    assert flashed(line)[0].sent.written_bytes < 20_000
     assert boots(board) == "1.0.0"
 
 
@@ -118,7 +119,7 @@ def test_going_back_over_an_erased_sector_sends_all_of_it():
     offset = board.geometry.regions["slot_a"][0] + (1 << 16)
     board.put(offset, whole.content[:20_000] + noise(5_000, "old"))
     line = run(board, Job(whole))
-    assert flashed(line)[0]["written_bytes"] == 100_000
+    assert flashed(line)[0].sent.written_bytes == 100_000
     assert "note" not in names(line)
     assert boots(board) == "1.0.0"
 
@@ -136,7 +137,7 @@ def test_a_board_that_runs_an_image_is_reset(hangs_on):
     """RTS first, then DTR; the board answers after the one that its reset hangs on."""
     job = Job(image(size=3_000), resets=tuple(ResetLine))
     line = run(Board(GEOMETRY), job, reset_line=hangs_on)
-    pulled = [event.fields["line"] for event in line.events if event.name == "resetting"]
+    pulled = [event.line for event in line.events if isinstance(event, Resetting)]
     assert pulled == ["rts", "dtr"][: 1 + (hangs_on is ResetLine.DTR)]
     assert flashed(line)
 
@@ -155,10 +156,10 @@ def test_progress_is_told_by_time_not_by_bytes():
     """An event a quarter of a second, and one for the end, however fast the line is."""
     board = Board(Geometry(1 << 16, 20))
     line = run(board, Job(image(size=1_000_000), baud=3_000_000))
-    told = [event for event in line.events if event.name == "progress"]
-    elapsed_s = flashed(line)[0]["elapsed_s"]
+    told = [event for event in line.events if isinstance(event, Progress)]
+    elapsed_s = flashed(line)[0].sent.elapsed_s
     assert elapsed_s * 4 - 2 <= len(told) <= elapsed_s * 4 + 3
-    assert told[-1].fields["done_bytes"] == 1_000_000
+    assert told[-1].done_bytes == 1_000_000
 
 
 def test_what_is_there_already_is_told_and_does_not_count_as_speed():
@@ -168,20 +169,20 @@ def test_what_is_there_already_is_told_and_does_not_count_as_speed():
     while line.now_s < 8:
         line.step()
     line = run(board, Job(whole))
-    there = next(event.fields for event in line.events if event.name == "already_there")
-    assert there["held_bytes"] + there["left_bytes"] == 1_000_000
-    assert 500_000 < there["held_bytes"] < 800_000
-    rates = [event.fields["rate_bytes_per_s"] for event in line.events if event.name == "progress"]
+    there = next(event for event in line.events if isinstance(event, AlreadyThere))
+    assert there.held_bytes + there.left_bytes == 1_000_000
+    assert 500_000 < there.held_bytes < 800_000
+    rates = [event.rate_bytes_per_s for event in line.events if isinstance(event, Progress)]
     assert 0 < max(rates) <= 92_160
-    assert flashed(line)[0]["bytes_per_s"] <= 92_160
-    assert flashed(line)[0]["held_bytes"] == there["held_bytes"]
+    assert flashed(line)[0].sent.bytes_per_s <= 92_160
+    assert flashed(line)[0].sent.held_bytes == there.held_bytes
 
 
 def test_a_rate_that_the_line_can_not_do_is_left_again():
     board = Board(GEOMETRY)
     line = run(board, Job(image(size=3_000), baud=2_000_000), broken_baud=2_000_000)
     assert "note" in names(line)
-    assert flashed(line)[0]["bytes_per_s"] < 11_520
+    assert flashed(line)[0].sent.bytes_per_s < 11_520
     assert boots(board) == "1.0.0"
 
 
@@ -189,10 +190,10 @@ def test_state_is_read():
     board = Board(GEOMETRY)
     run(board, Job(image()))
     line = run(board, Job(inspect=True, boot=False))
-    state = next(event.fields for event in line.events if event.name == "state")
-    record = StateRecord.parse(bytes(state["board"].record))
+    state = next(event for event in line.events if isinstance(event, BoardState))
+    record = StateRecord.parse(bytes(state.board.record))
     assert record.slots[0].state is SlotState.TRIAL
-    assert [failure for failure, _ in state["places"].values()] == [0, 2, 2]
+    assert [failure for failure, _ in state.places.values()] == [0, 2, 2]
     assert not line.has_booted
 
 
@@ -220,7 +221,7 @@ def test_a_stub_is_replaced_and_the_board_comes_back():
     assert line.run()
     assert board.region("stub")[: len(content)] == content
     assert "resetting" not in names(line), "nothing pulls a reset line while the stub may be written"
-    assert flashed(line)[0]["place"] is Place.STUB
+    assert flashed(line)[0].place is Place.STUB
     assert "held" in names(run(board, Job(stub=StubImage(content, HARDWARE, 2))))
 
 

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from carousel.release.header import HEADER_BYTES
-from settop.flasher.flasher import Event
+from settop.flasher.events import Banner, BoardState, Connected, Flashed, Progress, Sent
 from settop.flasher.frames import Announce, Place
 from settop.flasher.report import BoardReporter, state_of
 from settop.store.staterecord import Failure, SlotRecord, SlotState, StateRecord
 from tests.firmware_stub.stubhost import header_of
 
-FLASHED = {"version": "1.0.0", "size_bytes": 9000, "written_bytes": 4096, "held_bytes": 4904, "elapsed_s": 0.5}
-FLASHED |= {"bytes_per_s": 18000, "sha256": "ab" * 32}
+SENT = {"size_bytes": 9000, "written_bytes": 4096, "held_bytes": 4904, "elapsed_s": 0.5}
+SENT |= {"bytes_per_s": 18000, "sha256": "ab" * 32}
 
 
 def announced(record):
@@ -26,10 +26,10 @@ def announced(record):
 
 def test_lines_for_people(capfd):
     reporter = BoardReporter("tty", as_json=False, is_terminal=False)
-    reporter.tell(Event("connected", {"hardware": "00A1B2:7", "stub": 1}))
+    reporter.tell(Connected("00A1B2:7", 1))
     for done in range(0, 1001, 10):
-        reporter.tell(Event("progress", {"done_bytes": done, "total_bytes": 1000, "rate_bytes_per_s": 100.0}))
-    reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
+        reporter.tell(Progress(done, 1000, 100.0))
+    reporter.tell(Flashed(Place.SLOT_B, "1.0.0", Sent(**SENT)))
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "tty: connected: hardware 00A1B2:7, stub 1"
     assert "tty:  50 %, 100 B/s, 5 s left" in lines
@@ -39,8 +39,8 @@ def test_lines_for_people(capfd):
 
 def test_lines_for_machines(capfd):
     reporter = BoardReporter("tty", as_json=True, is_terminal=False)
-    reporter.tell(Event("flashed", {"place": Place.SLOT_B, **FLASHED}))
-    assert json.loads(capfd.readouterr().out) == {"event": "flashed", "place": "slot-b", **FLASHED}
+    reporter.tell(Flashed(Place.SLOT_B, "1.0.0", Sent(**SENT)))
+    assert json.loads(capfd.readouterr().out) == {"event": "flashed", "place": "slot-b", "version": "1.0.0", **SENT}
 
 
 @pytest.mark.parametrize("has_record", [True, False])
@@ -58,14 +58,12 @@ def test_state_in_plain_data(has_record, capfd):
     if has_record:
         assert (state["floor"], state["sources"][0]["tries_left"]) == (4, 2)
         assert "used up" in state["sources"][1]["failure"]
-    BoardReporter("tty", as_json=False, is_terminal=False).tell(
-        Event("state", {"board": announced(record), "places": places})
-    )
+    BoardReporter("tty", as_json=False, is_terminal=False).tell(BoardState(announced(record), places))
     assert "next boot: slot-a" in capfd.readouterr().out
 
 
 def test_what_a_board_says_is_no_markup():
     """Square brackets in a banner (a kernel's time stamps) must not be read as rich's tags."""
     reporter = BoardReporter("tty", as_json=False, is_terminal=True)
-    reporter.tell(Event("banner", {"text": "[    0.000000] Booting [/Linux] [bold"}))
+    reporter.tell(Banner("[    0.000000] Booting [/Linux] [bold"))
     reporter.close()

@@ -1,0 +1,173 @@
+"""What happens while a board is flashed, as frozen dataclasses: the same from the flasher to the terminal and JSON.
+
+`event` is its name in JSON, its fields are the fields there, in this order (docs/board.md).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from construct import Container
+
+from settop.flasher.frames import Place
+
+__all__ = [
+    "AlreadyThere",
+    "Banner",
+    "Baud",
+    "Begun",
+    "BoardState",
+    "Connected",
+    "Connecting",
+    "Event",
+    "Flashed",
+    "Held",
+    "Note",
+    "Progress",
+    "Resetting",
+    "Resuming",
+    "Sent",
+    "Stalled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell."""
+
+    event: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting(Event):
+    """The board's loader is looked for."""
+
+    event: ClassVar[str] = "connecting"
+
+
+@dataclass(frozen=True, slots=True)
+class Resetting(Event):
+    """Nobody answers: a line that may reset the board is pulled."""
+
+    event: ClassVar[str] = "resetting"
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Event):
+    """The loader has announced itself."""
+
+    event: ClassVar[str] = "connected"
+    hardware: str
+    stub: int
+
+
+@dataclass(frozen=True, slots=True)
+class Baud(Event):
+    """Both ends speak faster from now on."""
+
+    event: ClassVar[str] = "baud"
+    baud: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardState(Event):
+    """What a board holds: its announcement, and by place what it says of that (a failure, a header).
+
+    In JSON, what settop/flasher/report.py makes of it; for a person, a table.
+    """
+
+    event: ClassVar[str] = "state"
+    board: Container
+    places: dict[Place, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Event):
+    """The board has it already: nothing is written."""
+
+    event: ClassVar[str] = "held"
+    place: Place
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun(Event):
+    """A transfer begins."""
+
+    event: ClassVar[str] = "begun"
+    place: Place
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyThere(Event):
+    """What an earlier transfer left is not sent again."""
+
+    event: ClassVar[str] = "already_there"
+    held_bytes: int
+    left_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """How far a transfer is."""
+
+    event: ClassVar[str] = "progress"
+    done_bytes: int
+    total_bytes: int
+    rate_bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled(Event):
+    """Nothing has moved for a while."""
+
+    event: ClassVar[str] = "stalled"
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resuming(Event):
+    """The line broke, or the board was reset: it goes on from what the flash holds."""
+
+    event: ClassVar[str] = "resuming"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transfer that is done and was read back."""
+
+    size_bytes: int
+    written_bytes: int
+    held_bytes: int
+    elapsed_s: float
+    bytes_per_s: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flashed(Event):
+    """It is in its place, and reads back right."""
+
+    event: ClassVar[str] = "flashed"
+    place: Place
+    version: str
+    sent: Sent
+    """In JSON its fields stand beside the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """Something that a user should know, in a sentence."""
+
+    event: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Banner(Event):
+    """What the board said when it booted."""
+
+    event: ClassVar[str] = "banner"
+    text: str
