@@ -100,12 +100,12 @@ def _timed(
 
     sender = start_sender() if tool.is_server else None
     if sender is not None:
-        _await_ready(tool, [what.work / "sender.log"])
+        _await_server(lab, tool)
     before = (lab.sent_bytes(), _cpu_s(sender), time.monotonic())
     for _ in range(what.boxes):
         start_box()
     if sender is None:
-        _await_ready(tool, [what.work / f"box{index}.log" for index in range(len(boxes))])
+        _await_boxes(tool, [what.work / f"box{index}.log" for index in range(len(boxes))])
         before = (lab.sent_bytes(), 0.0, time.monotonic())
         sender = start_sender()
     _await_images(boxes, before[2], limit_s, late_s, start_box)
@@ -126,8 +126,16 @@ def _timed(
     )
 
 
-def _await_ready(tool: Tool, logs: list[Path]) -> None:
-    """Wait until those who have to be there first are: by what they say, and for a while."""
+def _await_server(lab: Lab, tool: Tool) -> None:
+    """Wait until a server is on its port, and for a while."""
+    until_s = time.monotonic() + READY_S
+    while tool.port not in lab.head_ports() and time.monotonic() < until_s:
+        time.sleep(0.05)
+    time.sleep(SETTLE_S)
+
+
+def _await_boxes(tool: Tool, logs: list[Path]) -> None:
+    """Wait until every box listens: by what it says, and for a while."""
     until_s = time.monotonic() + READY_S
     while tool.ready_mark and time.monotonic() < until_s:
         if all(tool.ready_mark in log.read_text(errors="replace") for log in logs):

@@ -199,6 +199,12 @@ class Lab:
             limit = ("rate", f"{round(rate_bps)}bit", "burst", "64k", "latency", "100ms")
             run("tc", "-n", HEAD, "qdisc", "add", "dev", INTERFACE, "root", "tbf", *limit)
 
+    def head_ports(self) -> set[int]:
+        """Return the ports, UDP and TCP, that somebody has bound at the head-end."""
+        table = run("ip", "netns", "exec", HEAD, "cat", "/proc/net/udp", "/proc/net/tcp")
+        rows = [line.split() for line in table.splitlines()]
+        return {int(row[1].rpartition(":")[2], 16) for row in rows if row[0].endswith(":")}
+
     def sent_bytes(self) -> int:
         """Return how much the head-end has put on the wire."""
         shown = json.loads(run("ip", "-n", HEAD, "-s", "-j", "link", "show", INTERFACE))

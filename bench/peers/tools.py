@@ -1,9 +1,8 @@
 """The tools: how each sends, how each receives, when a box has it. One small class each.
 
 Boxes wait, and the clock starts with the sender; only a unicast server is there first, and the clock starts with the
-boxes. `ready_mark`: what the one who has to be there first says then: a box that listens, a server. `paces_itself`: the
-sender can be told a rate. `receiver_stays`: the receiver is a daemon, whose file appears when it is whole; others end
-then.
+boxes. `ready_mark`: what a box says when it listens. `port`: what a server has bound then. `paces_itself`: the sender
+can be told a rate. `receiver_stays`: the receiver is a daemon, whose file appears when it is whole; others end then.
 """
 
 import importlib.util
@@ -45,6 +44,7 @@ class Tool(Protocol):
     name: str
     is_server: bool
     ready_mark: str
+    port: int
     paces_itself: bool
     receiver_stays: bool
 
@@ -74,6 +74,7 @@ class _Peer:
 
     is_server = False
     ready_mark = ""
+    port = 0
     paces_itself = True
     receiver_stays = False
 
@@ -226,6 +227,7 @@ class Tftp(_Peer):
 
     name = "TFTP"
     is_server = True
+    port = 69
     paces_itself = False
 
     def missing(self) -> str | None:
@@ -234,7 +236,7 @@ class Tftp(_Peer):
 
     def send(self, transfer: Transfer) -> list[str]:
         """Serve one folder."""
-        return ["in.tftpd", "-L", "-a", f"{HEAD_ADDRESS}:69", "-s", str(transfer.image.parent)]
+        return ["in.tftpd", "-L", "-a", f"{HEAD_ADDRESS}:{self.port}", "-s", str(transfer.image.parent)]
 
     def receive(self, transfer: Transfer, box: int) -> list[str]:
         """Fetch."""
@@ -246,7 +248,7 @@ class Http(Tftp):
     """HTTP, unicast: Python's threading server and curl."""
 
     name = "HTTP"
-    ready_mark = "Serving HTTP"
+    port = 8000
 
     def missing(self) -> str | None:
         """Look for curl."""
@@ -254,12 +256,12 @@ class Http(Tftp):
 
     def send(self, transfer: Transfer) -> list[str]:
         """Serve one folder."""
-        serve = [sys.executable, "-u", "-m", "http.server", "8000", "--bind", HEAD_ADDRESS]
+        serve = [sys.executable, "-m", "http.server", str(self.port), "--bind", HEAD_ADDRESS]
         return [*serve, "--directory", str(transfer.image.parent)]
 
     def receive(self, transfer: Transfer, box: int) -> list[str]:
         """Fetch."""
-        url = f"http://{HEAD_ADDRESS}:8000/{transfer.image.name}"
+        url = f"http://{HEAD_ADDRESS}:{self.port}/{transfer.image.name}"
         return ["curl", "-sS", "-o", str(transfer.place(box) / "image"), url]
 
 

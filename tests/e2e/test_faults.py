@@ -54,7 +54,11 @@ def test_nothing_is_imported_from_the_current_directory(lab, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported from the current directory')")
     listen = ("--group", lab.group, "--interface", "lo", "--timeout", "0.3")
-    for arguments in (start(box), ("receive", "--store", box, *listen), ("run", "--store", box, *listen)):
+    for arguments in (
+        start(box),
+        ("receive", "--store", box, *listen),
+        ("run", "--store", box, *listen, "--command", "true"),
+    ):
         done = subprocess.run(
             command("settop", *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )

@@ -3,10 +3,10 @@
 import fcntl
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from bench.peers.namespaces import HEAD, Lab, Process, leftovers, rootless, run
 from bench.peers.tools import TOOLS, Http, Transfer
 from carousel.errors import OperatorError
 from tests.conftest import noise
+from tests.e2e.lab import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.namespaces]
 BOOTBENCH = Path(sys.executable).parent / "bootbench"
@@ -29,36 +30,45 @@ def alone():
         yield
 
 
-def ping(lab, box):
-    command = ["python3", "-c", PROBE.format(address=lab.address(box), count=200)]
-    listener = Process(lab.box(box), ["python3", "-c", LISTEN], Path("/dev/null"))
-    time.sleep(0.5)
-    run("ip", "netns", "exec", HEAD, *command)
-    listener._popen.wait()
-    return listener._popen.returncode
+def ping(lab, box, log):
+    """Send 200 packets to a box; return how many came."""
+    listener = Process(lab.box(box), ["python3", "-c", LISTEN], log)
+    wait_for(lambda: "ready" in log.read_text())
+    run("ip", "netns", "exec", HEAD, "python3", "-c", PROBE.format(address=lab.address(box), count=200))
+    listener._popen.send_signal(signal.SIGTERM)
+    return listener._popen.wait(timeout=60)
 
 
 PROBE = (
     "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
     "for number in range({count}): s.sendto(b'x', ('{address}', 7007))\n"
 )
-LISTEN = (
-    "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 7007))\ns.settimeout(1.0)\n"
-    "heard = 0\n"
-    "try:\n    while True: heard += len(s.recv(9))\n"
-    "except TimeoutError: sys.exit(heard)\n"  # an exit status holds up to 255
-)
+LISTEN = """
+import signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+heard, s = 0, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+s.bind(("", 7007))
+print("ready", flush=True)
+signal.sigwait({signal.SIGTERM})
+s.setblocking(False)
+try:
+    while True: heard += len(s.recv(9))
+except BlockingIOError:
+    sys.exit(heard)
+"""
+"""Waits until everything was sent, then counts; an exit status holds up to 255."""
 
 
-def test_namespaces_come_and_go_and_each_box_loses_on_its_own():
+def test_namespaces_come_and_go_and_each_box_loses_on_its_own(tmp_path):
     with Lab(2) as lab:
         assert sorted(leftovers()) == ["bcp-b0", "bcp-b1", "bcp-h", "bcp-sw"]
-        assert ping(lab, 0) == 200
+        assert ping(lab, 0, tmp_path / "log") == 200
         before = lab.sent_bytes()
         lab.set_loss(0.5)
-        assert 60 < ping(lab, 0) < 140
+        assert 60 < ping(lab, 0, tmp_path / "log") < 140
         lab.set_loss(0.0)
-        assert ping(lab, 1) == 200
+        assert ping(lab, 1, tmp_path / "log") == 200
         assert lab.sent_bytes() > before + 200 * 43
     assert leftovers() == []
 
@@ -110,10 +120,12 @@ OTHERS = [tool for tool in TOOLS if tool.name not in ("bootcast", "HTTP") and to
 
 
 @pytest.mark.parametrize("tool", OTHERS, ids=lambda tool: tool.name)
-def test_a_tool_that_is_here_delivers(tool, tmp_path):
-    (tmp_path / "image").write_bytes(noise(500_000))
-    with Lab(1) as lab:
-        outcome = transfer(lab, tool, Transfer(tmp_path / "image", tmp_path / "work", 1, 100e6), 0.0, 60.0)
+def test_a_tool_that_is_here_delivers(tool):
+    with tempfile.TemporaryDirectory() as name, Lab(1) as lab:
+        folder = Path(name)
+        folder.chmod(0o755)  # a server may drop its rights
+        (folder / "image").write_bytes(noise(500_000))
+        outcome = transfer(lab, tool, Transfer(folder / "image", folder / "work", 1, 100e6), 0.0, 60.0)
     assert outcome.complete == 1
     assert outcome.wire_bytes > 500_000
 
