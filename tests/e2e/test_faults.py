@@ -48,6 +48,24 @@ def test_a_log_that_takes_nothing_stops_no_boot(lab, tmp_path, log):
     assert done_file.exists()
 
 
+@pytest.mark.parametrize("log", ["/dev/full", "closed", "nobody reads"])
+def test_a_log_that_takes_nothing_stops_no_carousel(lab, log):
+    box, release = lab.box(f"box{next(NUMBERS)}"), lab.pack(noise(60_000), "1.2.0", "unlogged")
+    arguments = command("headend", "cast", release, "--group", lab.group, "--interface", "lo", "--json")
+    shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"] if log == "closed" else []
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open("/dev/full", "w") as full, os.fdopen(writer, "w") as unread:
+        out = full if log == "/dev/full" else unread
+        casting = subprocess.Popen([*shell, *arguments], stdout=out, stderr=out)
+        try:
+            assert lab.receive(box).returncode == 0
+            assert casting.poll() is None
+        finally:
+            casting.send_signal(signal.SIGTERM)
+            casting.wait(timeout=30)
+
+
 def test_nothing_is_imported_from_the_current_directory(lab, tmp_path):
     box = lab.box(f"box{next(NUMBERS)}")
     for name in ("settop", "carousel", "numpy", "json", "argparse", "cffi"):
