@@ -50,6 +50,20 @@ def _speed_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
     return head, cells
 
 
+def _overload_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
+    head = ["the head-end is told", "on the wire", "goodput, start-up included", "of the best"]
+    best = max((row["goodput_bps"] or 0.0 for row in rows), default=0.0)
+    cells = []
+    for row in rows:
+        offered = f"{row['offered_bps'] / 1e9:g} Gb/s"
+        if row["goodput_bps"] is None:
+            cells.append([offered, "-", "did not finish", "-"])
+            continue
+        speeds = [f"{row[key] / 1e9:.2f} Gb/s" for key in ("wire_bps", "goodput_bps")]
+        cells.append([offered, *speeds, f"{row['goodput_bps'] / best:.0%}"])
+    return head, cells
+
+
 def _loss_table(rows: Rows, boxes: int) -> tuple[list[str], list[list[str]]]:
     shares = sorted({row["loss"] for row in rows if row["boxes"] == boxes})
     head = ["tool", *(f"{share:.0%} loss" for share in shares)]
@@ -101,6 +115,8 @@ def _tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]
     large, small = (f"{report[name] / 1e6:g} MB" for name in ("large_bytes", "small_bytes"))
     if report.get("speed"):
         tables.append((f"One box, no rate limit, {large}", *_speed_table(report["speed"])))
+    if report.get("overload"):
+        tables.append((f"A carousel faster than the box, {large}", *_overload_table(report["overload"])))
     for boxes in sorted({row["boxes"] for row in report.get("loss", [])}):
         title = f"{small} at 100 Mb/s to {boxes} box{'es' if boxes > 1 else ''}: time until all have it (of ours), sent"
         tables.append((title, *_loss_table(report["loss"], boxes)))

@@ -8,15 +8,17 @@ from typing import Any
 
 from bench.peers.measure import Outcome, transfer
 from bench.peers.namespaces import Lab
-from bench.peers.tools import Tool, Transfer
+from bench.peers.tools import Bootcast, Tool, Transfer
 
-__all__ = ["LOSSES", "Setup", "late", "loss", "speed", "traffic"]
+__all__ = ["LOSSES", "Setup", "late", "loss", "overload", "speed", "traffic"]
 
 LOSSES = (0.0, 0.01, 0.05, 0.2)
 RATE_BPS = 100e6
+OFFERED_BPS = (1e9, 2e9, 4e9, 8e9, 16e9)
 LATE_AT = (0.25, 0.5, 0.75)
 PATIENCE, LEAST_PATIENCE_S = 10.0, 10.0
 """A transfer gets so many times its ideal time, and so much beside."""
+OURS = Bootcast()
 Tell = Callable[[str], None]
 
 
@@ -88,6 +90,19 @@ def speed(setup: Setup) -> Iterator[dict[str, Any]]:
             row["goodput_bps"] = gigabytes * 8e9 / row["seconds"] if row["seconds"] else None
             row["sender_cpu_s_per_gb"] = _median([each.sender_cpu_s / gigabytes for each in good])
             row["receiver_cpu_s_per_gb"] = _median([each.receiver_cpu_s / gigabytes for each in good])
+            yield row
+
+
+def overload(setup: Setup) -> Iterator[dict[str, Any]]:
+    """Our box behind a carousel that is told ever higher rates: what goes on the wire, and what of it becomes an image."""
+    with Lab(1) as lab:
+        for offered_bps in OFFERED_BPS:
+            what = setup.transfer(setup.large, 1, offered_bps)
+            row = _row(OURS, _several(setup, lab, OURS, what, 0.0, f"offered {offered_bps / 1e9:g} Gb/s"))
+            seconds = row["seconds"]
+            row["offered_bps"] = offered_bps
+            row["wire_bps"] = row["wire_bytes"] * 8 / seconds if seconds else None
+            row["goodput_bps"] = what.image.stat().st_size * 8 / seconds if seconds else None
             yield row
 
 

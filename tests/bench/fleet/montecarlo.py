@@ -79,7 +79,7 @@ class Carousel:
     def __init__(self, setting, seed):
         self.rng, self.setting = np.random.default_rng(seed), setting
         self.source = -(-setting.image // setting.symbol)
-        self.blocks = min(255, -(-self.source // 2500))
+        self.blocks = min(255, -(-self.source // 4000))
         small, large = self.source // self.blocks, -(-self.source // self.blocks)
         count_large = self.source - small * self.blocks
         self.sizes = np.repeat([large, small], [count_large, self.blocks - count_large])

@@ -139,6 +139,8 @@ def test_the_command_measures_and_reports(tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert {row["tool"] for row in report["speed"]} == {"bootcast", "HTTP"}
     assert all(row["goodput_bps"] > 1e6 for row in report["speed"])
+    assert [row["offered_bps"] for row in report["overload"]] == [1e9, 2e9, 4e9, 8e9, 16e9]
+    assert all(row["complete"] == 1 for row in report["overload"])
     ours = [row for row in report["loss"] if row["tool"] == "bootcast"]
     assert [row["loss"] for row in ours] == [0.0, 0.01, 0.05, 0.2]
     assert all(row["complete"] == 2 for row in ours)

@@ -32,6 +32,10 @@ REPORT = {
     "runs_wanted": 3,
     "absent": {"UFTP": "uftp not installed"},
     "speed": [speed("bootcast", 2e9), speed("HTTP", 4e9), speed("TFTP", None)],
+    "overload": [
+        row("bootcast") | {"offered_bps": offered_bps, "wire_bps": wire_bps, "goodput_bps": goodput_bps}
+        for offered_bps, wire_bps, goodput_bps in ((1e9, 0.9e9, 0.8e9), (4e9, 3e9, 1e9), (8e9, None, None))
+    ],
     "loss": [
         row(tool, boxes, loss, seconds, None if seconds else 0)
         for boxes in (1, 16)
@@ -52,6 +56,8 @@ def test_the_markdown_says_who_won_who_lost_and_who_did_not_finish():
     text = markdown(REPORT)
     assert "2026-11-23, 2 cores, medians of 3 runs." in text
     assert "| HTTP | 4.00 Gb/s | 2.00 | 0.50 | 1.50 |" in text
+    assert "| 1 Gb/s | 0.90 Gb/s | 0.80 Gb/s | 80% |" in text
+    assert "| 8 Gb/s | - | did not finish | - |" in text
     assert "| TFTP | did not finish | - | - | - |" in text
     assert "| HTTP | 0.80 s (0.80), 1 MB | 9.00 s (7.50), 1 MB |" in text
     assert "| TFTP | 0.50 s (0.50), 1 MB | 0 of 16 complete |" in text
