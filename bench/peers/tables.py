@@ -94,7 +94,7 @@ def speed(setup: Setup) -> Iterator[dict[str, Any]]:
 
 
 def overload(setup: Setup) -> Iterator[dict[str, Any]]:
-    """Our box behind a carousel that is told ever higher rates: what goes on the wire, and what of it becomes an image."""
+    """Our box behind a carousel that is told ever higher rates: what goes on the wire, and how fast the image comes."""
     with Lab(1) as lab:
         for offered_bps in OFFERED_BPS:
             what = setup.transfer(setup.large, 1, offered_bps)
