@@ -116,8 +116,9 @@ class Board:
 
     def words(self):
         words = ["qemu-system-aarch64", "-M", "virt", "-cpu", "neoverse-n1", "-smp", "2", "-accel", "tcg"]
-        words += ["-m", self.memory, "-display", "none", "-serial", "stdio", "-monitor", "none", *self.network]
+        words += ["-m", self.memory, "-display", "none", "-serial", "stdio", "-monitor", "none"]
         words += ["-drive", f"if=none,id=card,format=raw,file={self.card}", "-device", "virtio-blk-device,drive=card"]
+        words += self.network  # behind the card, which is at the same place without it: UEFI boots by places
         words += ["-qmp", f"unix:{self.question_line},server=on,wait=off"]
         words += ["-incoming", f"exec:cat {self.frozen}"] if self.frozen else []
         if self.firmware == "uboot":
