@@ -46,7 +46,8 @@ SWAP_EVERY = 25
 HANGS_AFTER_S = 60.0
 MINUTE_S = 60.0
 GROWTH_BYTES = 4 << 20
-LOG_BYTES_A_MINUTE = 4096
+LOG_BYTES_A_MINUTE = 16_000
+"""A line a second."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_what_grows_is_noticed(field, more, said):
 def test_what_a_process_gathers_is_noticed():
     early = Vitals("headend cast", 50 << 20, 9, 500)
     assert livesoak.has_grown([early], [early], 1) == []
-    late = Vitals("headend cast", 60 << 20, 10, 50_000)
+    late = Vitals("headend cast", 60 << 20, 10, 500_000)
     assert len(livesoak.has_grown([early], [late], 1)) == 3
 
 

@@ -1,4 +1,5 @@
 import errno
+import gc
 import os
 
 import pytest
@@ -86,6 +87,28 @@ def test_a_replaced_file_is_taken_up(casting, make_release):
         (event, fields["releases"][0]["toi_base"]) for event, fields in told if event == "swapped"
     ]
     assert new.toi_base.to_bytes(4, "big") == wire.sent[-1][12:15] + bytes([wire.sent[-1][15] & 0xF8])
+
+
+def test_swaps_leave_no_descriptor_behind(casting, make_release):
+    """Nor the map of a file that is gone, whose room would stay taken."""
+    carousel, _, time, told, path = casting
+
+    def replace(version):
+        path.with_suffix(".new").write_bytes(make_release(100_000, symbol_size=512, version=version).buffer)
+        os.replace(path.with_suffix(".new"), path)
+
+    for number in range(6):
+        time.at[0.3 + number] = lambda number=number: replace(f"2.{number}.0")
+    time.at[8.0] = lambda: setattr(carousel, "should_stop", True)
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    gc.disable()
+    try:
+        carousel.run(cycles=0)
+        assert [event for event, _ in told].count("swapped") == 6
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_a_damaged_replacement_changes_nothing(casting):
