@@ -39,7 +39,7 @@ LEAST_SURPLUS = 4
 MOST_PARTS = 40
 """How many parts are left out in turn: each costs a decode."""
 FEW_FORGED = 3
-"""A block that seems to have more forged symbols than these waits for proof."""
+"""Where more forged symbols than these were found, blocks wait for proof: guessing costs much work, and symbols too."""
 MOST_AT_ONCE = 512
 """Symbols that are judged at once where their digests became known; more are a job."""
 LEAST_FREE_SHARE = 1 / 32
@@ -198,13 +198,12 @@ class Inquiry:
         return has_enough or bool(self._image.proven[self._image.source_rows(sbn)].all())
 
     def _seems_forged(self, sbn: int) -> bool:
-        """Say whether a block has more than a few forged symbols, by what was found forged of those judged so far."""
-        forged = int(np.count_nonzero(self._forged_rows))
-        if forged <= FEW_FORGED:
-            return False
-        judged = forged + int(np.count_nonzero(self._image.proven))
-        held = self._image.held_rows(sbn)
-        return int(np.count_nonzero(~self._image.proven[held])) * forged > FEW_FORGED * judged
+        """Say whether a block may have more than a few forged symbols: more were found, and not all of its are proven.
+
+        Shares tell nothing here: genuine symbols come behind their digests, so most of those without one are forged.
+        """
+        is_hunted = int(np.count_nonzero(self._forged_rows)) > FEW_FORGED
+        return is_hunted and not self._image.proven[self._image.held_rows(sbn)].all()
 
     def parts(self, sbn: int, present: Present) -> tuple[tuple[IntArray, IntArray], ...]:
         """Return which doubted symbols to leave out in turn: (ESIs of source symbols, indices of repair symbols).

@@ -69,6 +69,7 @@ def test_a_whole_image_that_does_not_match_begins_afresh(air):
     assert air.jobs == ["WholeJob"]
     assert not air.assembly.is_verified
     assert not air.landings[0].held.any()
+    assert air.assembly.layout == air.layout
     for sbn in blocks_of(air):
         air.hear_block(sbn)
     air.work()

@@ -31,6 +31,16 @@ def test_a_busy_block_takes_nothing_and_then_what_it_wanted(air):
     assert air.hear_block(0, range(10, 20)) == 10
 
 
+def test_what_is_dropped_of_a_busy_block_is_wanted_when_it_is_open_again(air):
+    holdings = Holdings(air.landings[0])
+    air.hear_block(0, range(10))
+    wanted = int(air.landings[0].wanted[0])
+    holdings.begin(0)
+    holdings.discard(holdings.held_rows(0)[:3])
+    holdings.end(0)
+    assert air.landings[0].wanted[0] == wanted + 3
+
+
 def test_a_block_is_full_when_it_wants_no_more_and_nobody_works_on_it(air):
     holdings = Holdings(air.landings[0])
     assert not holdings.is_full(0)

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 from bench.virtual.memory import landings_in_memory
 from carousel.release.identity import Hardware, Version
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
 from settop.stitch.receiver import MAX_CANDIDATES, MAX_WAITING, Receiver
-from settop.stitch.seam import Heard
+from settop.stitch.seam import Heard, Symbols
 from tests.settop.stitch.air import Air
 
 SIZE = 20_000
@@ -105,6 +106,44 @@ def test_a_newcomer_no_better_than_the_worst_is_not_let_in(box, releases):
         box.announce(releases(minor))
     assert of(box.announce(releases(4)), GivenUp) == []
     assert box.versions == [5, 6, 7]
+
+
+def test_a_newcomer_as_good_as_the_worst_is_not_let_in_either(box, make_release):
+    """Many releases of one version: else they would push each other out for ever."""
+    same = [make_release(SIZE + number, symbol_size=512, version="1.5.0") for number in range(MAX_CANDIDATES + 1)]
+    for release in same[:-1]:
+        box.announce(release)
+    before = dict(box.receiver.candidates)
+    assert box.announce(same[-1]) == []
+    assert box.receiver.candidates == before
+
+
+def test_it_is_told_when_a_release_was_found(profile, releases):
+    box = Box(Receiver(profile, True, 3.0))
+    (found,) = of(box.announce(releases(1), now=4.25), ImageFound)
+    assert found.elapsed_s == 1.25
+
+
+def test_what_is_withdrawn_is_given_up_whether_it_is_collected_or_waits(box, releases):
+    for minor in range(MAX_CANDIDATES + 1, 0, -1):
+        box.announce(releases(minor))
+    waiting, collected = releases(1).header.release_id, releases(2).header.release_id
+    for release in (waiting, collected):
+        assert box.receiver.withdraw(release) == [GivenUp(release)]
+        assert box.receiver.withdraw(release) == []
+    assert of(box.announce(releases(2)), ImageFound), "it may be announced anew"
+
+
+def test_symbols_of_a_release_that_is_not_collected_are_nothing(box, releases):
+    assert not box.receiver.take(Symbols(releases(1).header.release_id, 0, np.array([0]), ()))
+
+
+def test_many_that_wait_are_forgotten_by_what_is_heard_of_them(box, releases):
+    for minor in range(1, MAX_CANDIDATES + MAX_WAITING + 1):
+        box.announce(releases(minor))
+    assert box.versions == [MAX_WAITING + 1, MAX_WAITING + 2, MAX_WAITING + 3]
+    effects = box.announce(releases(30))
+    assert GivenUp(releases(1).header.release_id) in effects, "the lowest version of those of which nothing is heard"
 
 
 def test_a_better_newcomer_takes_the_place_of_the_worst(box, releases):
