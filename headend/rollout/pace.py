@@ -24,6 +24,8 @@ DEVIATIONS = 3.6
 MOST_AIM, LEAST_AIM = 0.9, 0.3
 SETTLE_S = 3.0
 """A feed tells of a second ago, and of boxes that were told a moment before: so long a pace is left to show."""
+SETTLE_NEAR_S = 5.0
+"""Near the aim a pace that is doubled before it shows goes past it, and some feeds are two seconds older than others."""
 STALE_S = 3.0
 LEAST_TICKS_PER_S = 1e-3
 STEP_SHARE, LEAP_SHARE = 0.03, 0.15
@@ -120,7 +122,8 @@ class Pace:
         return Course.TICK
 
     def _speed_up(self, feed: Feed, aim: float, now: float) -> None:
-        if now - self._changed_s < SETTLE_S:
+        is_near = self._is_searching and feed.logins_per_s >= aim / 5
+        if now - self._changed_s < (SETTLE_NEAR_S if is_near else SETTLE_S):
             return
         if self._is_searching and feed.logins_per_s < aim / 2:
             self._change(self.ticks_per_s * (2 if feed.logins_per_s < aim / 5 else 1.4), now)

@@ -10,8 +10,8 @@ from headend.rollout.pace import Course, Feed, Pace
 TICKS = 1 << 16
 
 
-def logins(boxes, capacity_per_s, over_s, seed, horizon_s=2500):
-    """Log-ins of each second, where boxes come evenly over a while and the feed tells of the second before."""
+def logins(boxes, capacity_per_s, over_s, seed, horizon_s=2500, late_s=0):
+    """Log-ins of each second, where boxes come evenly over a while and the feed tells of the second before, or later."""
     rng, pace, tick, waiting, found = np.random.default_rng(seed), Pace(TICKS), 0.0, 0, []
     for second in range(horizon_s):
         came = (boxes // over_s if second < over_s else 0) if over_s else (boxes if not second else 0)
@@ -25,7 +25,7 @@ def logins(boxes, capacity_per_s, over_s, seed, horizon_s=2500):
         found.append(at_once + admitted)
         if waiting == 0 and second > over_s:
             break
-        told = Feed(found[-2] if len(found) > 1 else 0, capacity_per_s)
+        told = Feed(found[-2 - late_s] if len(found) > 1 + late_s else 0, capacity_per_s)
         if pace.feed(told, tick, float(second)) is not Course.TICK:
             break
     return found
@@ -39,6 +39,12 @@ def logins(boxes, capacity_per_s, over_s, seed, horizon_s=2500):
 def test_log_ins_stay_within_the_capacity(boxes, capacity_per_s, over_s, seed):
     found = np.array(logins(boxes, capacity_per_s, over_s, seed)[10:])
     assert (found > 1.1 * capacity_per_s).mean() <= 1e-3
+
+
+@pytest.mark.parametrize("over_s", [0, 30, 900])
+def test_so_they_do_where_the_feed_is_two_seconds_older(over_s):
+    found = np.concatenate([logins(1_000_000, 600, over_s, seed, late_s=2)[10:] for seed in range(5)])
+    assert (found > 1.1 * 600).mean() <= 1e-3
 
 
 def test_it_is_not_slower_than_it_has_to_be():
