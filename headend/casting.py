@@ -61,11 +61,15 @@ class CastOptions:
 
 @dataclass(frozen=True)
 class Clocks:
-    """Time as a driver needs it: monotonic and unix, in seconds, and a way to wait."""
+    """Time as a driver needs it: monotonic and unix, in seconds, and a way to wait.
+
+    `day_s` says how many seconds after midnight it is, local time, at a unix time; UTC unless somebody knows better.
+    """
 
     now: Callable[[], float]
     unix: Callable[[], float]
     wait: Callable[[float], None]
+    day_s: Callable[[float], float] = lambda unix_s: unix_s % 86_400
 
 
 @contextmanager

@@ -19,12 +19,13 @@ from carousel.console.quantities import (
 )
 from carousel.errors import OperatorError, UsageError
 from carousel.printable import printable
+from headend.commands import options
 from headend.commands.client import Client, token_path
-from headend.commands.options import option
+from headend.commands.options import SSU, option
 
 __all__ = ["app"]
 
-SERVICE, RULE = "Service", "Rule"
+SERVICE, RULE, HOURS = "Service", "Rule", "Hours"
 DEFAULT_URL = "http://127.0.0.1:8377"
 app = typer.Typer(
     name="ctl",
@@ -125,12 +126,22 @@ def create(
     ttl: Annotated[int, typer.Option(help="How many routers packets may pass, plus one.")] = 1,
     dscp: Annotated[int, typer.Option(help="DSCP of the packets.")] = 0,
     pair: Annotated[str | None, typer.Option(help="One of two head-ends: first or second.", metavar="ROLE")] = None,
-    ssu: Annotated[bool, typer.Option("--ssu", help="A DVB-SSU transport stream.")] = False,
+    announce_interval: Annotated[float, typer.Option(help="Between announcements.", metavar="SECONDS")] = 0.25,
+    ssu: Annotated[bool, option("A transport stream; the rate counts its packets.", "--ssu", group=SSU)] = False,
+    rtp: options.RtpOption = False,
+    service_id: options.ServiceIdOption = 1,
+    network_id: options.NetworkIdOption = 1,
+    ts_id: options.TsIdOption = 1,
+    pid: options.PidOption = options.DEFAULT_PID_TEXT,
+    pcr: options.PcrOption = False,
     core: Annotated[int | None, typer.Option(help="Bind its process to this processor.")] = None,
 ) -> None:
     """Make a carousel; it sends once it has a release."""
     body = {"name": name, "group": group, "interface": interface, "rate_bps": parse_rate_bps(rate)}
-    body |= {"ttl": ttl, "dscp": dscp, "pair": pair, "ssu": ssu, "core": core}
+    body |= {"ttl": ttl, "dscp": dscp, "pair": pair, "core": core, "announce_interval_s": announce_interval}
+    if ssu:
+        stream = {"service_id": service_id, "network_id": network_id, "ts_id": ts_id}
+        body["ssu"] = stream | {"pid": options.parse_number(pid, "PID"), "has_rtp": rtp, "has_pcr": pcr}
     context.obj.ask("POST", "carousels", body=body)
 
 
@@ -182,10 +193,24 @@ def resume(context: typer.Context, name: NameArgument) -> None:
 
 @app.command()
 def rate(
-    context: typer.Context, name: NameArgument, rate: Annotated[str, typer.Argument(help="Bit/s.", metavar="RATE")]
+    context: typer.Context,
+    name: NameArgument,
+    rate: Annotated[str, typer.Argument(help="Bit/s.", metavar="RATE")],
+    begin: Annotated[str | None, option("From this time of day on.", "--from", group=HOURS, metavar="HH:MM")] = None,
+    end: Annotated[str | None, option("Until this one.", "--to", group=HOURS, metavar="HH:MM")] = None,
+    always: Annotated[bool, option("At all hours: forget those with another.", "--always", group=HOURS)] = False,
 ) -> None:
-    """Give a carousel another rate."""
-    _change(context.obj, name, rate_bps=parse_rate_bps(rate))
+    """Give a carousel another rate: at the hours that are named, else at those that have none of their own."""
+    if (begin is None) is not (end is None) or (always and begin is not None):
+        raise UsageError("a time of day takes --from and --to, both; --always takes neither")
+    client: Client = context.obj
+    if begin is None:
+        _change(client, name, rate_bps=parse_rate_bps(rate), **({"hours": []} if always else {}))
+        return
+    hours = client.get("carousels", name)["decided"]["hours"]
+    left = [each for each in hours if (each["begin"], each["end"]) != (begin, end)]
+    wanted = {"begin": begin, "end": end, "rate_bps": parse_rate_bps(rate)}
+    client.ask("PATCH", "carousels", name, body={"hours": [*left, wanted]})
 
 
 @app.command()
@@ -384,7 +409,7 @@ def _show_carousels(found: list[dict[str, Any]], as_json: bool) -> None:
         decided, live = each["decided"], each["on_air"]
         state = live["trouble"] or ("paused" if decided["is_paused"] else "on the air" if live["places"] else "silent")
         where = f"{decided['group']} on {decided['interface']}"
-        rates = f"{format_rate_bps(live['rate_bps'])} of {format_rate_bps(decided['rate_bps'])}"
+        rates = f"{format_rate_bps(live['rate_bps'])} of {format_rate_bps(each['rate_now_bps'])}"
         on_air = ", ".join(f"{place['id'][:8]} {place['share']:.0%}" for place in live["places"]) or "-"
         rows.append((decided["name"], where, rates, state, on_air))
     _show(found, ("name", "group", "rate", "state", "releases"), rows, as_json)

@@ -18,6 +18,12 @@ __all__ = ["serve"]
 SERVICE = "Service"
 
 
+def local_day_s(unix_s: float) -> float:
+    """Return how many seconds after midnight it is here (TZ, or as the machine is set up)."""
+    local = time.localtime(unix_s)
+    return local.tm_hour * 3600 + local.tm_min * 60 + min(local.tm_sec, 59)
+
+
 def serve(
     data: Annotated[
         Path, option("The data folder: registry, releases, keys.", group=SERVICE, metavar="DIR", envvar="BOOTCAST_DATA")
@@ -32,6 +38,6 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Keep carousels on the air for years: releases and decisions by HTTP, a page, metrics."""
-    clocks = Clocks(time.monotonic, time.time, time.sleep)
+    clocks = Clocks(time.monotonic, time.time, time.sleep, local_day_s)
     with closing(make_reporter(as_json, "headend", SERVICE_LANGUAGE)) as teller:
         run_service(data, listen, load_settings(config), clocks, os.urandom, teller.tell)

@@ -46,6 +46,8 @@ LANGUAGE = Language(say, show)
 
 def say_of_service(event: str, fields: Fields) -> str | None:
     """Say an event of the service in a line."""
+    if event == "rate":
+        return f"{fields['carousel']}: {format_rate_bps(fields['rate_bps'])} from now on, by the time of day"
     if event in ("serving", "change", "carousel_died"):
         words = {
             "serving": "{url} serves {folder}",

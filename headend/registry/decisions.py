@@ -10,9 +10,11 @@ from carousel.console.endpoint import Endpoint
 from carousel.console.quantities import format_rate_bps
 from carousel.errors import OperatorError
 from headend.cast.shares import Demand, shares
+from headend.registry.hours import check_hours, extremes_bps
 from headend.registry.model import (
     Airing,
     BudgetError,
+    CarouselChange,
     CarouselRecord,
     Kind,
     ReleaseRecord,
@@ -22,6 +24,7 @@ from headend.registry.model import (
     TokenRecord,
     UnknownError,
     Update,
+    wanted_bps,
 )
 
 __all__ = [
@@ -55,6 +58,7 @@ def create_carousel(state: State, wanted: CarouselRecord, budgets: Budgets) -> U
     if len(state.carousels) >= MAX_CAROUSELS:
         raise TakenError(f"there are {MAX_CAROUSELS} carousels already, which is as many as there may be")
     wanted = msgspec.structs.replace(wanted, group=str(Endpoint.parse(wanted.group)), airings=())
+    check_hours(wanted.hours)
     if wanted.ssu and wanted.pair:
         raise OperatorError("a DVB-SSU stream has one sender: a pair can't share it; leave out --ssu or --pair")
     for other in state.carousels:
@@ -65,19 +69,27 @@ def create_carousel(state: State, wanted: CarouselRecord, budgets: Budgets) -> U
     return Update("create", Kind.CAROUSEL, wanted.name, wanted, f"{wanted.group} on {wanted.interface}")
 
 
-def change_carousel(
-    state: State, name: str, budgets: Budgets, rate_bps: float | None, is_paused: bool | None, now_unix_s: float
-) -> Update:
-    """Give a carousel another rate, stop it for a while, or let it go on."""
+def change_carousel(state: State, name: str, budgets: Budgets, change: CarouselChange, now_unix_s: float) -> Update:
+    """Give a carousel another rate or other hours, stop it for a while, or let it go on."""
     before = state.carousel(name)
     after = msgspec.structs.replace(
         before,
-        rate_bps=before.rate_bps if rate_bps is None else rate_bps,
-        is_paused=before.is_paused if is_paused is None else is_paused,
+        rate_bps=before.rate_bps if change.rate_bps is None else change.rate_bps,
+        is_paused=before.is_paused if change.is_paused is None else change.is_paused,
+        hours=before.hours if change.hours is None else change.hours,
     )
+    check_hours(after.hours)
     _check_budget(state, after, budgets)
     _check_deadlines(state, after, now_unix_s)
-    action, detail = "change", format_rate_bps(after.rate_bps)
+    action, detail = (
+        "change",
+        ", ".join(
+            [
+                format_rate_bps(after.rate_bps),
+                *(f"{format_rate_bps(each.rate_bps)} from {each.begin} to {each.end}" for each in after.hours),
+            ]
+        ),
+    )
     if after.is_paused is not before.is_paused:
         action, detail = ("pause" if after.is_paused else "resume"), ""
     return Update(action, Kind.CAROUSEL, name, after, detail)
@@ -166,19 +178,22 @@ def _check_budget(state: State, wanted: CarouselRecord, budgets: Budgets) -> Non
     """The rates on an interface may not come to more than it bears; what is paused counts, since it may go on."""
     budget_bps = budgets.get(wanted.interface, math.inf)
     others = [each for each in state.carousels if each.interface == wanted.interface and each.name != wanted.name]
-    taken_bps = sum(each.rate_bps for each in others)
-    if taken_bps + wanted.rate_bps > budget_bps:
-        raise BudgetError(
-            f"{wanted.interface} bears {format_rate_bps(budget_bps)}, and other carousels have "
-            f"{format_rate_bps(taken_bps)} of it: {format_rate_bps(max(0.0, budget_bps - taken_bps))} is left"
-        )
+    if wanted_bps([*others, wanted]) <= budget_bps:
+        return
+    at_times = " at some time of the day" if any(each.hours for each in [*others, wanted]) else ""
+    taken_bps = wanted_bps(others) if others else 0.0
+    raise BudgetError(
+        f"{wanted.interface} bears {format_rate_bps(budget_bps)}, and other carousels have "
+        f"{format_rate_bps(taken_bps)} of it{at_times}: {format_rate_bps(max(0.0, budget_bps - taken_bps))} is left"
+    )
 
 
 def _check_deadlines(state: State, carousel: CarouselRecord, now_unix_s: float) -> None:
-    """`OperatorError` where deadlines ask for more than the rate."""
+    """`OperatorError` where deadlines ask for more than the lowest rate of the day."""
     lengths = [state.release(each.release).length_bytes for each in carousel.airings]
     if lengths:
-        shares(demands_of(carousel.airings, 0.0, now_unix_s), lengths, carousel.rate_bps, 0.0)
+        lowest_bps, _ = extremes_bps((carousel.rate_bps, carousel.hours))
+        shares(demands_of(carousel.airings, 0.0, now_unix_s), lengths, lowest_bps, 0.0)
 
 
 def demands_of(airings: Sequence[Airing], now: float, now_unix_s: float) -> list[Demand]:

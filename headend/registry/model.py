@@ -1,6 +1,6 @@
 """What the registry holds: releases, carousels, tokens. All frozen; a decision makes a new one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any
@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import msgspec
 
 from carousel.errors import OperatorError
+from headend.registry.hours import Hours, RateBps, most_bps, rate_at
 
 __all__ = [
     "Airing",
     "Body",
     "BudgetError",
+    "CarouselChange",
     "CarouselName",
     "CarouselRecord",
     "CarouselSettings",
@@ -23,20 +25,23 @@ __all__ = [
     "Role",
     "RoleError",
     "RolloutRecord",
+    "SsuStream",
     "StaleError",
     "State",
     "TakenError",
     "TokenRecord",
     "UnknownError",
     "Update",
+    "wanted_bps",
 ]
 
-MAX_RATE_BPS = 1e12
+MIN_PID, MAX_PID = 0x22, 0x1FFE - 2 * 16
+"""Of the first of 16 releases, so that PCR and PMT fit below it, and two PIDs for each release above."""
 CarouselName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description="a-z, 0-9 and dashes")]
 ReleaseKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$", description="a release ID, 32 hex digits")]
 Group = Annotated[str, msgspec.Meta(max_length=64, description="239.255.77.1:5077 or [ff15::4d]:5077")]
 Interface = Annotated[str, msgspec.Meta(min_length=1, max_length=15)]
-RateBps = Annotated[float, msgspec.Meta(ge=1e3, le=MAX_RATE_BPS, description="bit/s of UDP payload")]
+Number16 = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
 Weight = Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
 DeadlineS = Annotated[float, msgspec.Meta(ge=1e-1, le=1e7)]
 
@@ -115,8 +120,19 @@ class Airing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aired_unix_s: float = 0.0
 
 
+class SsuStream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A DVB-SSU transport stream, as `headend cast --ssu` has it: `pid` is the first release's."""
+
+    service_id: Number16 = 1
+    network_id: Number16 = 1
+    ts_id: Number16 = 1
+    pid: Annotated[int, msgspec.Meta(ge=MIN_PID, le=MAX_PID)] = 0x101
+    has_rtp: bool = False
+    has_pcr: bool = False
+
+
 class CarouselSettings(Body, frozen=True):
-    """Where a carousel casts, and how fast. `core` binds it to one processor."""
+    """Where a carousel casts, and how fast; `hours` have a rate of their own. `core` binds it to one processor."""
 
     name: CarouselName
     group: Group
@@ -126,8 +142,17 @@ class CarouselSettings(Body, frozen=True):
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     announce_interval_s: Annotated[float, msgspec.Meta(ge=0.01, le=60)] = 0.25
     pair: Annotated[str, msgspec.Meta(pattern="^(first|second)$")] | None = None
-    ssu: bool = False
+    ssu: SsuStream | None = None
+    hours: tuple[Hours, ...] = ()
     core: Annotated[int, msgspec.Meta(ge=0, le=4095)] | None = None
+
+
+class CarouselChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be other than it is; what is left out, or null, stays. `hours` replace those of before."""
+
+    rate_bps: RateBps | None = None
+    is_paused: bool | None = None
+    hours: tuple[Hours, ...] | None = None
 
 
 class CarouselRecord(CarouselSettings, frozen=True):
@@ -140,6 +165,15 @@ class CarouselRecord(CarouselSettings, frozen=True):
     def place(self) -> tuple[str, str]:
         """What no two carousels may share, but a pair."""
         return self.group, self.interface
+
+    def rate_at(self, day_s: float) -> float:
+        """Return its rate at a time of day, in seconds after midnight, local time."""
+        return rate_at((self.rate_bps, self.hours), day_s)
+
+
+def wanted_bps(carousels: Iterable[CarouselRecord]) -> float:
+    """Return the most that carousels come to together at any time of the day."""
+    return most_bps([(each.rate_bps, each.hours) for each in carousels])
 
 
 class TokenRecord(Body, frozen=True):

@@ -49,7 +49,7 @@ def rule(state: State, key: str, by: Rule | None, report_to: ReportTo | None, un
     """Let a rule advance a release from where it is, by reports if it asks for some; None: nobody but a person."""
     release = _known(state, key)
     after = decisions_of(state).ruled(release, by, _ms(unix_s)).sampled(release, report_to, _ms(unix_s))
-    return _update("rule", after, f"{_called(state, key)}: {by if by else 'none any more'}")
+    return _update("rule", after, f"{_called(state, key)}: {by.in_words() if by else 'none any more'}")
 
 
 def follow(state: State, after: Decisions) -> Update:

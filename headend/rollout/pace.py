@@ -25,7 +25,7 @@ MOST_AIM, LEAST_AIM = 0.9, 0.3
 SETTLE_S = 3.0
 """A feed tells of a second ago, and of boxes that were told a moment before: so long a pace is left to show."""
 SETTLE_NEAR_S = 5.0
-"""Near the aim a pace that is doubled before it shows goes past it, and some feeds are two seconds older than others."""
+"""Near the aim a pace that is doubled before it shows goes past it, and some feeds are two seconds older."""
 STALE_S = 3.0
 LEAST_TICKS_PER_S = 1e-3
 STEP_SHARE, LEAP_SHARE = 0.03, 0.15

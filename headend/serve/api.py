@@ -10,11 +10,11 @@ import msgspec
 from headend.registry import decisions
 from headend.registry.model import (
     Airing,
+    CarouselChange,
     CarouselName,
     CarouselRecord,
     CarouselSettings,
     DeadlineS,
-    RateBps,
     Role,
     Weight,
 )
@@ -48,13 +48,6 @@ class Session(msgspec.Struct, frozen=True):
 
 class NewCarousel(CarouselSettings, frozen=True):
     """A carousel to be made; see `CarouselRecord`."""
-
-
-class CarouselChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be other than it is; what is left out, or null, stays."""
-
-    rate_bps: RateBps | None = None
-    is_paused: bool | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,7 +170,7 @@ async def create_carousel(call: Call) -> Answer:
 
 
 async def change_carousel(call: Call) -> Answer:
-    """Another rate; pause, go on."""
+    """Another rate, other hours; pause, go on."""
     name, headend = call.parts["name"], call.headend
     await headend.decide(
         call.who,
@@ -185,8 +178,7 @@ async def change_carousel(call: Call) -> Answer:
             state,
             name,
             headend.settings.budgets_bps,
-            call.body.rate_bps,
-            call.body.is_paused,
+            call.body,
             headend.clocks.unix(),
         ),
         call.is_current,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from carousel.console.command import in_a_sentence
 from carousel.errors import BootcastError, OperatorError
 from headend.casting import Clocks
@@ -114,6 +116,7 @@ class Headend:
             self.tell("trouble", reason=self.damage)
             for order in self._orders.load():
                 self.keeper.follow(order)
+            self._tend_rates()
             return
         verdict = self.store.verify()
         if verdict.problem:
@@ -180,10 +183,22 @@ class Headend:
             titles.append(Title(airing, str(path)))
         place_file = self.folder / "places" / carousel.name
         signing = (str(self._bulletin_key), str(self._rollout.path)) if self.has_bulletins else ("", "")
-        order = Order(carousel, tuple(titles), str(place_file), *signing)
+        order = Order(carousel, tuple(titles), str(place_file), *signing, rate_bps=self.rate_now_bps(carousel))
         with suppress(OSError):  # a full disk: the order is needed only where the registry can't be read
             self._orders.keep(order)
         self.keeper.follow(order)
+
+    def rate_now_bps(self, carousel: CarouselRecord) -> float:
+        """Return the rate that a carousel is to have at this time of day."""
+        return carousel.rate_at(self.clocks.day_s(self.clocks.unix()))
+
+    def _tend_rates(self) -> None:
+        """Let the rates of carousels follow the time of day, be the registry damaged or not."""
+        for order in self.keeper.orders:
+            rate_bps = self.rate_now_bps(order.carousel)
+            if rate_bps != order.rate_bps:
+                self.keeper.follow(msgspec.structs.replace(order, rate_bps=rate_bps))
+                self.tell("rate", carousel=order.carousel.name, rate_bps=rate_bps)
 
     @property
     def has_bulletins(self) -> bool:
@@ -206,6 +221,7 @@ class Headend:
     async def tend(self) -> None:
         """Once a second: do again what could not be done, and what rules and feeds want done."""
         self.reports.tend()
+        self._tend_rates()
         if self.store is None:
             return
         if not self._is_said:

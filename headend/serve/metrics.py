@@ -22,7 +22,7 @@ COUNTERS: dict[str, tuple[str, Callable[[CarouselShown], float]]] = {
 GAUGES: dict[str, tuple[str, Callable[[CarouselShown], float]]] = {
     "up": ("Whether there is a process.", lambda shown: shown.on_air.pid is not None),
     "rate_bytes_per_second": ("Sent in the last second.", lambda shown: shown.on_air.rate_bps / 8),
-    "wanted_rate_bytes_per_second": ("As decided.", lambda shown: shown.decided.rate_bps / 8),
+    "wanted_rate_bytes_per_second": ("As decided for now.", lambda shown: shown.rate_now_bps / 8),
     "cycle": ("The cycle that its first release is in.", lambda shown: shown.on_air.cycles),
     "announcement_age_seconds": ("Since the last announcement.", lambda shown: shown.on_air.announced_ago_s),
     "releases": ("Releases decided to be on the air.", lambda shown: len(shown.decided.airings)),

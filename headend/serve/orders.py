@@ -15,12 +15,10 @@ from headend.cast.pair import PairRole
 from headend.cast.ssu import SsuSettings
 from headend.casting import BulletinOptions, CastOptions
 from headend.pack.keys import load_private_key
-from headend.registry.model import Airing, CarouselRecord
+from headend.registry.model import Airing, CarouselRecord, SsuStream
 from headend.rolloutfile import RolloutFile
 
 __all__ = ["Order", "OrderFolder", "Title"]
-
-FIRST_PID = 0x101
 
 
 class Title(msgspec.Struct, frozen=True):
@@ -39,6 +37,8 @@ class Order(msgspec.Struct, frozen=True):
     bulletin_key: str = ""
     """The file of the key that signs bulletins; empty: there are none."""
     rollout_file: str = ""
+    rate_bps: float = 0.0
+    """The rate at the present time of day."""
 
     @property
     def is_airing(self) -> bool:
@@ -47,23 +47,20 @@ class Order(msgspec.Struct, frozen=True):
 
     def fits(self, other: "Order") -> bool:
         """Say whether what is on the air need not be opened anew for the other order: only its releases differ."""
-        mine, its = (msgspec.structs.replace(each.carousel, airings=()) for each in (self, other))
-        return mine == its and self.is_airing and other.is_airing
+        mine, its = (msgspec.structs.replace(each.carousel, airings=(), hours=()) for each in (self, other))
+        return mine == its and self.rate_bps == other.rate_bps and self.is_airing and other.is_airing
 
     def options(self) -> CastOptions:
         """Return the order as `headend cast` knows it."""
-        said = self.carousel
-        program = Program(1, 1, 1, pmt_pid=FIRST_PID - 1)
+        said, rate_bps = self.carousel, self.rate_bps or self.carousel.rate_bps
         return CastOptions(
             Endpoint.parse(said.group),
             said.interface,
-            said.rate_bps,
+            rate_bps,
             said.ttl,
             said.dscp,
             said.announce_interval_s,
-            ssu=SsuSettings(said.rate_bps, program, FIRST_PID, announce_interval_s=said.announce_interval_s)
-            if said.ssu
-            else None,
+            ssu=_stream(said.ssu, rate_bps, said.announce_interval_s) if said.ssu else None,
             pair=PairRole(said.pair) if said.pair else None,
             bulletin=self._bulletin(),
         )
@@ -72,6 +69,12 @@ class Order(msgspec.Struct, frozen=True):
         if not self.bulletin_key:
             return None
         return BulletinOptions(load_private_key(Path(self.bulletin_key)), RolloutFile(Path(self.rollout_file)))
+
+
+def _stream(said: SsuStream, rate_bps: float, announce_interval_s: float) -> SsuSettings:
+    program = Program(said.service_id, said.ts_id, said.network_id, pmt_pid=said.pid - 1)
+    clock_pid = said.pid - 2 if said.has_pcr else None
+    return SsuSettings(rate_bps, program, said.pid, said.has_rtp, clock_pid, announce_interval_s)
 
 
 class OrderFolder:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from carousel.release.identity import ReleaseId
-from headend.registry.model import CarouselRecord, Kind, ReleaseRecord, Role, TokenRecord
+from headend.registry.model import CarouselRecord, Kind, ReleaseRecord, Role, TokenRecord, wanted_bps
 from headend.serve.headend import Headend
 from headend.serve.keeping import CarouselView
 from headend.serve.rolloutviews import RolloutShown, RuleShown, rollout_shown, rule_shown
@@ -60,6 +60,8 @@ class CarouselShown(msgspec.Struct, frozen=True):
     decided: CarouselRecord
     revision: int
     on_air: OnAir
+    rate_now_bps: float
+    """The rate that is decided for this time of day."""
 
 
 class ReleaseShown(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ class ReleaseShown(msgspec.Struct, frozen=True):
 
 
 class InterfaceShown(msgspec.Struct, frozen=True):
-    """What an interface bears (null: nobody said), and what carousels want of it."""
+    """What an interface bears (null: nobody said), and the most that carousels want of it at any time of the day."""
 
     name: str
     budget_bps: float | None
@@ -148,7 +150,8 @@ def carousel_shown(headend: Headend, name: str) -> CarouselShown:
     record = headend.state.find(Kind.CAROUSEL, name)
     assert isinstance(record.body, CarouselRecord)
     view = headend.keeper.views.get(name) or CarouselView()
-    return CarouselShown(record.body, record.revision, _on_air(view, headend.clocks.now()))
+    on_air, rate_bps = _on_air(view, headend.clocks.now()), headend.rate_now_bps(record.body)
+    return CarouselShown(record.body, record.revision, on_air, rate_bps)
 
 
 def _on_air(view: CarouselView, now: float) -> OnAir:
@@ -201,11 +204,12 @@ def status(headend: Headend) -> Status:
     for carousel in decided:
         record = headend.state.things.get((Kind.CAROUSEL, carousel.name))
         view = views.get(carousel.name) or CarouselView()
-        shown.append(CarouselShown(carousel, record.revision if record else 0, _on_air(view, now)))
+        revision, rate_bps = record.revision if record else 0, headend.rate_now_bps(carousel)
+        shown.append(CarouselShown(carousel, revision, _on_air(view, now), rate_bps))
     budgets = headend.settings.budgets_bps
     names = sorted({carousel.interface for carousel in decided} | budgets.keys())
     interfaces = [
-        InterfaceShown(name, budgets.get(name), sum(each.rate_bps for each in decided if each.interface == name))
+        InterfaceShown(name, budgets.get(name), wanted_bps(each for each in decided if each.interface == name))
         for name in names
     ]
     head = headend.store.head if headend.store else None

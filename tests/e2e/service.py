@@ -7,7 +7,7 @@ import socket
 import struct
 import subprocess
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx2 as httpx
@@ -151,15 +151,23 @@ class Service:
         return children_of(self.process.pid) if self.process else []
 
 
-def hear(group: str, patience_s: float = 2.0) -> bytes | None:
-    """Return a packet of a group on lo, or None when there is none for so long."""
+@contextmanager
+def listening(group: str, patience_s: float = PATIENCE_S):
+    """Open a socket that hears a group on lo."""
     address, port = group.rsplit(":", 1)
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as ear:
         ear.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         ear.bind((address, int(port)))
         index = struct.pack("=4s4si", socket.inet_aton(address), bytes(4), socket.if_nametoindex("lo"))
         ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, index)
         ear.settimeout(patience_s)
+        yield ear
+
+
+def hear(group: str, patience_s: float = 2.0) -> bytes | None:
+    """Return a packet of a group on lo, or None when there is none for so long."""
+    with listening(group, patience_s) as ear:
         try:
             return ear.recv(65536)
         except TimeoutError:

@@ -160,14 +160,15 @@ function newCard(shown) {
     name: make("h3"), state: make("span", "pill"), where: make("span", "where mono"), rate: make("span", "rate"),
     now: make("span"), wanted: make("small"), trouble: make("p", "trouble"), airings: make("ul", "airings"),
     bar: make("div", "bar", make("i")),
-    pause: button("", "", () => pauseOrGoOn(name)),
+    hours: make("p", "hint"), pause: button("", "", () => pauseOrGoOn(name)),
   };
   const { parts } = card;
   parts.rate.append(parts.now, " ", parts.wanted);
   const actions = make("div", "actions", button("Put on …", "", () => putRelease(name)),
     button("Rate …", "", () => changeRate(name)), parts.pause, button("Drop …", "danger", () => dropCarousel(name)));
   const heading = make("div", "", parts.name, parts.where);
-  card.append(make("div", "top", heading, parts.state), parts.rate, parts.bar, parts.trouble, parts.airings, actions);
+  card.append(make("div", "top", heading, parts.state), parts.rate, parts.bar, parts.hours, parts.trouble,
+    parts.airings, actions);
   return card;
 }
 
@@ -180,8 +181,10 @@ function updateCard(card, shown) {
   say(parts.state, word);
   parts.state.className = `pill ${mood}`;
   say(parts.now, rateOf(live.rate_bps));
-  say(parts.wanted, `of ${rateOf(decided.rate_bps)}${live.starts > 1 ? ` · started ${live.starts} times` : ""}`);
-  parts.bar.firstChild.style.width = `${Math.min(100, (100 * live.rate_bps) / decided.rate_bps)}%`;
+  say(parts.wanted, `of ${rateOf(shown.rate_now_bps)}${live.starts > 1 ? ` · started ${live.starts} times` : ""}`);
+  parts.bar.firstChild.style.width = `${Math.min(100, (100 * live.rate_bps) / shown.rate_now_bps)}%`;
+  say(parts.hours, hoursOf(decided));
+  parts.hours.hidden = !decided.hours.length;
   say(parts.trouble, live.trouble);
   parts.trouble.hidden = !live.trouble;
   say(parts.pause, decided.is_paused ? "Go on" : "Pause …");
@@ -189,6 +192,9 @@ function updateCard(card, shown) {
   keyed(parts.airings, decided.airings, (airing) => airing.release, (airing) => newAiring(decided.name, airing),
     (node, airing) => updateAiring(node, airing, places.get(airing.release)));
 }
+
+const hoursOf = ({ hours, rate_bps: otherwise }) => [...hours.map((each) =>
+  `${rateOf(each.rate_bps)} from ${each.begin} to ${each.end}`), `else ${rateOf(otherwise)}`].join(", ");
 
 function newAiring(name, airing) {
   const row = make("li", "airing");
@@ -228,7 +234,8 @@ function changeRate(name) {
   const { decided, revision } = carouselOf(name);
   confirmed({
     title: `Another rate for ${name}`,
-    text: `Now ${rateOf(decided.rate_bps)} on ${decided.interface}. The carousel goes on where it is.`,
+    text: `${decided.hours.length ? `${hoursOf(decided)}: this is about the last.` : `Now ${rateOf(decided.rate_bps)}`
+      + ` on ${decided.interface}.`} The carousel goes on where it is.`,
     yes: "Change the rate",
     fields: [{ name: "rate", label: "Bit/s: 500k, 50M, 1.5G", value: `${decided.rate_bps / 1e6}M`, required: true }],
     act: ({ rate }) => ask("PATCH", `carousels/${name}`, { body: { rate_bps: rateFrom(rate) }, tag: revision }),
@@ -407,6 +414,7 @@ const WORDS = {
   serving: () => "the service started",
   stopped: () => "stopped",
   change: (event) => `${event.who}: ${event.action} ${event.detail || event.what}`,
+  rate: (event) => `${event.carousel}: ${rateOf(event.rate_bps)} from now on, by the time of day`,
   casting: (event) => `${event.carousel}: on the air at ${rateOf(event.rate_bps)}`,
   swapped: (event) => `${event.carousel}: now ${event.releases.map((each) => `${each.name} ${each.version}`).join(", ")}`,
   carousel_died: (event) => `${event.carousel}: its process died (code ${event.code}); it is started again`,

@@ -10,11 +10,13 @@ from headend.registry import decisions
 from headend.registry.model import (
     Airing,
     BudgetError,
+    CarouselChange,
     CarouselRecord,
     Kind,
     Record,
     ReleaseRecord,
     Role,
+    SsuStream,
     State,
     TakenError,
     TokenRecord,
@@ -60,8 +62,8 @@ def test_rates_on_an_interface_may_not_pass_what_it_bears(state):
         state, decisions.create_carousel(state, carousel("two", group="239.255.77.2:5077", rate_bps=2e6), budgets)
     )
     with pytest.raises(BudgetError):
-        decisions.change_carousel(state, "two", budgets, 2.5e6, None, 0.0)
-    assert decisions.change_carousel(state, "two", budgets, 1e6, None, 0.0).body.rate_bps == 1e6
+        decisions.change_carousel(state, "two", budgets, CarouselChange(rate_bps=2.5e6), 0.0)
+    assert decisions.change_carousel(state, "two", budgets, CarouselChange(rate_bps=1e6), 0.0).body.rate_bps == 1e6
     decisions.create_carousel(state, carousel("three", group="239.255.77.3:5077", interface="eth0"), budgets)
 
 
@@ -105,7 +107,7 @@ def test_deadlines_must_be_possible(state):
         decisions.put_release(state, "lab", Airing(ID, deadline_s=0.5), 0.0)
     state = after(state, decisions.put_release(state, "lab", Airing(ID, deadline_s=2), 0.0))
     with pytest.raises(OperatorError, match="deadlines"):
-        decisions.change_carousel(state, "lab", {}, 1e6, None, 0.0)
+        decisions.change_carousel(state, "lab", {}, CarouselChange(rate_bps=1e6), 0.0)
 
 
 def test_a_release_on_the_air_is_not_deleted(state):
@@ -128,7 +130,9 @@ def test_the_last_admin_stays():
 
 
 def test_an_ssu_carousel_takes_only_what_was_packed_for_it(state):
-    state = after(state, decisions.create_carousel(state, carousel("tv", group="239.255.0.1:1234", ssu=True), {}))
+    state = after(
+        state, decisions.create_carousel(state, carousel("tv", group="239.255.0.1:1234", ssu=SsuStream()), {})
+    )
     with pytest.raises(OperatorError, match="without --ssu"):
         decisions.put_release(state, "tv", Airing(ID), 0.0)
     state = after(state, decisions.add_release(state, release(has_ssu=True)))

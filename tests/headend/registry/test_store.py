@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carousel.errors import OperatorError
 from headend.registry import decisions
 from headend.registry.chain import START, line_of, next_hash, verify
-from headend.registry.model import Kind, StaleError, UnknownError
+from headend.registry.model import CarouselChange, Kind, StaleError, UnknownError
 from headend.registry.store import RegistryDamagedError, RegistryFullError, RegistryStore
 from tests.headend.registry.test_decisions import carousel
 
@@ -61,7 +61,7 @@ def test_a_refusal_changes_nothing(path):
 def test_who_decided_on_an_older_state_is_told(path):
     store = opened(path)
     record = create(store, "one", 1)
-    change = lambda state: decisions.change_carousel(state, "one", {}, 1e6, None, 0.0)  # noqa: E731
+    change = lambda state: decisions.change_carousel(state, "one", {}, CarouselChange(rate_bps=1e6), 0.0)  # noqa: E731
     store.commit("me", change, lambda revision: revision == record.revision)
     with pytest.raises(StaleError, match="somebody else changed"):
         store.commit("you", change, lambda revision: revision == record.revision)

@@ -11,7 +11,7 @@ TICKS = 1 << 16
 
 
 def logins(boxes, capacity_per_s, over_s, seed, horizon_s=2500, late_s=0):
-    """Log-ins of each second, where boxes come evenly over a while and the feed tells of the second before, or later."""
+    """Log-ins of each second, where boxes come evenly over a while and the feed tells of the one before, or later."""
     rng, pace, tick, waiting, found = np.random.default_rng(seed), Pace(TICKS), 0.0, 0, []
     for second in range(horizon_s):
         came = (boxes // over_s if second < over_s else 0) if over_s else (boxes if not second else 0)
