@@ -99,7 +99,8 @@ ARROWS: dict[str, set[str]] = {
     "bench/speed": {"carousel/*", "headend/*", "settop/*", "bench/*"},
     "bench/demo": {"carousel/console", "bench/kernel"},
     "bench/servedemo": {"carousel/console"},
-    "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "settop/stitch", "settop/store", "bench/virtual"},
+    "bench/siege": {"carousel/*", "headend/cast", "headend/pack", "headend/rollout", "settop/rollout", "settop/stitch"}
+    | {"settop/store", "bench/virtual"},
     "bench/vectors": {"carousel/*", "headend/pack", "settop/store"},
     "bench/cli": {"carousel/console", "bench/*"},
     "bench/manual": {"carousel/console", "headend/program", "settop/cli", "bench/cli"},

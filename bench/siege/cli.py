@@ -73,7 +73,8 @@ class _Grounds:
         factors = []
         for start in self._starts:
             attacker = scenario.attacker(field)
-            ended = besiege(field.release, field.profile, field.rate_bps, attacker, start, scenario.loss)
+            rollout = field.rollout if scenario.obeys else None
+            ended = besiege(field.release, field.profile, field.rate_bps, attacker, start, scenario.loss, rollout)
             is_good = ended.verified_s is not None and ended.is_right
             factors.append((ended.verified_s or math.inf) / calm_s if is_good else math.inf)
         return sorted(factors)

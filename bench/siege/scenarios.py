@@ -18,6 +18,7 @@ from bench.siege.attackers import (
     Rubbish,
     Shadow,
 )
+from bench.siege.bulletins import Rollout
 from carousel.flute.releasefile import Release
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
@@ -40,6 +41,7 @@ class Field:
     profile: BoxProfile
     rate_bps: float
     rng: np.random.Generator
+    rollout: Rollout
 
     @property
     def packets_per_s(self) -> float:
@@ -59,6 +61,8 @@ class Scenario:
     most: float | None
     loss: float = 0.0
     repair_ratio: float = 1.0
+    obeys: bool = False
+    """Whether the head-end speaks in bulletins, and the box obeys them."""
 
 
 def _symbols(times_the_rate: float) -> Callable[[Field], Attacker]:
@@ -86,6 +90,12 @@ SCENARIOS = (
     Scenario(
         "1468-byte packets of random TOIs, 34,000 a second", lambda f: Rubbish(1468, 34_000, f.rng, f.release), 1.1
     ),
+    Scenario("a halt of before replayed, 400 a second", lambda f: f.rollout.replays(400), 1.1, obeys=True),
+    Scenario("a halt of before replayed, 10,000 a second", lambda f: f.rollout.replays(10_000), None, obeys=True),
+    Scenario("bulletins of a stranger, 400 a second", lambda f: f.rollout.strangers(400), 1.1, obeys=True),
+    Scenario("forged bulletins, 400 a second", lambda f: f.rollout.forgeries(400, f.rng), 1.1, obeys=True),
+    Scenario("forged bulletins, 10,000 a second", lambda f: f.rollout.forgeries(10_000, f.rng), None, obeys=True),
+    Scenario("forged bulletins, each ten times", lambda f: f.rollout.forgeries(400, f.rng, 10), None, obeys=True),
 )
 
 
@@ -99,7 +109,8 @@ def field_of(image_bytes: int, rate_bps: float, seed: int, repair_ratio: float =
         older = [packed(folder, rng.bytes(image_bytes // 8), Version(1, minor, 0), key) for minor in range(3)]
         twin = packed(folder, rng.bytes(image_bytes), Version(8, 0, 0), key)
     profile = BoxProfile(HARDWARE, TrustRing.of([key.public_key()]))
-    return Field(newest, older, twin, profile, rate_bps, rng)
+    rollout = Rollout(newest, Ed25519PrivateKey.from_private_bytes(rng.bytes(32)))
+    return Field(newest, older, twin, profile, rate_bps, rng, rollout)
 
 
 def packed(folder: Path, image: bytes, version: Version, key: Ed25519PrivateKey, repair_ratio: float = 1.0) -> Release:

@@ -15,7 +15,7 @@ from settop.stitch.assembly import Assembly
 from settop.stitch.jobs import run_job
 from settop.stitch.policy import BoxProfile
 from settop.stitch.receiver import TAKES_AGAIN, Receiver
-from settop.stitch.seam import Announcement, Arrival, Symbols, Wire
+from settop.stitch.seam import Announcement, Arrival, Bulletin, Symbols, Wire
 from settop.wire.flute import FluteWire
 
 __all__ = ["InlineBox", "Landings"]
@@ -36,6 +36,7 @@ class InlineBox:
         landings: Landings = landings_in_memory,
         wire: Wire | None = None,
         work_codec: Codec | None = None,
+        hear_bulletin: Callable[[bytes, float], None] | None = None,
     ) -> None:
         self.events: list[Event] = []
         self.wire: Wire = wire or FluteWire(tsi, profile.trust)
@@ -43,6 +44,7 @@ class InlineBox:
         self._can_decode = can_decode
         self._make_landings = landings
         self._codec = work_codec or codec()
+        self._hear_bulletin = hear_bulletin
         self._looked_s = 0.0
         self.receiver = Receiver(profile, can_decode, 0.0)
 
@@ -73,6 +75,8 @@ class InlineBox:
         for arrival in arrivals:
             if isinstance(arrival, Announcement):
                 self._perform(self.receiver.announce(arrival.header, now), now)
+            elif isinstance(arrival, Bulletin) and self._hear_bulletin is not None:
+                self._hear_bulletin(arrival.raw, now)
 
     def _take_symbols(self, symbols: Sequence[Symbols]) -> None:
         times = 0

@@ -6,17 +6,18 @@ was there.
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from carousel.console.endpoint import Endpoint
-from carousel.ssu.psi import Program
 from headend.cast.pair import PairRole
-from headend.cast.ssu import SsuSettings
 from headend.casting import BulletinOptions, CastOptions
-from headend.pack.keys import load_private_key
 from headend.registry.model import Airing, CarouselRecord, SsuStream
 from headend.rolloutfile import RolloutFile
+
+if TYPE_CHECKING:
+    from headend.cast.ssu import SsuSettings
 
 __all__ = ["Order", "OrderFolder", "Title"]
 
@@ -68,10 +69,15 @@ class Order(msgspec.Struct, frozen=True):
     def _bulletin(self) -> BulletinOptions | None:
         if not self.bulletin_key:
             return None
+        from headend.pack.keys import load_private_key  # noqa: PLC0415  only who signs needs it
+
         return BulletinOptions(load_private_key(Path(self.bulletin_key)), RolloutFile(Path(self.rollout_file)))
 
 
-def _stream(said: SsuStream, rate_bps: float, announce_interval_s: float) -> SsuSettings:
+def _stream(said: SsuStream, rate_bps: float, announce_interval_s: float) -> "SsuSettings":
+    from carousel.ssu.psi import Program  # noqa: PLC0415  construct, which only transport streams need
+    from headend.cast.ssu import SsuSettings  # noqa: PLC0415  the same
+
     program = Program(said.service_id, said.ts_id, said.network_id, pmt_pid=said.pid - 1)
     clock_pid = said.pid - 2 if said.has_pcr else None
     return SsuSettings(rate_bps, program, said.pid, said.has_rtp, clock_pid, announce_interval_s)

@@ -11,8 +11,10 @@ import time
 from contextlib import suppress
 
 import httpx2 as httpx
+import msgspec
 import pytest
 
+from headend.registry.model import CarouselRecord
 from headend.registry.store import RegistryStore
 from tests.e2e.service import Service, is_alive, until
 
@@ -22,31 +24,70 @@ ANY = {"If-Match": "*"}
 PATIENCE_S = 10.0
 
 
+class Rate:
+    """What the first operator changes: how fast the carousel is."""
+
+    first, path, verb = 1e6, "/api/carousels/lab", "PATCH"
+
+    @staticmethod
+    def following(value: float) -> float:
+        return 1e6 + (value - 1e6 + 1000) % 1e6
+
+    @staticmethod
+    def wish(value: float) -> dict:
+        return {"rate_bps": value}
+
+    @staticmethod
+    def found(carousel: CarouselRecord) -> float:
+        return carousel.rate_bps
+
+
+class Weight:
+    """What the second one changes: how much its release is wanted."""
+
+    first, verb = 1.0, "PUT"
+
+    def __init__(self, release: str) -> None:
+        self.path = f"/api/carousels/lab/releases/{release}"
+
+    @staticmethod
+    def following(value: float) -> float:
+        return 1.0 + (value - 1.0 + 0.125) % 512
+
+    @staticmethod
+    def wish(value: float) -> dict:
+        return {"weight": value}
+
+    @staticmethod
+    def found(carousel: CarouselRecord) -> float:
+        return carousel.airings[0].weight
+
+
 class Operator(threading.Thread):
     """Decides as fast as answers come, and remembers what was acknowledged; what was only asked for may be either."""
 
-    def __init__(self, service: Service, name: str, number: int, rate_bps: float) -> None:
+    def __init__(self, service: Service, what: Rate | Weight, value: float) -> None:
         super().__init__(daemon=True)
-        self.name_, self.number = name, number
-        self.acknowledged_bps, self.asked_bps = rate_bps, rate_bps
+        self.what = what
+        self.acknowledged, self.asked = value, value
         self.count = 0
         self.problems: list[str] = []
         self._service, self._ends = service, threading.Event()
         self._url, self._headers = service.url, {"Authorization": f"Bearer {service.token}"} | ANY
 
     def run(self) -> None:
-        """Change one carousel's rate for ever."""
+        """Change what is this one's, for ever."""
         with httpx.Client(base_url=self._url, headers=self._headers, timeout=30, trust_env=False) as client:
             while not self._ends.is_set():
-                self.asked_bps = 1e6 + (self.asked_bps - 1e6 + 1000) % 1e6
+                self.asked = self.what.following(self.asked)
                 try:
-                    answer = client.patch(f"/api/carousels/{self.name_}", json={"rate_bps": self.asked_bps})
+                    answer = client.request(self.what.verb, self.what.path, json=self.what.wish(self.asked))
                 except httpx.HTTPError:
                     return
                 if answer.status_code != 200:
                     self.problems.append(answer.text)
                     return
-                self.acknowledged_bps = self.asked_bps
+                self.acknowledged = self.asked
                 self.count += 1
 
     def end(self) -> None:
@@ -69,8 +110,8 @@ def verified(service: Service, operators: list[Operator]) -> int:
         verdict = store.verify()
         assert verdict.problem == ""
         for operator in operators:
-            found = store.state.carousel(operator.name_).rate_bps
-            assert found in (operator.acknowledged_bps, operator.asked_bps), operator.name_
+            found = operator.what.found(store.state.carousel("lab"))
+            assert found in (operator.acknowledged, operator.asked), operator.what.path
         return verdict.entries
     finally:
         store.close()
@@ -83,13 +124,12 @@ def test_nothing_acknowledged_is_lost(tmp_path):
     draw = random.Random(SEED)
     service = Service(tmp_path).start()
     release = service.upload(service.pack("img", 60_000))
-    names = ["one", "two"]
-    for name in names:
-        service.create(name, 1e6)
-        service.put(name, release)
-    entries, decided, rates = 0, 0, dict.fromkeys(names, 1e6)
+    service.create("lab", Rate.first)
+    service.put("lab", release)
+    both: tuple[Rate | Weight, ...] = (Rate(), Weight(release))
+    entries, decided, values = 0, 0, [each.first for each in both]
     for kill in range(KILLS):
-        operators = [Operator(service, name, number, rates[name]) for number, name in enumerate(names)]
+        operators = [Operator(service, what, value) for what, value in zip(both, values, strict=True)]
         for operator in operators:
             operator.start()
         load(operators, draw.randint(0, 30))
@@ -111,9 +151,9 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         if kill % 20 == 19:
             print(f"{kill + 1} kills, {decided} acknowledged changes", flush=True)
         service.start()
-        rates = {name: service.carousel(name)["decided"]["rate_bps"] for name in names}
-    for name in names:
-        assert service.on_air(name)["places"][0]["id"] == release
+        lab = msgspec.convert(service.carousel("lab")["decided"], type=CarouselRecord)
+        values = [each.found(lab) for each in both]
+    assert service.on_air("lab")["places"][0]["id"] == release
     assert service.client.get("/api/audit/verify").json()["is_sound"]
     assert service.stop() == 0
     print(f"{decided} acknowledged changes, {entries} entries in the log")
