@@ -368,6 +368,11 @@ def _stage_of(release: dict[str, Any]) -> str:
     return f"{share}, halted: {release['why']}" if release["is_halted"] else share
 
 
+def _hours_of(decided: dict[str, Any]) -> str:
+    hours = [f"{format_rate_bps(each['rate_bps'])} {each['begin']}-{each['end']}" for each in decided["hours"]]
+    return ", ".join([*hours, f"else {format_rate_bps(decided['rate_bps'])}"])
+
+
 def _gate_of(gate: dict[str, Any]) -> str:
     words = str(gate["state"])
     if words == "ticking":
@@ -410,6 +415,8 @@ def _show_carousels(found: list[dict[str, Any]], as_json: bool) -> None:
         state = live["trouble"] or ("paused" if decided["is_paused"] else "on the air" if live["places"] else "silent")
         where = f"{decided['group']} on {decided['interface']}"
         rates = f"{format_rate_bps(live['rate_bps'])} of {format_rate_bps(each['rate_now_bps'])}"
+        if decided["hours"]:
+            rates += f" ({_hours_of(decided)})"
         on_air = ", ".join(f"{place['id'][:8]} {place['share']:.0%}" for place in live["places"]) or "-"
         rows.append((decided["name"], where, rates, state, on_air))
     _show(found, ("name", "group", "rate", "state", "releases"), rows, as_json)

@@ -180,8 +180,11 @@ def _check_budget(state: State, wanted: CarouselRecord, budgets: Budgets) -> Non
     others = [each for each in state.carousels if each.interface == wanted.interface and each.name != wanted.name]
     if wanted_bps([*others, wanted]) <= budget_bps:
         return
+    if not others:
+        most_bps = format_rate_bps(wanted_bps([wanted]))
+        raise BudgetError(f"{wanted.interface} bears {format_rate_bps(budget_bps)}, and this asks for {most_bps}")
     at_times = " at some time of the day" if any(each.hours for each in [*others, wanted]) else ""
-    taken_bps = wanted_bps(others) if others else 0.0
+    taken_bps = wanted_bps(others)
     raise BudgetError(
         f"{wanted.interface} bears {format_rate_bps(budget_bps)}, and other carousels have "
         f"{format_rate_bps(taken_bps)} of it{at_times}: {format_rate_bps(max(0.0, budget_bps - taken_bps))} is left"

@@ -96,7 +96,7 @@ class Decisions:
         if share < known.share and salt in (b"", known.salt):
             raise OperatorError(
                 f"release {release} goes to {known.share * 100:g} % of boxes already, and cohorts only grow; halt it, "
-                "or draw other boxes with a new salt"
+                "or draw other boxes (--new-canaries)"
             )
         staged = replace(known, share=share, salt=salt or known.salt, since_unix_s=unix_ms / 1000)
         return self._with(release, staged, unix_ms)

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from carousel.console.quantities import format_duration_s, parse_duration_s
+from carousel.console.quantities import parse_duration_s
 from carousel.errors import UsageError
 
 __all__ = ["Counts", "Move", "Rule", "Step", "Success", "parse_rule", "wilson_bounds"]
@@ -92,7 +92,7 @@ class Rule:
         """Return the stages as people write them."""
         last = len(self.steps) - 1
         return ", ".join(
-            f"{step.share * 100:.6g} %" + (f" {format_duration_s(step.hold_s)}" if number < last else "")
+            f"{step.share * 100:.6g} %" + (f" {_in_whole(step.hold_s)}" if number < last else "")
             for number, step in enumerate(self.steps)
         )
 
@@ -102,6 +102,14 @@ class Rule:
             f"{step.share * 100:.12g} %" + (f" {step.hold_s:g} s" if number < last else "")
             for number, step in enumerate(self.steps)
         )
+
+
+def _in_whole(hold_s: float) -> str:
+    """Write a time in the largest unit that it is a whole number of."""
+    for unit, unit_s in (("d", 86400), ("h", 3600), ("min", 60)):
+        if hold_s and hold_s % unit_s == 0:
+            return f"{hold_s / unit_s:.0f} {unit}"
+    return f"{hold_s:g} s"
 
 
 def wilson_bounds(failed: int, total: int) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The API, the page and the metrics as one Starlette application: reads requests within limits, writes answers."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
 from importlib.resources import files
@@ -52,6 +53,16 @@ STATUS_OF: tuple[tuple[type[Exception], int], ...] = (
     (RegistryDamagedError, 503),
     (BootcastError, 422),
 )
+COMPLAINT = re.compile(
+    r"(?:Expected `str` matching regex '(?P<pattern>.*)'|Invalid enum value '(?P<value>.*)')"
+    r"(?: - at `\$\.?(?P<field>.*)`)?"
+)
+PATTERNS = {
+    "^[a-z0-9][a-z0-9-]{0,31}$": "of a-z, 0-9 and dashes, at most 32",
+    "^[0-9a-f]{32}$": "a release's ID of 32 hex digits",
+    "^(first|second)$": "first or second",
+    "^([01][0-9]|2[0-3]):[0-5][0-9]$": "a time of day such as 06:30",
+}
 TITLES = {400: "Bad request", 401: "Not logged in", 403: "Not allowed", 404: "Not found", 405: "No such verb"}
 TITLES |= {408: "Too slow", 409: "Conflict", 412: "Changed meanwhile", 413: "Too large", 422: "Can't be done"}
 TITLES |= {428: "If-Match is missing", 429: "Too many", 503: "Registry damaged", 507: "Disk full"}
@@ -250,9 +261,20 @@ def _explained() -> Any:
     except ClientDisconnect:
         raise _Problem(400, "the request ended in the middle") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _Problem(400, str(error)) from None
+        raise _Problem(400, in_words(str(error))) from None
     except BootcastError as error:
         raise _Problem(next(status for kind, status in STATUS_OF if isinstance(error, kind)), str(error)) from None
+
+
+def in_words(complaint: str) -> str:
+    """Say what msgspec complains of as a person would; what is not known here stays as it is."""
+    found = COMPLAINT.fullmatch(complaint)
+    if found is None:
+        return complaint
+    wanted, value, field = found["pattern"] or "", found["value"] or "", found["field"] or "the request"
+    if value:
+        return f"{field} can't be {value!r}"
+    return f"{field} has to be {PATTERNS.get(wanted, f'of the form {wanted}')}"
 
 
 def _response(operation: Operation, answer: Answer | Stream) -> Response:

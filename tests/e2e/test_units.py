@@ -38,8 +38,7 @@ def test_systemd_has_nothing_to_say(unit, name):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_head_end_is_shut_in(unit):
-    done = analyze(
-        "security", "--offline=true", f"--threshold={MOST_EXPOSED - 1}", "--no-pager", unit("headend.service")
-    )
+@pytest.mark.parametrize("name", ["headend.service", "settop.service"])
+def test_what_listens_is_shut_in(unit, name):
+    done = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED - 1}", "--no-pager", unit(name))
     assert done.returncode == 0, done.stdout

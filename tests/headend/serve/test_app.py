@@ -208,3 +208,18 @@ def test_tokens_are_kept_nowhere(office):
     for path in office.folder.glob("registry.sqlite*"):
         assert office.token.encode() not in path.read_bytes()
     assert (office.folder / "admin.token").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"name": "Lab X"}, "name has to be of a-z, 0-9 and dashes, at most 32"),
+        ({"pair": "third"}, "pair has to be first or second"),
+        ({"ttl": 300}, "Expected `int` <= 255 - at `$.ttl`"),
+    ],
+)
+def test_what_has_the_wrong_form_is_told_in_words(office, body, words):
+    refused = office.create(**body)
+    assert (refused.status_code, refused.json()["detail"]) == (400, words)
+    wrong = office.admin.post("/api/tokens", json={"name": "eve", "role": "boss"})
+    assert wrong.json()["detail"] == "role can't be 'boss'"
