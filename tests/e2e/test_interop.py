@@ -15,8 +15,10 @@ from carousel.flute.alc import Extension, ExtFdt, ExtFtiNoCode, parse_packet, sp
 from carousel.flute.fdt import fdt_packets, header_packet
 from carousel.release.blocks import FecId
 from headend.cast.broadcaster import Broadcaster
+from headend.cast.pair import PairRole
 from headend.cast.settings import BroadcastSettings
 from tests.conftest import noise
+from tests.headend.cast.test_pair import HeadEnd, run
 
 pytestmark = pytest.mark.interop
 
@@ -40,10 +42,25 @@ def carousel_packets(release, start, count):
 @pytest.mark.parametrize("start", [0, 700])
 def test_flute_alc_takes_the_image(make_release, tmp_path, repair, start):
     release = make_release(1_000_000, repair_ratio=repair, name="interop")
+    push_until_whole(release, carousel_packets(release, start, 2 * release.layout.rows), tmp_path)
+
+
+@pytest.mark.parametrize("alive", [(0, 1), (0,), (1,)], ids=["both", "first", "second"])
+def test_flute_alc_completes_from_a_pair_and_from_either(make_release, tmp_path, alive):
+    import time
+
+    release = make_release(1_000_000, name="interop")
+    both = [HeadEnd([release], role, unix_offset_s=time.time()) for role in PairRole]
+    air = run(both, 0.0, 4.0, alive=lambda index, now: index in alive)
+    packets = (batch.packet(row) for _, _, batch in air for row in range(batch.count))
+    push_until_whole(release, packets, tmp_path)
+
+
+def push_until_whole(release, packets, tmp_path):
     endpoint = flute_receiver.UDPEndpoint("239.255.77.1", 5077)
     writer = flute_receiver.ObjectWriterBuilder(str(tmp_path))
     receiver = flute_receiver.Receiver(endpoint, release.tsi, writer, flute_receiver.Config())
-    for packet in carousel_packets(release, start, 2 * release.layout.rows):
+    for packet in packets:
         receiver.push(packet)
         found = [path for path in tmp_path.rglob("interop-*") if path.suffix not in (".header",)]
         whole = [path for path in found if path.is_file() and path.stat().st_size == 1_000_000]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.virtual.box import InlineBox
 from carousel.batch import Batch
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.pair import Pair, PairRole, distance_to_opposite
@@ -24,9 +25,15 @@ class Air:
 
 
 class HeadEnd:
-    def __init__(self, releases, role, now=0.0):
+    def __init__(self, releases, role, now=0.0, unix_offset_s=0.0):
         is_second = role is PairRole.SECOND
-        settings = BroadcastSettings(RATE_BPS, begin_share=0.5 * is_second, fdt_step=2, fdt_rest=int(is_second))
+        settings = BroadcastSettings(
+            RATE_BPS,
+            unix_offset_s=unix_offset_s,
+            begin_share=0.5 * is_second,
+            fdt_step=2,
+            fdt_rest=int(is_second),
+        )
         self.broadcaster = Broadcaster(releases, settings, now)
         self.ear = Air()
         self.pair = Pair(role, self.ear, RATE_BPS, now)
@@ -162,3 +169,27 @@ def test_the_two_never_use_the_same_fdt_instance(release):
 )
 def test_distance_goes_round_the_cycle(row, peer, distance):
     assert distance_to_opposite(row, peer, 100) == distance
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_whenever_one_dies_a_box_needs_hardly_longer_than_the_form_says(make_release, profile, victim, seed):
+    """An image's worth of packets at the whole rate, and half of the time that the survivor takes to notice."""
+    release = make_release(6_000_000, name="pair-of-boxes")
+    ideal_s = release.layout.objects[0].source_symbols * release.packet_size * 8 / RATE_BPS
+    rng = np.random.default_rng([seed, victim])
+    tuned_s, dies_s = rng.uniform(0.5, 2.0), rng.uniform(0.0, 2.2)
+    both = [HeadEnd([release], PairRole.FIRST), HeadEnd([release], PairRole.SECOND)]
+    box, ready_s = InlineBox(profile, release.tsi), None
+    box.tune_in(tuned_s)
+    for now, _, batch in run(both, 0.0, 9.0, alive=lambda index, now: index != victim or now < tuned_s + dies_s):
+        if now < tuned_s:
+            continue
+        box.receive(batch, now)
+        if box.receiver.choose(now) is not None:
+            ready_s = now
+            break
+    (alone_s, _) = both[1 - victim].changes[0]
+    form_s = ideal_s + max(0.0, min(alone_s, ready_s) - tuned_s - dies_s) / 2
+    print(f"seed {seed}: dies {dies_s:.2f} s after the box came; {(ready_s - tuned_s) / form_s:.3f} of the form")
+    assert ready_s - tuned_s <= 1.1 * form_s
