@@ -3,6 +3,7 @@
 Pure but for what it counts: `headend rollout watch` and the service drive it once a second and keep what it returns.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,9 @@ from headend.rollout.pace import Course, Feed, Pace
 from headend.rollout.samples import SampleRate, Samples
 
 __all__ = ["GateKeeper", "Steward"]
+
+WELL_S = 5.0
+"""So long a server says that it is well before a gate that was held for it ticks: one that flaps decides little."""
 
 NewChain = Callable[[int], bytes]
 """Make a chain of so many ticks; return its id."""
@@ -70,6 +74,7 @@ class GateKeeper:
         self._pace = Pace(ticks)
         self._known = GatePlan()
         """The gate as it was left."""
+        self._sick_s = -math.inf
 
     def tend(self, decisions: Decisions, feed: Feed | None, now: float, unix_s: float) -> Decisions:
         """Return what follows from a feed, or from its absence."""
@@ -84,7 +89,10 @@ class GateKeeper:
         gate = decisions.gate
         if gate.state is GateState.OPEN and self._pace.must_close(feed):
             return self._redraw(decisions, unix_s)
-        if gate.state not in (GateState.TICKING, GateState.HOLD):
+        if feed is not None and not feed.is_healthy:
+            self._sick_s = now
+        is_recovering = feed is not None and feed.is_healthy and now - self._sick_s < WELL_S
+        if gate.state not in (GateState.TICKING, GateState.HOLD) or (gate.state is GateState.HOLD and is_recovering):
             return decisions
         course = self._pace.feed(feed, gate.tick_at(unix_s), now)
         if course is Course.HOLD:

@@ -175,6 +175,8 @@ def test_a_feed_finds_the_pace_and_writes_no_audit_log(office):
     feed(office, 1, 50.0, healthy=False)
     assert gate_of(office)["state"] == "hold"
     assert audit(office)[0][:3] == ("the rule", "gate", "hold")
+    feed(office, 4, 0.0)
+    assert gate_of(office)["state"] == "hold"
     feed(office, 1, 0.0)
     assert gate_of(office)["state"] == "ticking"
     assert gate_of(office)["capacity_url"] == "push:"
