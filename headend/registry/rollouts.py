@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from carousel.bulletin import ALL, ReportTo
+from carousel.bulletin import ReportTo
 from carousel.errors import OperatorError
 from carousel.gate import GateState
 from carousel.release.identity import ReleaseId
@@ -12,7 +12,7 @@ from headend.registry.model import Kind, Record, RolloutRecord, State, UnknownEr
 from headend.rollout.decisions import Decisions, GatePlan, Ruling, format_decisions, fresh_salt, parse_decisions
 from headend.rollout.stages import Rule
 
-__all__ = ["ROLLOUT", "decisions_of", "follow", "forget", "gate", "halt", "resume", "rule", "stage", "with_gate_of"]
+__all__ = ["ROLLOUT", "decisions_of", "follow", "forget", "gate", "halt", "resume", "rule", "stage", "with_live"]
 
 ROLLOUT = "rollout"
 """The key of the one record: all that bulletins say is under one epoch."""
@@ -27,8 +27,8 @@ def decisions_of(state: State) -> Decisions:
     return parse_decisions(json.dumps(record.body.decisions))
 
 
-def with_gate_of(state: State, live: Decisions) -> State:
-    """Return a state whose gate is at its present pace: what is decided next is decided on that."""
+def with_live(state: State, live: Decisions) -> State:
+    """Return a state with what was found since (headend/serve/rules.py): the next decision rests on it."""
     record = state.things.get((Kind.ROLLOUT, ROLLOUT))
     if record is None:
         return state
@@ -61,12 +61,9 @@ def follow(state: State, after: Decisions) -> Update:
             told.append(("halt", f"{called}: {ruling.why}"))
         elif ruling.share != was.share:
             told.append(("stage", f"{called} to {ruling.share * 100:g} %"))
-        elif ruling.report_to != was.report_to and ruling.report_to is not None:
-            boxes = (ALL + 1) / max(1, ruling.report_to.sample_threshold)
-            told.append(("sample", f"{called}: one box in {boxes:,.0f} reports"))
     if (after.gate.state, after.gate.chain) != (before.gate.state, before.gate.chain):
         told.append(("gate", after.gate.state.name.lower()))
-    told.sort(key=lambda each: ("halt", "stage", "gate", "sample").index(each[0]))
+    told.sort(key=lambda each: ("halt", "stage", "gate").index(each[0]))
     return _update(told[0][0] if told else "follow", after, "; ".join(detail for _, detail in told))
 
 

@@ -27,7 +27,7 @@ from headend.serve.capacity import CapacityFeed
 from headend.serve.keeping import Keeper
 from headend.serve.orders import Order, OrderFolder, Title
 from headend.serve.reports import ReportDesk
-from headend.serve.rules import Rules
+from headend.serve.rules import Rules, is_decision
 from headend.serve.settings import Settings
 
 __all__ = ["FIRST_TOKEN", "Headend", "Person", "token_hash"]
@@ -132,10 +132,9 @@ class Headend:
     def _resume_rollout(self) -> None:
         """Go on with roll-outs where they were when a service was here last."""
         decided = rollouts.decisions_of(self.state)
-        try:
+        told = None
+        with suppress(BootcastError, OSError):
             told = self._rollout.load()
-        except (BootcastError, OSError):
-            told = decided
         self._rules.resume(decided, told, self.reports.silent_unix_s, self.clocks.unix())
         self.reports.restore(decided)
         self._say_rollout()
@@ -237,7 +236,7 @@ class Headend:
     async def _follow_rules(self, feed: Feed | None) -> None:
         live = self.rollout
         after = self._rules.follow(live, feed, self.clocks.now(), self.clocks.unix())
-        if after.epoch != live.epoch:
+        if is_decision(live, after):
             await self.decide(Person(BY_RULE, Role.OPERATE), lambda state: rollouts.follow(state, after))
         elif after is not live:
             self._say_rollout()

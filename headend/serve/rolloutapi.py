@@ -82,7 +82,7 @@ class CapacityTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def _decide(call: Call, decide: Callable[[State], Update]) -> Answer:
     headend = call.headend
     headend.check_bulletins()
-    await headend.decide(call.who, lambda state: decide(rollouts.with_gate_of(state, headend.rollout)), call.is_current)
+    await headend.decide(call.who, lambda state: decide(rollouts.with_live(state, headend.rollout)), call.is_current)
     shown = rollout_shown(call.headend)
     return Answer(shown, shown.revision)
 

@@ -126,6 +126,36 @@ def test_a_person_takes_over_and_hands_back(office):
     assert shown(office)["percent"] == 10
 
 
+def test_asking_more_boxes_is_no_decision_and_collides_with_nobodys(office, make):
+    """Each time under a higher epoch on the air, which a restart and the next decision go on from."""
+    put(office, f"releases/{office.key}/rule", STAGES)
+    tag, entries = office.admin.get("/api/rollout").headers["etag"], len(audit(office))
+    pass_by(office, 100)
+    (ruling,) = decided(office).releases.values()
+    assert ruling.report_to.sample_threshold > 100
+    assert len(audit(office)) == entries
+    told = decided(office).epoch
+    asyncio.run(office.headend.close())
+    again = make(office.time.now_s + 5)
+    office.headend = again.headend
+    assert decided(again) == decided(office)
+    assert put(again, f"releases/{office.key}/stage", {"percent": 5}, {"If-Match": tag}).status_code == 200
+    assert decided(again).epoch > told
+    (ruling,) = decided(again).releases.values()
+    assert ruling.report_to.sample_threshold > 100
+
+
+def test_a_lost_file_of_the_carousels_makes_no_older_epoch(office, make):
+    put(office, f"releases/{office.key}/rule", STAGES)
+    pass_by(office, 100)
+    told = decided(office).epoch
+    asyncio.run(office.headend.close())
+    (office.folder / "rollout.json").unlink()
+    again = make(office.time.now_s + 5)
+    office.headend = again.headend
+    assert decided(again).epoch > told
+
+
 def test_samples_need_somewhere_to_come_in(make_office, make_release):
     office = make_office()
     write_key_pair(office.folder / "bulletin")
