@@ -186,6 +186,7 @@ def test_a_poisoner_on_the_same_wire_can_not_stop_a_box(profile, release, share,
     assert result.verified_s < 20 * image.transfer_length * 8 / 50e6
 
 
+@pytest.mark.slow
 def test_a_flood_of_forged_headers_can_not_keep_the_good_one_out(box, release, make_release):
     """Signature checks are bounded a second; a header whose symbols are heard has an allowance of its own."""
     checks = 0
@@ -307,6 +308,7 @@ def test_the_cold_path_is_bounded(listening, release):
     assert counts(listening)["odd_dropped"] >= 1400
 
 
+@pytest.mark.slow
 def test_a_million_mutated_packets(box, release):
     """The whole receiver, a million packets with random changes; the image must still come."""
     rng = np.random.default_rng(99)

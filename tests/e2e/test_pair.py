@@ -41,6 +41,7 @@ def test_without_a_decoder_source_symbols_are_enough(make_release, profile, loss
     assert box.image(result.assembly) == noise(300_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [0.0, 0.01, 0.05, 0.2])
 def test_time_to_the_image_is_near_the_ideal_from_random_starts(make_release, profile, loss):
     """At most 1.05 times image bits / rate / (1 - p), on average over starts (design: issue's speed table)."""

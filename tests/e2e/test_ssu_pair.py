@@ -69,6 +69,7 @@ def computed_s(release: Release, stream: Stream, loss: float) -> float:
     return mean_rows * datagrams_a_row * DATAGRAM_BYTES * 8 / stream.format.rate_bps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "most"), [(0.0, 1.09), (0.2, 1.45)])
 def test_an_image_takes_little_more_than_its_bytes(make_release, loss, most):
     """At 20 % datagram loss within 1.45 times its bytes over the stream's rate, from any start."""

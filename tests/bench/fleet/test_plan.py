@@ -33,6 +33,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["plan", *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_what_more_loss_costs():
     result = run("--image-size", "1M", "--deadline", "5s", "--down", "rate=50M,loss=2%", "--rate", "5M")
     assert result.exit_code == 0
@@ -41,6 +42,7 @@ def test_the_command_prints_the_table_and_what_more_loss_costs():
     assert "in time" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

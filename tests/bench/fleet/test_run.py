@@ -45,10 +45,12 @@ def run():
     return run_fleet(FLEET, "sampled", [3, 4], run_on_processes(1), silent)
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_one_report(run):
     assert same(run) == same(run_fleet(FLEET, "sampled", [3, 4], run_on_processes(2), silent))
 
 
+@pytest.mark.slow
 def test_a_report_has_all_strategies_regions_and_seeds(run, tmp_path):
     write_json(report_of(run, 2.0, "1 process"), tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
@@ -64,6 +66,7 @@ def test_a_report_has_all_strategies_regions_and_seeds(run, tmp_path):
     assert 0.05 < carousel["efficiency"]["worst"] <= carousel["efficiency"]["mean"] <= 1
 
 
+@pytest.mark.slow
 def test_a_page_that_stands_alone(run, tmp_path):
     write_page(replace(run, scenario=replace(run.scenario, title="<b>&")), tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text()
@@ -88,6 +91,7 @@ def test_packet_fidelity_has_its_limit():
         run_fleet(replace(FLEET, boxes=220_000_000), "packet", [1], run_on_processes(1), silent)
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_what_is_done_and_says_so(tmp_path):
     plain = replace(FLEET, login=None)
     calls, shards_each = [], len(sampled_shards(plain, 3))
@@ -110,6 +114,7 @@ def test_an_interruption_leaves_what_is_done_and_says_so(tmp_path):
     assert report_of(run, 1.0, "x")["is_partial"]
 
 
+@pytest.mark.slow
 def test_the_login_follows_on_the_first_strategy(run):
     logins = [story for story in run.stories if story.label.startswith("login after carousel,") and story.seed == 3]
     assert len(logins) == 2

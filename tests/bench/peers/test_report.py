@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from bench.peers.report import markdown, plot, show, write_json
 
 RUN = {"seconds": [1.0], "wire_bytes": 1}
@@ -72,6 +74,7 @@ def test_the_terminal_names_what_is_absent(capsys):
     assert "did not finish" in out
 
 
+@pytest.mark.slow
 def test_pictures_and_json_are_written(tmp_path):
     pictures = plot(REPORT, tmp_path)
     assert [path.name for path in pictures] == ["loss.png", "traffic.png"]

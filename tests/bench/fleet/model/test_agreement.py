@@ -23,6 +23,7 @@ GRID = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("image_bytes", "repair", "down"), GRID, ids=str)
 def test_real_receivers_take_as_long_as_the_law_says(image_bytes, repair, down, record_property):
     boxes, seed = (128, 11) if image_bytes < 1_000_000 else (64, 11)
@@ -39,6 +40,7 @@ def test_real_receivers_take_as_long_as_the_law_says(image_bytes, repair, down, 
     assert distance * boxes**0.5 < CRITICAL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trunk", [None, "loss=3%,burst=5"], ids=["own links", "shared trunk"])
 def test_both_fidelities_tell_of_the_same_fleet(trunk):
     """Two samples of one scenario through the whole machinery, phases and histograms included.

@@ -18,6 +18,7 @@ def run(fleet, seed=7):
     return tally
 
 
+@pytest.mark.slow
 def test_220_million_boxes_are_all_there_down_to_the_last():
     fleet = scenario(220_000_000, 64_000_000, down="loss=1%", rate_bps=50e6, symbol_bytes=1440, spread_s=30.0)
     whole = run(fleet).all_boot()
@@ -29,6 +30,7 @@ def test_220_million_boxes_are_all_there_down_to_the_last():
     assert whole.quantile(1 - 1 / 220e6) > 1.01 * whole.quantile(0.5)  # six sigma of 2,500 symbols, at the least
 
 
+@pytest.mark.slow
 def test_the_last_of_a_larger_fleet_is_later():
     last = [run(scenario(boxes, down="loss=5%")).all_boot().slowest_s for boxes in (100, 1_000_000, 1_000_000_000)]
     assert last[0] < last[1] < last[2]
@@ -44,6 +46,7 @@ def test_every_box_has_every_event_once():
     assert tally.all_boot().unfinished > 0  # so few cycles do not serve all
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_run():
     fleet = scenario(100_000, down="loss=5%,burst=3")
     first, again, other = run(fleet, 1), run(fleet, 1), run(fleet, 2)
@@ -51,6 +54,7 @@ def test_one_seed_is_one_run():
     assert (first.all_boot().counts != other.all_boot().counts).any()
 
 
+@pytest.mark.slow
 def test_a_street_shares_its_trunks_losses(monkeypatch):
     """Times within a street are alike; so the mean of streets scatters far more than that of independent boxes."""
     monkeypatch.setattr(curves, "CELLS_INSTEAD", 1e6)

@@ -19,6 +19,7 @@ def counted(timeline, start_s, duration_s):
     return np.array([np.bincount(timeline.block_of_place[times >= passes], minlength=blocks) for passes in range(1, 7)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_what_was_on_air_is_what_the_broadcaster_sent(name):
     timeline = timeline_of(CAROUSEL, SPECS, name)

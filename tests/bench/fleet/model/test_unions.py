@@ -6,6 +6,7 @@ from bench.fleet.model.unions import BLOCK_SYMBOLS, dependence
 from bench.link.loss import GilbertElliott
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("burst", "blocks"), [(4, 2), (4, 19), (20, 19)])
 def test_the_chance_that_any_block_is_late_is_that_of_real_chains(burst, blocks):
     """Against brute force, as deep as that reaches; independent blocks would be far off."""

@@ -22,6 +22,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POINTS)
 def test_the_curve_is_that_of_single_boxes(name):
     fields, own, trunk = POINTS[name]

@@ -66,6 +66,7 @@ def test_what_is_no_scenario_is_said_so():
         find_scenario("nothing.toml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped())
 def test_scenarios_that_ship_fit_together(name):
     scenario = find_scenario(name)

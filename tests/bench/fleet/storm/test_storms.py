@@ -228,6 +228,7 @@ AMPLE = replace(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_login_queue_longer_than_patience_answers_nobody_in_time():
     """Super nodes are plenty here; the server is the bottleneck, and its queue of 50 s is served to no avail."""
     stale = login_story(IMMEDIATE, True, AMPLE, horizon_s=600.0)
