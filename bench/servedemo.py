@@ -65,7 +65,8 @@ def show(url: str) -> None:
         headend(*at, "create", "demo", "--group", GROUP, "--interface", "lo", "--rate", "20M")
     headend(*at, "put", "demo", release)
     print(f"the page:  {url}\nits token: {(DATA / 'admin.token').read_text().strip()}")
-    print(f"a shell:   headend ctl --token-file {DATA / 'admin.token'} status\nCtrl-C ends it", flush=True)
+    shell = f"{os.path.relpath(BIN / 'headend')} ctl --token-file {DATA / 'admin.token'} status"
+    print(f"a shell:   {shell}\nCtrl-C ends it", flush=True)
 
 
 def main() -> None:
