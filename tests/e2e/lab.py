@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from carousel.flute.releasefile import Release
+from carousel.release.identity import Hardware, Version
+from headend.pack.keys import load_private_key, write_key_pair
+from headend.pack.packing import PackRequest, pack
 
 BIN = Path(sys.executable).parent
 HARDWARE = "00A1B2:7"
@@ -40,17 +43,24 @@ def free_port() -> int:
 
 
 class Lab:
-    """A folder with a key pair, releases and boxes, and a port of its own."""
+    """A folder with a key pair, releases and boxes, and a port of its own.
+
+    Keys and plain releases are made in this process: what the commands for them do is tried where they are the subject.
+    """
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.group = f"239.255.77.1:{port}"
-        assert run("headend", "keygen", folder / "lab").returncode == 0
+        write_key_pair(folder / "lab")
         self.eeprom = self.pack(b"factory image" * 100, "0.1.0", "factory")
 
     def pack(self, image: bytes, version: str, name: str, *options: object) -> Path:
         (self.folder / name).write_bytes(image)
         path = self.folder / f"{name}.release"
+        if not options:
+            request = PackRequest(Hardware.parse(HARDWARE), Version.parse(version), int(time.time()), name)
+            pack(self.folder / name, path, load_private_key(self.folder / "lab.key"), request)
+            return path
         arguments = ["-o", path, "--key", self.folder / "lab.key", "--hardware", HARDWARE, "--version", version]
         done = run("headend", "pack", self.folder / name, *arguments, *options)
         assert done.returncode == 0, done.stderr
