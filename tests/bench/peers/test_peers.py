@@ -115,8 +115,9 @@ def test_a_tool_that_did_not_deliver_is_not_counted(tool, tmp_path):
     assert outcome.complete == 0
 
 
-OTHERS = [tool for tool in TOOLS if tool.name not in ("bootcast", "HTTP") and tool.missing() is None]
-"""What is installed beside those that the command is tried with below."""
+TRIED_BELOW, SENDS_ONCE = {"bootcast", "HTTP"}, {"udpcast --async --fec"}
+OTHERS = [tool for tool in TOOLS if tool.name not in TRIED_BELOW | SENDS_ONCE and tool.missing() is None]
+"""What is installed, and delivers on a busy machine, too: who sends once, and hears nothing, need not."""
 
 
 @pytest.mark.parametrize("tool", OTHERS, ids=lambda tool: tool.name)
