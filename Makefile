@@ -44,8 +44,10 @@ pulls: $(SETUP) wheels  ## the power of an emulated board is pulled at random mo
 board: $(SHOW)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
 
+NOT_FAST := slow or interop or tshark or dvb or processes or stub or fuzz or emulator or namespaces or cards or vm or browser or systemd or promtool
+
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
-	$(BIN)/python -m pytest -q -n auto -m 'not (slow or interop or tshark or processes or stub or emulator or namespaces or cards or vm or browser)'
+	$(BIN)/python -m pytest -q -n auto -m 'not ($(NOT_FAST))'
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n auto -m 'not vm'

@@ -262,6 +262,7 @@ def test_a_box_installs_what_a_bulletin_allows(lab, make_release):
     assert [each[0].claim.epoch for each in lab.decided] == [5]
 
 
+@pytest.mark.slow
 def test_a_box_that_hears_no_bulletin_installs_all_the_same_after_a_while(lab, make_release):
     release = make_release(SIZE, symbol_size=256, version="1.1.0")
     began = lab.clock.now
@@ -344,6 +345,7 @@ class FailingOs:
         return self._code if self._done == self._at else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_whatever_operation_of_the_part_file_fails_refuses_that_release_alone(

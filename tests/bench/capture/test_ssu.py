@@ -43,12 +43,14 @@ def test_a_stream_of_ours_is_all_right(make_release, capsys, is_rtp):
     assert "System software update" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_within_a_cycle_nothing_is_said_of_its_length(make_release):
     release = make_release(2_700_000, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
     carousels = picture_of(Stream.of(release).seconds(4))["carousels"]  # a cycle takes longer; the header comes often
     assert [each["cycle_s"] for each in carousels] == [None, None]
 
 
+@pytest.mark.slow
 def test_what_a_loader_would_not_take_is_said(make_release):
     release = make_release(2_700_000, ssu_profile=SsuProfile.STANDARD, hardware=Hardware(0x00A1B2, 7))
     stream = Stream.of(release).seconds(3)

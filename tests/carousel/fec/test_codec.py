@@ -116,6 +116,7 @@ def test_each_share_of_large_blocks(codec, k, share):
     test_each_share_of_missing_symbols(codec, k, share)
 
 
+@pytest.mark.slow
 def test_failure_is_as_rare_as_the_code_promises(codec):
     """Two more symbols than needed fail with probability 256^-3: not once in 200 tries."""
     block = random_block(60, 8)

@@ -108,6 +108,7 @@ def test_packets_that_need_walking_are_limited():
     assert counts["odd_dropped"] >= len(stream) // 2 - 8
 
 
+@pytest.mark.slow
 def test_a_flood_of_pids_does_not_make_it_grow():
     section_filter = SectionFilter(Counter())
     section_filter.wanted[:] = True

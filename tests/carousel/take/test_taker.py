@@ -164,6 +164,7 @@ def packets_of_an_attacker(draw):
     return packets
 
 
+@pytest.mark.slow
 @given(packets_of_an_attacker(), st.integers(0, 3), st.integers(0, 12), st.integers(1, 10))
 @settings(max_examples=150, deadline=None)
 def test_all_takers_do_exactly_the_same(packets, surplus, slots, batch):

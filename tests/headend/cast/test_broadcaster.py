@@ -131,6 +131,7 @@ def test_deadlines_that_cannot_be_kept_change_nothing(make_release):
     assert more.toi_base not in found
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(changes=st.lists(st.tuples(st.floats(0.005, 0.1), st.sets(st.integers(0, 3), min_size=1)), max_size=12))
 def test_coming_and_going_leaves_no_gap_and_starves_nobody(make_release, changes):

@@ -88,6 +88,7 @@ def test_the_rate_is_constant_and_bursts_are_short(release):
         assert {len(datagram) for _, datagram in stream.sent} == {DATAGRAM_BYTES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_bps", [1e6, 8e6, 50e6])
 def test_tables_and_messages_come_as_often_as_they_must(release, rate_bps):
     stream = Stream.of(release, rate_bps=rate_bps).seconds(12)

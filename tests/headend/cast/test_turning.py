@@ -165,6 +165,7 @@ def test_a_file_that_is_cut_in_place_is_told_seldom_and_the_rest_is_sent(casting
     assert sum(sent_bytes) * 8 / time.now > 0.7 * left * 1e7, "what is left goes out at its own rate"
 
 
+@pytest.mark.slow
 def test_an_update_service_whose_file_is_cut_in_place_goes_on(make_release, release_file):
     """Rows of an update service are wrapped anew, so they are read: who touched the map there would die of SIGBUS."""
     release = make_release(200_000, ssu_profile=SsuProfile.STANDARD)

@@ -41,6 +41,7 @@ def test_a_block_is_a_datagram_as_long_as_the_modules_suffice():
     assert sizes == [1256, 3832, 4016]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "repair", "profile", "words"),
     [

@@ -305,6 +305,7 @@ def cut_during(board, action, at, cut, seed):
     return board
 
 
+@pytest.mark.slow
 @every_board
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_power_cut_at_every_operation(make_board, action, record_property):
@@ -318,6 +319,7 @@ def test_a_power_cut_at_every_operation(make_board, action, record_property):
         assert count >= 2
 
 
+@pytest.mark.slow
 @loaders
 @pytest.mark.parametrize("action", [act_place_and_start, act_confirm])
 def test_a_second_power_cut_during_recovery(make_board, action, record_property):

@@ -489,6 +489,7 @@ def check_after(disk, action):
     assert version_booted(store) == "3.0.0"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("near_compaction", [False, True])
 @pytest.mark.parametrize("action", [act_install, act_boot_trial, act_confirm])
 def test_a_power_cut_at_every_operation(action, near_compaction, record_property):
@@ -506,6 +507,7 @@ def test_a_power_cut_at_every_operation(action, near_compaction, record_property
     assert tried >= 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", Cut)
 @pytest.mark.parametrize("action", [act_install, act_boot_trial, act_confirm])
 def test_a_second_power_cut_during_recovery(action, first, record_property):

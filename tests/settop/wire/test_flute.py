@@ -321,6 +321,7 @@ def test_every_reason_that_parsing_has_is_a_name_of_ours():
     assert set(re.findall(r'FormatError\("(\w+)"\)', source)) <= {reason.value for reason in Reason}
 
 
+@pytest.mark.slow
 @given(st.lists(st.binary(max_size=80) | st.integers(0, 14), max_size=12), st.randoms(use_true_random=False))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_bytes_raise_or_make_it_grow(release, parts, random):

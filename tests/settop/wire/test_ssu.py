@@ -109,6 +109,7 @@ def hear_all(ear: Ear, sent: list[tuple[float, bytes]], size: int = 40) -> None:
         ear.hear([datagram for _, datagram in some], some[-1][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", SsuProfile)
 @pytest.mark.parametrize("size", [1, 1256, 500_000, 2_700_000])
 @pytest.mark.parametrize("repair", [0.0, 1.0])
@@ -158,6 +159,7 @@ def test_a_lost_datagram_costs_only_its_own_sections(release, ear, loss):
     assert heard.loss == pytest.approx(loss, abs=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3, 40])
 @pytest.mark.parametrize("every", [5, 20])
 def test_what_was_lost_before_the_header_came_counts(make_release, ear, every, batch):
@@ -284,6 +286,7 @@ def test_a_forged_block_lands_like_any_other(release, ear):
     assert ear.held(release) >= release.layout.objects[0].source_symbols
 
 
+@pytest.mark.slow
 def test_forged_tables_take_nothing_away(release, ear):
     """A PAT and a PMT that lead elsewhere, a thousand of them: what was heard before goes on being heard."""
     sent = Stream.of(release, rate_bps=50e6).cycles(1).sent

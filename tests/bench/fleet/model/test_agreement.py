@@ -62,6 +62,7 @@ def test_both_fidelities_tell_of_the_same_fleet(trunk):
     assert packet.all_boot().total == sampled.all_boot().total == 300
 
 
+@pytest.mark.slow
 def test_a_packet_run_is_fixed_by_its_seed():
     fleet = scenario(8, down="loss=5%,jitter=2ms,delay=5ms,duplicate=1%,corrupt=1%")
     runs = [run_packet_shard(packet_shards(fleet, seed)[0]) for seed in (3, 3, 4)]

@@ -40,6 +40,7 @@ def test_what_the_carousel_turned_is_mapped_back_to_when_it_did(silences, on_air
     assert (times_s >= wanted_s - 1e-9).all(), "a silence never makes anything earlier"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_share", [0.0, 0.5])
 def test_both_fidelities_tell_the_same_of_a_head_end_that_dies(rate_share):
     """Half of the boxes power up before it falls silent; a box that waited is done soon after it is back."""

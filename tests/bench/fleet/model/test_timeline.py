@@ -39,6 +39,7 @@ def test_beyond_four_cycles_each_cycle_adds_a_pass():
     assert heard[:, 1].sum() == pytest.approx(12 * image.rows, rel=0.01)
 
 
+@pytest.mark.slow
 def test_releases_share_the_carousel_and_announcements_come_by_time():
     timeline = timeline_of(CAROUSEL, SPECS, "a")
     share = len(timeline.place) * 1468 * 8 / timeline.period_s / CAROUSEL.rate_bps

@@ -24,6 +24,7 @@ def test_the_chance_that_any_block_is_late_is_that_of_real_chains(burst, blocks)
     assert checked
 
 
+@pytest.mark.slow
 def test_far_out_it_stays_between_one_late_block_and_all_of_them():
     late = np.geomspace(1e-14, 0.5, 40)
     found = dependence(LossChain(0.05 / 4 / 0.95, 0.25, 0.0, 1.0), 19, 1.0)(late)

@@ -77,6 +77,7 @@ def test_steps_come_from_the_physics_and_not_from_the_horizon():
         Clock.of(30 * 86400.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_storm_does_not_hang_on_the_horizon():
     """5.5 million boxes log in within minutes, patience of 15 s, a queue of 20 s: a collapse that lasts."""
     login = Login(supernode_share=0.05, restart_share=0.0, probes_per_s=1000.0, logins_per_s_per_million=600.0,
@@ -93,6 +94,7 @@ def test_a_storm_does_not_hang_on_the_horizon():
     assert online[0] == pytest.approx(online[1], rel=0.03)
 
 
+@pytest.mark.slow
 def test_figures_that_hang_on_the_step_are_refused_and_why(monkeypatch):
     monkeypatch.setattr(engine, "CONVERGED", -1.0)
     monkeypatch.setattr(crowd, "MOST_STEPS", 8 * STEPS)
@@ -182,6 +184,7 @@ def test_tftp_waits_for_each_block():
     assert line_rate_bps(far, SERVER) == 100e6
 
 
+@pytest.mark.slow
 def test_self_healing_makes_servers_of_the_served_and_never_more_than_there_were():
     peers = Peers(supernode_share=0.01, slots=8, rate_bps=20e6, restart_share=0.95, promote_after_s=10.0)
     done = {}
@@ -212,6 +215,7 @@ def login_story(retry, healing, login=LOGIN, discipline=Discipline.QUEUE, horizo
     return story
 
 
+@pytest.mark.slow
 def test_the_login_collapses_without_healing_and_immediate_retries_only():
     online = {
         (retry.kind, healing): int(login_story(retry, healing).phases["online"][-1])
