@@ -118,7 +118,7 @@ def test_the_top_and_what_has_no_fec_have_no_repair_symbols():
 
 
 @pytest.mark.parametrize(
-    ("size", "symbol"), [(5000, 256), (700_000, 256), (5000, 1440), (3_000_000, 1440), (64 << 20, 1440)]
+    ("size", "symbol"), [(5000, 256), (700_000, 256), (700_000, 264), (5000, 1440), (3_000_000, 1440), (64 << 20, 1440)]
 )
 def test_what_proves_level_1_is_what_covers_its_digests(size, symbol):
     """Worked out anew, symbol by symbol: of each level what holds the digests of what is needed below it."""
@@ -144,15 +144,17 @@ def test_what_proves_level_1_is_what_covers_its_digests(size, symbol):
     assert list(made.urgent_symbols()) == sorted(made.urgent_symbols())
 
 
-def test_the_first_symbol_that_a_row_of_level_1_can_judge():
-    made = layout(700_000, 256)
+@pytest.mark.parametrize("symbol", [256, 264])
+@pytest.mark.parametrize("size", range(20_000, 60_000, 1321))
+def test_the_first_symbol_that_a_row_of_level_1_can_judge(size, symbol):
+    """One block: its digests stand in the order of its rows."""
+    made = layout(size, symbol)
     image, level_1 = made.objects[0], made.objects[1]
-    offsets = made.digest_offsets(0, *image.symbols_of(np.arange(image.rows)))
-    places = list(zip(*(part.tolist() for part in image.symbols_of(np.arange(image.rows))), strict=True))
-    by_offset = dict(zip(offsets.tolist(), places, strict=True))
-    rows = np.arange(level_1.source_symbols)
-    sbn, esi = made.first_digested(rows)
-    for row, place in enumerate(zip(sbn.tolist(), esi.tolist(), strict=True)):
-        begin = max(row * 256, 32 * image.blocks)
-        last = max(offset for offset in by_offset if offset <= begin)
-        assert place == by_offset[last]
+    places = image.symbols_of(np.arange(image.rows))
+    offsets = made.digest_offsets(0, *places)
+    begins = np.maximum(np.arange(level_1.source_symbols) * symbol, 32 * image.blocks)
+    expected = np.searchsorted(offsets, begins, side="right") - 1
+    sbn, esi = made.first_digested(np.arange(level_1.source_symbols))
+    assert np.issubdtype(esi.dtype, np.integer)
+    assert sbn.tolist() == places[0][expected].tolist()
+    assert esi.tolist() == places[1][expected].tolist()
