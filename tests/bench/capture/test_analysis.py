@@ -43,7 +43,7 @@ def test_a_carousel_is_described(make_release):
 
 
 def test_interleaving_shows(make_release):
-    release = make_release(8_000_000, symbol_size=512, repair_ratio=0.1)
+    release = make_release(11_000_000, symbol_size=512, repair_ratio=0.1)
     picture = CarouselPicture()
     for now, batch in carousel(release, 0.5):
         picture.take(batch, now)
