@@ -108,7 +108,7 @@ ARROWS: dict[str, set[str]] = {
     "firmware_stub/*": {"carousel/*", "headend/pack", "settop/flasher", "settop/stitch", "settop/store"},
 }
 MAY_TOUCH = {
-    "sockets": {"headend/link", "headend/serve", "settop/link"},
+    "sockets": {"carousel/console", "headend/link", "headend/serve", "settop/link"},
     "clocks": {"headend/commands", "settop/commands", "settop/flasher"},
     "disks": {"carousel/console", "headend/commands", "headend/link", "headend/pack", "headend/shelf"}
     | {"headend/registry", "headend/rolloutfile", "headend/serve"}

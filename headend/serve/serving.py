@@ -5,12 +5,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from carousel.console.quantities import parse_count
+from carousel.console.supervisor import beat_interval_s, notify
 from carousel.errors import OperatorError, UsageError, explain_os_error
 from headend.casting import Clocks
 from headend.serve.app import make_app
@@ -53,15 +54,6 @@ def _listen(address: str) -> socket.socket:
         opened.close()
         raise OperatorError(f"can't listen at {address}: {explain_os_error(error)}") from None
     return opened
-
-
-def notify(state: str) -> None:
-    """Tell systemd (sd_notify), if it asked to be told."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
-        sender.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
 
 
 class _Server(uvicorn.Server):
@@ -133,10 +125,8 @@ async def _tend(headend: Headend) -> None:
 
 
 async def _beat() -> None:
-    """Tell systemd's watchdog, three times in its patience, that the loop turns."""
-    patience_us = os.environ.get("WATCHDOG_USEC", "")
-    if not patience_us.isdecimal():
-        return
-    while True:
+    """Tell systemd's watchdog that the loop turns."""
+    interval_s = beat_interval_s()
+    while interval_s is not None:
         notify("WATCHDOG=1")
-        await asyncio.sleep(int(patience_us) / 3e6)
+        await asyncio.sleep(interval_s)

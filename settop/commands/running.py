@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from carousel.console.command import EXIT_TROUBLE, in_a_sentence
+from carousel.console.supervisor import beat_interval_s, notify
 from carousel.errors import BootcastError
 from settop.boot.table import BackendOptions
 from settop.commands.booting import backend_of, boot_box
@@ -13,7 +14,7 @@ from settop.options import Outcome, ReceiveOptions
 from settop.report import Reporter
 from settop.store.choice import Source
 from settop.store.folder import BoxFolder
-from settop.work.child import CRASHED, INTERRUPTED, ChildLostError, MoreTime, run_in_child
+from settop.work.child import CRASHED, INTERRUPTED, Beat, ChildLostError, MoreTime, run_in_child
 
 __all__ = ["run"]
 
@@ -39,6 +40,7 @@ def run(
     box = BoxFolder(boot.folder)
     backend = backend_of(backend_name, boot)
     with reporting(as_json, boot.folder, metrics) as reporter:
+        notify("READY=1")
         _receive_beside(box, options, reporter)
         decision, status = boot_box(box, backend, reporter)
         if keep_listening and decision.source is Source.EEPROM:
@@ -53,6 +55,7 @@ def _receive_beside(box: BoxFolder, options: ReceiveOptions, reporter: Reporter)
             code = run_in_child(
                 lambda more_time: _receive_as_child(box, options, reporter, lock, more_time),
                 options.timeout_s + MARGIN_S,
+                _beat(),
             )
     except (BootcastError, OSError) as error:
         reporter.tell("note", text=f"receiving failed: {in_a_sentence(error)}")
@@ -65,6 +68,12 @@ def _receive_beside(box: BoxFolder, options: ReceiveOptions, reporter: Reporter)
     if code == CRASHED:
         reporter.tell("note", text="receiving failed: it crashed")
     return _OUTCOMES[code] if code < _FAILED else None
+
+
+def _beat() -> Beat | None:
+    """Return what tells systemd's watchdog that this process is on its way to a boot, if it wants to know."""
+    interval_s = beat_interval_s()
+    return Beat(interval_s, lambda: notify("WATCHDOG=1")) if interval_s else None
 
 
 def _receive_as_child(
@@ -93,5 +102,6 @@ def _listen_on(box: BoxFolder, options: ReceiveOptions, reporter: Reporter) -> N
     while True:
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, BACKOFF_LONGEST_S)
+        notify("WATCHDOG=1")
         if _receive_beside(box, options, reporter) in (Outcome.VERIFIED, Outcome.UP_TO_DATE):
             return

@@ -10,8 +10,9 @@ import select
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["CRASHED", "INTERRUPTED", "ChildLostError", "MoreTime", "run_in_child"]
+__all__ = ["CRASHED", "INTERRUPTED", "Beat", "ChildLostError", "MoreTime", "run_in_child"]
 
 PR_SET_PDEATHSIG = 1
 CRASHED = 70
@@ -23,11 +24,19 @@ MoreTime = Callable[[float], None]
 """Ask the parent to wait so many seconds from now on."""
 
 
+@dataclass(frozen=True)
+class Beat:
+    """What to do every so often while a child is waited for."""
+
+    interval_s: float
+    act: Callable[[], None]
+
+
 class ChildLostError(Exception):
     """The child did not come to its end: it was killed, by its parent or by a signal."""
 
 
-def run_in_child(task: Callable[[MoreTime], int], timeout_s: float) -> int:
+def run_in_child(task: Callable[[MoreTime], int], timeout_s: float, beat: Beat | None = None) -> int:
     """Run a task in a child; return what it returns (0 to 255). `ChildLostError` where it dies or is late."""
     hearing, telling = os.pipe()
     parent = os.getpid()
@@ -37,7 +46,7 @@ def run_in_child(task: Callable[[MoreTime], int], timeout_s: float) -> int:
         _be_child(task, telling, parent)
     os.close(telling)
     try:
-        return _wait(child, hearing, timeout_s)
+        return _wait(child, hearing, timeout_s, beat)
     finally:
         os.close(hearing)
 
@@ -60,7 +69,7 @@ def _tell(telling: int, seconds: float) -> None:
     os.write(telling, f"{seconds:.1f}\n".encode())
 
 
-def _wait(child: int, hearing: int, timeout_s: float) -> int:
+def _wait(child: int, hearing: int, timeout_s: float, beat: Beat | None) -> int:
     """Wait for the child's end, longer where it asks for it."""
     watched = os.pidfd_open(child)
     try:
@@ -68,18 +77,22 @@ def _wait(child: int, hearing: int, timeout_s: float) -> int:
         poll.register(watched, select.POLLIN)
         poll.register(hearing, select.POLLIN)
         while True:
-            ready = dict(poll.poll(timeout_s * 1000))
+            wait_s = min(timeout_s, beat.interval_s) if beat else timeout_s
+            ready = dict(poll.poll(wait_s * 1000))
             if watched in ready:
                 return _end_of(child)
-            if not ready:
+            if beat is not None:
+                beat.act()
+            if not ready and wait_s < timeout_s:
+                timeout_s -= wait_s
+            elif not ready:
                 signal.pidfd_send_signal(watched, signal.SIGKILL)
                 ended = select.poll()
                 ended.register(watched, select.POLLIN)
                 if ended.poll(REAPING_MS):
                     os.waitpid(child, 0)
                 raise ChildLostError("it was not done in time")
-            asked = os.read(hearing, 4096).split()
-            if asked:
+            elif asked := os.read(hearing, 4096).split():
                 timeout_s = float(asked[-1])
             else:
                 poll.unregister(hearing)  # it is about to end

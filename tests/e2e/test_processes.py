@@ -89,6 +89,19 @@ def test_silence_is_exit_3_and_run_boots_the_eeprom(lab):
     assert named(broken.stdout, "would_boot")[0]["source"] == "eeprom", "a box without a network boots, too"
 
 
+def test_run_tells_systemd_that_it_is_there_and_alive(lab, tmp_path, monkeypatch):
+    """By datagrams (sd_notify), while its child hears nothing."""
+    where = ("--store", lab.box("box"), "--group", lab.group, "--interface", "lo", "--timeout", 3)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        box = subprocess.Popen(command("settop", "run", *where, "--command", "true"), stdout=subprocess.DEVNULL)
+        assert [ear.recv(100) for _ in range(4)] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+        assert box.wait(60) == 0
+
+
 def kill_when(receiving: subprocess.Popen, is_time) -> None:
     """Read what a box says, and kill it without warning at the first event that says so."""
     for line in receiving.stdout:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from settop.work.child import ChildLostError, run_in_child
+from settop.work.child import Beat, ChildLostError, run_in_child
 
 
 def test_what_the_task_returns(tmp_path):
@@ -50,6 +50,19 @@ def test_a_task_may_ask_for_more_time():
         return 3
 
     assert run_in_child(slow, 0.6) == 3
+
+
+def test_whoever_waits_can_say_that_he_is_alive_and_the_deadline_holds():
+    beats = []
+
+    def slow(more_time):
+        signal.sigtimedwait([], 0.5)
+        return 3
+
+    assert run_in_child(slow, 60, Beat(0.01, lambda: beats.append(1))) == 3
+    assert len(beats) > 1
+    with pytest.raises(ChildLostError, match="in time"):
+        run_in_child(lambda more_time: signal.pause(), 0.3, Beat(0.01, lambda: beats.append(1)))
 
 
 def test_a_page_that_the_medium_can_not_give_kills_the_child_alone(tmp_path):
