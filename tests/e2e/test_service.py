@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
@@ -229,6 +229,26 @@ def test_systemd_is_told_when_it_is_ready_alive_and_ending(tmp_path, monkeypatch
     assert told[0] == b"READY=1"
     assert told[1:3] == [b"WATCHDOG=1"] * 2
     assert told[-1] == b"STOPPING=1"
+
+
+def test_a_flood_of_requests_is_turned_away_and_the_carousel_goes_on(tmp_path):
+    """More at once than `requests`: half of them never end, the others get 503; then everything is as before."""
+    made = Service(tmp_path, "requests = 8\n").start()
+    try:
+        group = made.create("lab")["decided"]["group"]
+        made.put("lab", made.upload(made.pack("img")))
+        made.on_air("lab")
+        host, port = made.url.removeprefix("http://").rsplit(":", 1)
+        with ExitStack() as flood:
+            asking = [flood.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(60)]
+            for number, each in enumerate(asking):
+                each.sendall(b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n" + (b"\r\n" if number % 2 else b""))
+            answers = [each.recv(100) for each in asking[1::2]]
+            assert any(b" 503 " in answer for answer in answers)
+            assert hear(group) is not None
+        until(lambda: made.client.get("/api/status").status_code == 200, "the service after the flood")
+    finally:
+        made.stop()
 
 
 @pytest.mark.namespaces
