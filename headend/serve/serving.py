@@ -101,6 +101,7 @@ async def _serve(headend: Headend, listener: socket.socket, clocks: Clocks, rand
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
     headend.start()
+    headend.reports.tend()  # who is told that we serve may report at once
     beat, tending = asyncio.create_task(_beat()), asyncio.create_task(_tend(headend))
     tending.add_done_callback(lambda _: setattr(server, "should_exit", True))  # nothing would follow rules any more
     shown = f"[{host}]" if ":" in host else host
