@@ -6,6 +6,7 @@ wake-up with each true packet, could starve a box. So what is contested is offer
 are there, each time in another order that nobody can foresee.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,17 +16,31 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.take import Piece, Targets
 from carousel.take.landing import PREFIX_BYTES, Target
 
-__all__ = ["contested"]
+__all__ = ["Lots", "contested"]
 
 PAYLOAD_ID_OFFSET = 24
 
 
-def contested(targets: Targets, flat: Bytes, pieces: Sequence[Piece], rng: np.random.Generator) -> IntArray:
+class Lots:
+    """Orders that nobody foresees who does not know the seed: by a hash, since boards carry no `numpy.random`."""
+
+    def __init__(self, seed: int) -> None:
+        self._key = seed.to_bytes(8, "big")
+        self._drawn = 0
+
+    def order(self, count: int) -> IntArray:
+        """Return the numbers below `count` in another order each time."""
+        self._drawn += 1
+        drawn = hashlib.shake_128(self._key + self._drawn.to_bytes(8, "big")).digest(8 * count)
+        return np.argsort(np.frombuffer(drawn, dtype=np.uint64), kind="stable")
+
+
+def contested(targets: Targets, flat: Bytes, pieces: Sequence[Piece], lots: Lots) -> IntArray:
     """Return the packets of free rows that more than one packet is for, as pieces (n, 3), in random order."""
     offsets, sizes = _packets(pieces)
     found = [_of_target(target, flat, offsets, sizes) for target in targets]
     chosen = np.concatenate([np.empty((0, 2), dtype=np.int64), *found])
-    rng.shuffle(chosen)
+    chosen = chosen[lots.order(len(chosen))]
     return np.column_stack([chosen[:, 0], chosen[:, 1], chosen[:, 1]])
 
 

@@ -16,8 +16,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.errors import FormatError
 from carousel.flute.alc import (
@@ -36,7 +34,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece, Taken, Target, Targets, taker
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
-from settop.wire.again import contested
+from settop.wire.again import Lots, contested
 from settop.wire.early import EarlySymbols
 from settop.wire.gaps import LossEstimate
 from settop.wire.gate import BULLETINS_PER_S, MAX_ADMITTED, Allowance, AnnouncementGate
@@ -73,7 +71,7 @@ class FluteWire:
 
     def __init__(self, tsi: int, trust: TrustRing, seed: int = 0) -> None:
         self._tsi = tsi
-        self._rng = np.random.default_rng(seed)
+        self._lots = Lots(seed)
         self._last: tuple[Buffer, Sequence[Piece]] = (b"", ())
         self._tally = Tally()
         self._volume = HeardVolume()
@@ -128,7 +126,7 @@ class FluteWire:
     def take_again(self) -> list[Symbols]:
         """Take packets of the last wake-up again that lost their row to one that proved forged; each counts once."""
         buffer, pieces = self._last
-        packets = contested(self._targets, as_bytes(buffer), pieces, self._rng) if pieces else ()
+        packets = contested(self._targets, as_bytes(buffer), pieces, self._lots) if pieces else ()
         return self._rows_of(taker().take(self._targets, buffer, packets)) if len(packets) else []
 
     def close(self, release: ReleaseId) -> None:

@@ -1,19 +1,22 @@
 """What a card is made of: archives, partition tables, boot scripts, file systems; and what can't be made is said."""
 
 import gzip
+import re
 import struct
 import subprocess
 import zipfile
 import zlib
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import settop
 from carousel.errors import OperatorError
 from carousel.uki import build_uki
-from settop.image import cardfiles, debian, ownwheel, tools
+from settop.image import cardfiles, debian, initramfs, ownwheel, tools
 from settop.image.boards import BOARDS, board_named
 from settop.image.card import CardRequest, Factory, check_image, check_kernel, plan_partitions, settings_of
 from settop.image.ext4 import make_ext4
@@ -269,3 +272,16 @@ def test_two_cards_that_are_made_at_once_may_fetch_the_same_tree(is_first, tmp_p
     tree = debian.debian_tree(board_named("pi"))
     assert list(tree.parent.iterdir()) == [tree]
     assert (tree / "vmlinuz").exists()
+
+
+def test_a_receiver_asks_for_nothing_that_a_card_leaves_out_of_numpy():
+    """But for `--drop`, which tries losses out on a workbench."""
+    root = Path(settop.__file__).parents[1]
+    left_out = re.compile(rf"\bnp\.({'|'.join(initramfs._NOT_ON_A_BOX)})\b")
+    asking = {
+        str(path.relative_to(root))
+        for package in ("carousel", "settop")
+        for path in (root / package).rglob("*.py")
+        if left_out.search(path.read_text())
+    }
+    assert asking == {"settop/link/loss.py"}
