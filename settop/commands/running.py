@@ -82,6 +82,7 @@ def _receive_as_child(
     """Receive and install; the lock is the parent's, and must not live on in a child that hangs."""
     from settop.session import receive_and_install  # noqa: PLC0415  NumPy and threads, in the child alone
 
+    more_time(options.timeout_s + MARGIN_S)  # its own clock begins here: on small boards imports take seconds
     os.close(lock)
     try:
         outcome, _ = receive_and_install(box, options, reporter, time.monotonic, more_time)

@@ -8,6 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -166,10 +167,25 @@ def run_together(*boards):
 
 
 def damage_slots(card):
-    """Take the images out of both slots, behind the record's back; there may be none in slot B."""
-    for name in ("slot-a.image", "slot-b.image"):
-        words = ["/sbin/debugfs", "-w", "-R", f"rm /box/{name}", f"{card}?offset={store_offset(card)}"]
-        subprocess.run(words, check=True, capture_output=True)
+    """Hurt the image in slot A, and put the same into slot B: behind the record's back, no slot holds a whole one."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = {part: Path(folder, part) for part in ("image", "header")}
+        for part, path in parts.items():
+            in_store(card, f"dump /box/slot-a.{part} {path}")
+        with parts["image"].open("r+b") as image:
+            image.seek(image.seek(0, os.SEEK_END) // 2)
+            image.write(b"not what was signed")
+        in_store(card, "rm /box/slot-a.image")
+        in_store(card, f"write {parts['image']} /box/slot-a.image")
+        for part, path in parts.items():
+            in_store(card, f"write {path} /box/slot-b.{part}")
+
+
+def in_store(card, request):
+    """Let debugfs do something in the store's partition of a card."""
+    words = ["/sbin/debugfs", "-w", "-R", request, f"{card}?offset={store_offset(card)}"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert ":" not in done.stderr.partition("\n")[2], done.stderr
 
 
 def store_offset(card):
@@ -195,7 +211,7 @@ def chapter_what_goes_wrong(first, folder):
     """At once, since the boards without a carousel only wait: they listen to nothing, as long as their cards say."""
     say("2. The first board's update is bad, and panics: three tries, then v1 again")
     say("3. Meanwhile the second board hears no carousel: its confirmed image starts;")
-    print("    beside it a copy of its card, with no whole image left in any slot: the EEPROM image")
+    print("    beside it a copy of its card, with a damaged image in either slot: the EEPROM image")
     second = replace(first, card=folder / "second.img", network=LONELY)
     damaged = second.copy("damaged")
     damage_slots(damaged.card)
