@@ -194,13 +194,15 @@ def ask_who_listens(names):
 @pytest.mark.namespaces
 @pytest.mark.slow
 def test_a_switch_whose_querier_is_gone_forgets_the_box_which_joins_again(lab, switched):
-    """The bridge has heard a query, so it prunes; nobody asks again, so after 1.5 s it sends the box nothing more.
+    """The bridge has heard a query, so it prunes; nobody asks again, so 1.5 s after it joined it sends the box no more.
 
-    The box notices silence after 30 s, joins anew, and goes on with what it has; each time the switch gives it 1.5 s.
+    The box notices silence after 30 s, joins anew, and goes on with what it has; each time the switch gives it 1.5 s,
+    or a second more where the kernel repeats its report. The image takes more than that, however busy the machine is.
     """
     image = noise(2_200_000)
     box, release = lab.box("box"), lab.pack(image, "1.4.0", "kernel", "--symbol-size", "1424")
-    output, _ = cast_and_receive(lab, switched, box, release, lambda: ask_who_listens(switched))
+    ask_who_listens(switched)
+    output, _ = cast_and_receive(lab, switched, box, release, lambda: None, rate="4M")
     assert (box / "slot-a.image").read_bytes() == image
     notes = [note["text"] for note in named(output, "note")]
     assert any("nothing for 5 s" in text for text in notes), "the switch did prune"
