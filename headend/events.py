@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
+from carousel.event import Event
 from carousel.flute.releasefile import Release
 
 __all__ = [
@@ -24,13 +25,6 @@ __all__ = [
     "TroubleOver",
     "fields_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened."""
-
-    event: ClassVar[str] = ""
 
 
 Tell = Callable[[Event], None]

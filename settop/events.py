@@ -7,6 +7,7 @@ for the driver alone. `Collect` and `GivenUp` are instructions: the receiver wan
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from carousel.event import Event
 from carousel.flute.toi import toi_base
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId, Version
@@ -45,13 +46,6 @@ __all__ = [
     "WouldBoot",
     "fields_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened."""
-
-    event: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)

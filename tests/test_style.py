@@ -19,6 +19,7 @@ BASE = {
     "carousel/batch",
     "carousel/buffers",
     "carousel/crc",
+    "carousel/event",
     "carousel/printable",
     "carousel/records",
 }

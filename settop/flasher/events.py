@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from construct import Container
 
+from carousel.event import Event
 from settop.flasher.frames import Place
 
 __all__ = [
@@ -28,13 +29,6 @@ __all__ = [
     "Sent",
     "Stalled",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something to tell."""
-
-    event: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,3 @@ class OnAirClock:
         share = np.where(self._share[part] > 0, self._share[part], 1.0)
         found: FloatArray = self._wall_s[part] + (on_air_s - self._air_s[part]) / share
         return found
-
-    def shares(self, times_s: FloatArray) -> FloatArray:
-        """Return what share of its rate the carousel has at these times."""
-        part = np.clip(np.searchsorted(self._wall_s, times_s, side="right") - 1, 0, len(self._share) - 1)
-        found: FloatArray = self._share[part]
-        return found
