@@ -343,7 +343,15 @@ def _add_gate(commands: Commands) -> None:
     add_hearing(gate)
 
 
-def _add_forget(commands: Commands) -> None:
+def _add_slots(commands: Commands) -> None:
+    text = "say that a slot's image is no good: it never boots again"
+    bad = add_command(commands, "mark-bad", run_mark_bad, text)
+    bad.add_argument(
+        "slot", nargs="?", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b; else the one on trial"
+    )
+    add_store(bad)
+    add_json(bad)
+    _add_backend(bad)
     text = "empty a slot that does not boot, so that an image that failed there may be installed once more"
     forget = add_command(commands, "forget", run_forget, text)
     forget.add_argument("slot", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b")
@@ -381,9 +389,7 @@ def make_parser() -> Parser:
         commands, "confirm", run_confirm, "confirm the image on trial: it works, and is what boots from now on"
     )
     status = add_command(commands, "status", run_status, "show what the box holds")
-    bad = add_command(commands, "mark-bad", run_mark_bad, "say that a slot's image is no good: it never boots again")
-    bad.add_argument("--slot", type=value(_parse_slot), metavar="NAME", help="slot-a or slot-b; else the one on trial")
-    _add_forget(commands)
+    _add_slots(commands)
     _add_gate(commands)
     how = boot.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")
@@ -394,7 +400,7 @@ def make_parser() -> Parser:
     doctor.add_argument("--interface", metavar="NAME", help="the interface that is listened on")
     for each in (receive, run, boot, confirm):
         add_metrics(each)
-    for each in (boot, confirm, bad, status, doctor):
+    for each in (boot, confirm, status, doctor):
         add_store(each)
         add_json(each)
         _add_backend(each)

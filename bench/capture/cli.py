@@ -20,8 +20,8 @@ from bench.capture.ssu import SsuPicture
 from bench.capture.tsfile import is_transport_stream, read_transport_stream
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
-from carousel.console.quantities import format_size_bytes, parse_rate_bps
-from carousel.errors import OperatorError
+from carousel.console.quantities import format_size_bytes, parse_duration_s, parse_rate_bps
+from carousel.errors import OperatorError, UsageError
 from headend.link.sender import GroupSender
 from settop.link.listener import GroupListener
 
@@ -31,6 +31,7 @@ LOOK_WITHIN_S = 0.01
 """Packets of a capture are looked at together that came so close to each other."""
 SEND_WITHIN_S = 0.001
 """And sent together: about what a carousel bursts."""
+NOTHING_HEARD = "nothing was heard: is the carousel on, the group and the interface right?"
 GroupOption = Annotated[
     str,
     typer.Option(help="Multicast group and port: 239.255.77.1:5077.", metavar="GROUP:PORT", envvar="BOOTCAST_GROUP"),
@@ -38,7 +39,7 @@ GroupOption = Annotated[
 InterfaceOption = Annotated[
     str, typer.Option(help="The interface, such as lo.", metavar="NAME", envvar="BOOTCAST_INTERFACE")
 ]
-SecondsOption = Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.", metavar="SECONDS")]
+SecondsOption = Annotated[str, typer.Option(help="How long: 5, 90s, 10m; 0: until Ctrl-C.", metavar="TIME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -47,7 +48,7 @@ def sniff(
     file: Annotated[Path | None, typer.Argument(help="A capture, or a transport stream; live without.")] = None,
     group: GroupOption = "",
     interface: InterfaceOption = "",
-    seconds: SecondsOption = 5.0,
+    seconds: SecondsOption = "5s",
     as_json: JsonOption = False,
     ssu: Annotated[bool, typer.Option("--ssu", help="It is a transport stream of `headend cast --ssu`.")] = False,
     rate: Annotated[str, typer.Option(help="Of a transport stream in a file: it has no times.", metavar="RATE")] = "8M",
@@ -61,22 +62,22 @@ def sniff(
             picture.take(batch, time_s)
     else:
         with closing(_listener(group, interface)) as listener:
-            for now_s, batch in _listen(listener, seconds):
+            for now_s, batch in _listen(listener, parse_duration_s(seconds)):
                 picture.take(batch, now_s)
             skipped = listener.socket_drops
     report = picture.report() | {"skipped": skipped}
     if as_json:
         print(json.dumps(report))
-    else:
+    elif picture.packets:
         print_ssu(report) if ssu else print_flute(report)
     if not picture.packets:
-        raise OperatorError("nothing was heard: is the carousel on, the group and the interface right?")
+        raise OperatorError(f"{file} holds no packets of a carousel" if file else NOTHING_HEARD)
 
 
 def _batches_in(file: Path, group: str, ssu: bool, rate: str) -> Iterator[tuple[float, Batch]]:
     if is_transport_stream(file):
         if not ssu:
-            raise OperatorError(f"{file} is a transport stream: add --ssu")
+            raise UsageError(f"{file} is a transport stream: add --ssu")
         return read_transport_stream(file, parse_rate_bps(rate))
     port = Endpoint.parse(group).port if group else None
     return batches_of(read_carousel(file, port), LOOK_WITHIN_S)
@@ -86,7 +87,7 @@ def capture(
     output: Annotated[Path, typer.Argument(help="The pcap file to write.")],
     group: GroupOption,
     interface: InterfaceOption,
-    seconds: SecondsOption = 0.0,
+    seconds: SecondsOption = "0",
 ) -> None:
     """Write what a group carries into a pcap file; needs no root."""
     heard = 0
@@ -95,10 +96,12 @@ def capture(
         closing(CarouselWriter(output, Endpoint.parse(group))) as writer,
     ):
         offset_s = time.time() - time.monotonic()
-        for now_s, batch in _listen(listener, seconds):
+        for now_s, batch in _listen(listener, parse_duration_s(seconds)):
             writer.write(batch, now_s + offset_s)
             heard += batch.count
     print(f"{output}: {heard:,} packets, {format_size_bytes(output.stat().st_size)}")
+    if not heard:
+        raise OperatorError(NOTHING_HEARD)
 
 
 def replay(
@@ -134,18 +137,18 @@ def _send(batches: Iterable[tuple[float, Batch]], sender: GroupSender, speed: fl
 
 def _listener(group: str, interface: str) -> GroupListener:
     if not group or not interface:
-        raise OperatorError("say where to listen: --group 239.255.77.1:5077 --interface lo")
+        raise UsageError("say where to listen: --group 239.255.77.1:5077 --interface lo")
     endpoint = Endpoint.parse(group)
     bind_port(endpoint.port)
     return GroupListener(endpoint, interface)
 
 
-def _listen(listener: GroupListener, seconds: float) -> Iterator[tuple[float, Batch]]:
+def _listen(listener: GroupListener, lasts_s: float) -> Iterator[tuple[float, Batch]]:
     """Yield batches off the air with their time, until the time is over or somebody ends it; say what was skipped."""
     stopped = _stop_on_signal()
     began_s = time.monotonic()
     print("listening", file=sys.stderr, flush=True)
-    while not stopped() and (not seconds or time.monotonic() - began_s < seconds):
+    while not stopped() and (not lasts_s or time.monotonic() - began_s < lasts_s):
         if select.select([listener], [], [], 0.1)[0]:
             for batch in listener.batches():
                 yield time.monotonic(), batch

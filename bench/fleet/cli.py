@@ -20,7 +20,7 @@ from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
 from bench.fleet.scenario.reading import find_scenario, shipped
 from bench.fleet.scenario.values import Scenario
 from carousel.console.quantities import parse_count
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["fleet", "progress_bar", "write_report"]
 
@@ -52,12 +52,12 @@ def fleet(
             print(f"{name:20} {find_scenario(name).title}")
         return
     if scenario is None:
-        raise OperatorError("which scenario? A file, or one of: " + ", ".join(shipped()))
+        raise UsageError("which scenario? A file, or one of: " + ", ".join(shipped()))
     thresholds = [parse_threshold(words) for words in fail_if or []]
     chosen = _adapted(find_scenario(scenario, profiles), boxes, strategy)
     fidelity = fidelity or "sampled"
     if fidelity not in FIDELITIES:
-        raise OperatorError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
+        raise UsageError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
     output.mkdir(parents=True, exist_ok=True)
     print(f"{chosen.name}: seeds {', '.join(str(seed + index) for index in range(seeds))}", file=sys.stderr)
     with _pool(workers, dask) as (run, where), progress_bar(chosen.name) as tell:
@@ -80,7 +80,7 @@ def _adapted(scenario: Scenario, boxes: str | None, strategies: list[str] | None
     if strategies:
         unknown = [name for name in strategies if name not in scenario.strategies]
         if unknown:
-            raise OperatorError(f"the scenario has no strategy {unknown[0]!r}; it has {', '.join(scenario.strategies)}")
+            raise UsageError(f"the scenario has no strategy {unknown[0]!r}; it has {', '.join(scenario.strategies)}")
         scenario = replace(scenario, strategies=tuple(strategies))
     return scenario
 

@@ -15,8 +15,8 @@ from bench.fleet.report.page import STYLE
 from bench.fleet.run import run_fleet
 from bench.fleet.scenario.reading import find_scenario
 from bench.fleet.scenario.values import Scenario
-from carousel.console.quantities import format_duration_s, parse_count
-from carousel.errors import OperatorError
+from carousel.console.quantities import format_duration_s, parse_count, parse_probability
+from carousel.errors import UsageError
 
 __all__ = ["Turn", "tornado", "turns_of"]
 
@@ -116,16 +116,17 @@ def _run(turn: Turn) -> tuple[float | None, float]:
 def tornado(
     scenario: Annotated[str, typer.Argument(help="A TOML file, or the name of one that ships.")],
     boxes: Annotated[str | None, typer.Option(help="How many, instead of the scenario's number.")] = None,
-    share: Annotated[float, typer.Option(help="By how much each parameter is turned.")] = 0.2,
+    share: Annotated[str, typer.Option(help="By how much each parameter is turned.")] = "20%",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes.")] = 2,
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the page.")] = Path("bench-out/tornado"),
 ) -> None:
     """Turn every parameter of a scenario up and down, and see what that does to each strategy."""
-    if not 0 < share <= MOST_SHARE:
-        raise OperatorError(f"--share {share} is not above 0 and up to {MOST_SHARE}")
+    turned = parse_probability(share)
+    if not 0 < turned <= MOST_SHARE:
+        raise UsageError(f"--share {share} is not above 0 and up to {MOST_SHARE}")
     chosen = find_scenario(scenario)
     chosen = replace(chosen, boxes=parse_count(boxes)) if boxes else chosen
-    turns = turns_of(chosen, share)
+    turns = turns_of(chosen, turned)
     found: list[tuple[float | None, float]] = [(None, 1.0)] * len(turns)
     with progress_bar("tornado") as tell:
         done = [0]
@@ -137,7 +138,7 @@ def tornado(
 
         run_on_processes(workers)(_run, turns, keep)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "index.html").write_text(_page(chosen, turns, found, share))
+    (output / "index.html").write_text(_page(chosen, turns, found, turned))
     for turn, (p99_s, never) in zip(turns, found, strict=True):
         what = "as it is" if turn.what is None else f"{turn.what} {turn.factor - 1:+.0%}"
         time = "never" if p99_s is None else format_duration_s(p99_s)

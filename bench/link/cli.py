@@ -17,7 +17,7 @@ from bench.link.relay import Relay, check_ports
 from bench.link.spec import LinkSpec, parse_link, read_rate_trace
 from bench.link.topology import LinkClass, Topology, parse_target, read_topology
 from carousel.console.endpoint import Endpoint
-from carousel.console.quantities import format_rate_bps
+from carousel.console.quantities import format_rate_bps, parse_duration_s
 from carousel.errors import UsageError
 
 __all__ = ["link", "print_report"]
@@ -29,20 +29,29 @@ SLOW_SHARE = 0.01
 
 
 def link(
-    source: Annotated[str, typer.Option("--from", help="The carousel's group and port.")] = "",
-    interface: Annotated[str, typer.Option(help="The interface that the carousel comes in on, such as lo.")] = "lo",
+    source: Annotated[str, typer.Option("--from", help="The carousel's group and port.", metavar="GROUP:PORT")] = "",
+    interface: Annotated[
+        str, typer.Option(help="The interface that the carousel comes in on, such as lo.", metavar="NAME")
+    ] = "lo",
     to: Annotated[
-        list[str] | None, typer.Option(help="127.0.0.1:6001, or a group with its interface: 239.255.78.2:5078%lo.")
+        list[str] | None,
+        typer.Option(help="127.0.0.1:6001, or a group with its interface: 239.255.78.2:5078%lo.", metavar="TARGET"),
     ] = None,
-    down: Annotated[str, typer.Option(help="The link towards the box: rate=50M,delay=20ms,loss=1%,burst=4,...")] = "",
-    up: Annotated[str, typer.Option(help="The link back; `dead` loses everything.")] = "",
-    profile: Annotated[str, typer.Option(help="A named pair of links; --down and --up change it.")] = "",
+    down: Annotated[
+        str, typer.Option(help="The link towards the box: rate=50M,delay=20ms,loss=1%,burst=4,...", metavar="LINK")
+    ] = "",
+    up: Annotated[str, typer.Option(help="The link back; `dead` loses everything.", metavar="LINK")] = "",
+    profile: Annotated[
+        str, typer.Option(help="A named pair of links; --down and --up change it.", metavar="NAME")
+    ] = "",
     profiles: Annotated[Path | None, typer.Option(help="A TOML file with profiles of your own.")] = None,
-    trace: Annotated[str, typer.Option(help="Mahimahi traces: DOWN.trace or DOWN.trace:UP.trace.")] = "",
+    trace: Annotated[
+        str, typer.Option(help="Mahimahi traces: DOWN.trace or DOWN.trace:UP.trace.", metavar="FILE[:FILE]")
+    ] = "",
     topology: Annotated[Path | None, typer.Option(help="A TOML file with many boxes, instead of --to.")] = None,
-    headend: Annotated[str, typer.Option(help="Where boxes' answers go: 127.0.0.1:7000.")] = "",
+    headend: Annotated[str, typer.Option(help="Where boxes' answers go: 127.0.0.1:7000.", metavar="TARGET")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="One seed, one run; a new one is drawn otherwise.")] = None,
-    seconds: Annotated[float, typer.Option(min=0, help="End after so long; 0: at Ctrl-C.")] = 0.0,
+    seconds: Annotated[str, typer.Option(help="End after so long: 90s, 10m; 0: at Ctrl-C.", metavar="TIME")] = "0",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file, too.")] = None,
     list_profiles: Annotated[bool, typer.Option("--list-profiles", help="Show the profiles and their source.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON: totals each second, then the report.")] = False,
@@ -67,7 +76,7 @@ def link(
     chosen = int(np.random.SeedSequence().entropy % 2**32) if chosen is None else chosen  # type: ignore[operator,unused-ignore]
     relay = Relay(Endpoint.parse(source), interface, whole, chosen, parse_target(headend) if headend else None)
     with closing(relay):
-        _run(relay, seconds, as_json, output)
+        _run(relay, parse_duration_s(seconds), as_json, output)
 
 
 def _links(down: str, up: str, profile: str, profiles: Path | None, trace: str) -> tuple[LinkSpec, LinkSpec]:
@@ -83,7 +92,7 @@ def _links(down: str, up: str, profile: str, profiles: Path | None, trace: str) 
     return parse_link(down, base_down), parse_link(up, base_up)
 
 
-def _run(relay: Relay, seconds: float, as_json: bool, output: Path | None) -> None:
+def _run(relay: Relay, lasts_s: float, as_json: bool, output: Path | None) -> None:
     """Relay until the time is over or somebody ends it, then report."""
     stopped = []
     for ending in (signal.SIGINT, signal.SIGTERM):
@@ -105,7 +114,7 @@ def _run(relay: Relay, seconds: float, as_json: bool, output: Path | None) -> No
             line = f"\r{now_s:6.0f} s  {format_rate_bps(rate_bps):>10}  lost {lost:.2%}  late {totals['late']:,} "
             print(line, end="", file=sys.stderr, flush=True)
 
-    relay.run(lambda: not stopped and (not seconds or last["at"] < seconds), min(1.0, seconds or 1.0), tell)
+    relay.run(lambda: not stopped and (not lasts_s or last["at"] < lasts_s), min(1.0, lasts_s or 1.0), tell)
     report = relay.report()
     if output is not None:
         output.write_text(json.dumps(report, indent=1) + "\n")

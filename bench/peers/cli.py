@@ -16,7 +16,7 @@ from bench.peers import report as reporting
 from bench.peers import tables
 from bench.peers.namespaces import Lab, rootless
 from bench.peers.tools import BIN, HARDWARE, TOOLS, Tool
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["peers"]
 
@@ -47,7 +47,7 @@ def peers(
     chosen = tuple(table or TABLES)
     for name in chosen:
         if name not in TABLES:
-            raise OperatorError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
+            raise UsageError(f"there is no table {name!r}; there are {', '.join(TABLES)}")
     counts = _counts(boxes)
     doubling = tuple(count for count in (1, 2, 4, 8, 16, 32, 64) if count <= most_boxes)
     found, absent = _find_tools(only)
@@ -120,7 +120,7 @@ def _counts(text: str) -> tuple[int, ...]:
     except ValueError:
         counts = ()
     if not counts or not all(1 <= count <= 64 for count in counts):
-        raise OperatorError(f"--boxes {text!r} is no list of numbers from 1 to 64, such as 1,16")
+        raise UsageError(f"--boxes {text!r} is no list of numbers from 1 to 64, such as 1,16")
     return counts
 
 
@@ -129,7 +129,7 @@ def _find_tools(only: list[str] | None) -> tuple[tuple[Tool, ...], dict[str, str
     names = [tool.name for tool in TOOLS]
     for name in only or []:
         if name not in names:
-            raise OperatorError(f"there is no tool {name!r}; there are {', '.join(names)}")
+            raise UsageError(f"there is no tool {name!r}; there are {', '.join(names)}")
     wanted = [tool for tool in TOOLS if only is None or tool.name in only or tool.name == reporting.OURS]
     absent = {tool.name: reason for tool in wanted if (reason := tool.missing()) is not None}
     return tuple(tool for tool in wanted if tool.name not in absent), absent

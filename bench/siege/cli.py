@@ -11,6 +11,7 @@ import typer
 from bench.siege.scenarios import SCENARIOS, Scenario, field_of
 from bench.siege.siege import besiege
 from carousel.console.quantities import parse_rate_bps, parse_size_bytes
+from carousel.errors import UsageError
 
 __all__ = ["siege"]
 
@@ -25,15 +26,16 @@ def siege(
 ) -> None:
     """Attack a box with packets alone, in virtual time: how much longer takes its boot? Exit 1 if a promise breaks."""
     size_bytes, rate_bps = parse_size_bytes(image_size), parse_rate_bps(rate)
+    chosen = [scenario for scenario in SCENARIOS if only in scenario.name]
+    if not chosen:
+        raise UsageError(f"no attack has {only!r} in its name; there are {', '.join(each.name for each in SCENARIOS)}")
     grounds = _Grounds(size_bytes, rate_bps, seed, runs)
     if not as_json:
         calm_s = grounds.calm_s(0.0, 1.0)
         print(f"undisturbed: {calm_s:.2f} s; median and worst of {runs} starts, seed {seed}\n")
         print("| attack | median | worst | promised |\n|---|---|---|---|", flush=True)
     broken = False
-    for scenario in SCENARIOS:
-        if only not in scenario.name:
-            continue
+    for scenario in chosen:
         factors = grounds.factors(scenario)
         median, worst = factors[len(factors) // 2], factors[-1]
         holds = scenario.most is None or median <= scenario.most

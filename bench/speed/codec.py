@@ -18,6 +18,7 @@ import typer
 
 from carousel import fec
 from carousel.buffers import Bytes, IntArray
+from carousel.console.quantities import parse_count
 from carousel.native import core
 
 __all__ = ["Case", "Figure", "codec", "measure"]
@@ -163,12 +164,13 @@ def codec(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Measure what a block of RaptorQ costs: native, NumPy and PyPI's raptorq, in one run."""
+    blocks = [parse_count(text) for text in sizes.split(",")]
     loaded = core()
     if not as_json:
         print(f"MB of source block a CPU second, T = {SYMBOL_BYTES}, medians of {turns} turns")
         print(f"native core: {loaded.kernels if loaded else fec.why_not_native()}\n")
         print(f"{'K':>5} {'what':>7} {'native':>8} {'cold':>8} {'NumPy':>8} {'raptorq':>8} {'native/raptorq':>15}")
-    for k in map(int, sizes.split(",")):
+    for k in blocks:
         for what in CASES:
             figure = measure(Case(k, what), turns, with_numpy)
             if as_json:

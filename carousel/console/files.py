@@ -55,4 +55,8 @@ def load_public_key(path: Path) -> "Ed25519PublicKey":
     try:
         return parse_public_key(read_small_file(path))
     except FormatError:
-        raise OperatorError(f"{path} is no Ed25519 public key in PEM; `headend keygen` makes one") from None
+        pass
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+    raise OperatorError(f"{path} is no Ed25519 public key in PEM; `headend keygen` makes one")

@@ -24,9 +24,7 @@ RateOption = Annotated[
     option("Bit/s of UDP payload: 500k, 50M, 1.5G.", group=CAROUSEL, metavar="RATE", envvar="BOOTCAST_RATE"),
 ]
 CyclesOption = Annotated[int, option("Stop after so many cycles; 0: never.", group=CAROUSEL, min=0, metavar="N")]
-AnnounceIntervalOption = Annotated[
-    float, option("Seconds between announcements.", group=CAROUSEL, min=0.01, metavar="SECONDS")
-]
+AnnounceIntervalOption = Annotated[str, option("Between announcements.", group=CAROUSEL, metavar="TIME")]
 PairOption = Annotated[
     PairRole | None,
     option("One of two head-ends on this group: half the rate, all of it when the other falls silent.", group=NETWORK),
@@ -52,7 +50,7 @@ def cast(
     cycles: CyclesOption = 0,
     ttl: options.TtlOption = 1,
     dscp: options.DscpOption = 0,
-    announce_interval: AnnounceIntervalOption = 0.25,
+    announce_interval: AnnounceIntervalOption = options.DEFAULT_ANNOUNCE_INTERVAL_TEXT,
     seed: options.SeedOption = 0,
     no_gso: options.NoGsoOption = False,
     as_json: options.JsonOption = False,
@@ -68,17 +66,17 @@ def cast(
     pcr: options.PcrOption = False,
 ) -> None:
     """Send releases round and round. SIGHUP, or replacing a file, swaps to the new content."""
-    rate_bps = parse_rate_bps(rate)
+    rate_bps, announce_interval_s = parse_rate_bps(rate), options.parse_announce_interval_s(announce_interval)
     stream = None
     if ssu:
-        stream = options.ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp, pcr, announce_interval)
+        stream = options.ssu_settings(rate_bps, service_id, network_id, ts_id, pid, rtp, pcr, announce_interval_s)
     asked = CastOptions(
         Endpoint.parse(group),
         interface,
         rate_bps,
         ttl,
         dscp,
-        announce_interval,
+        announce_interval_s,
         seed,
         not no_gso,
         stream,

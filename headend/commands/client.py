@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["Client", "token_path"]
 
@@ -68,16 +68,19 @@ class Client:
     def _token(self) -> str:
         path = self.token_file or token_path()
         try:
-            return path.read_text().strip()
-        except FileNotFoundError:
+            token = path.read_text().strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            token = ""
+        if not token.isascii() or len(token.split()) != 1:
             raise OperatorError(
                 f"{path} holds no token: `headend ctl login`, or --token-file DIR/admin.token of the service"
-            ) from None
+            )
+        return token
 
     def check_url(self) -> None:
-        """`OperatorError` where the address can't be one."""
+        """`UsageError` where the address can't be one."""
         if urlsplit(self.url).scheme not in ("http", "https"):
-            raise OperatorError(f"{self.url!r} is no address such as http://127.0.0.1:8377")
+            raise UsageError(f"{self.url!r} is no address such as http://127.0.0.1:8377")
 
 
 def _sentence_of(error: urllib.error.HTTPError) -> str:

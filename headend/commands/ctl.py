@@ -22,6 +22,7 @@ from carousel.printable import printable
 from headend.commands import options
 from headend.commands.client import Client, token_path
 from headend.commands.options import SSU, option
+from headend.rollout.decisions import parse_share
 
 __all__ = ["app"]
 
@@ -126,7 +127,9 @@ def create(
     ttl: Annotated[int, typer.Option(help="How many routers packets may pass, plus one.")] = 1,
     dscp: Annotated[int, typer.Option(help="DSCP of the packets.")] = 0,
     pair: Annotated[str | None, typer.Option(help="One of two head-ends: first or second.", metavar="ROLE")] = None,
-    announce_interval: Annotated[float, typer.Option(help="Between announcements.", metavar="SECONDS")] = 0.25,
+    announce_interval: Annotated[
+        str, typer.Option(help="Between announcements.", metavar="TIME")
+    ] = options.DEFAULT_ANNOUNCE_INTERVAL_TEXT,
     ssu: Annotated[bool, option("A transport stream; the rate counts its packets.", "--ssu", group=SSU)] = False,
     rtp: options.RtpOption = False,
     service_id: options.ServiceIdOption = 1,
@@ -138,7 +141,8 @@ def create(
 ) -> None:
     """Make a carousel; it sends once it has a release."""
     body = {"name": name, "group": group, "interface": interface, "rate_bps": parse_rate_bps(rate)}
-    body |= {"ttl": ttl, "dscp": dscp, "pair": pair, "core": core, "announce_interval_s": announce_interval}
+    body |= {"ttl": ttl, "dscp": dscp, "pair": pair, "core": core}
+    body["announce_interval_s"] = options.parse_announce_interval_s(announce_interval)
     if ssu:
         stream = {"service_id": service_id, "network_id": network_id, "ts_id": ts_id}
         body["ssu"] = stream | {"pid": options.parse_number(pid, "PID"), "has_rtp": rtp, "has_pcr": pcr}
@@ -218,7 +222,7 @@ def stage(
     context: typer.Context,
     release: ReleaseArgument,
     percent: Annotated[
-        float | None, typer.Option(help="The share of boxes that it is for.", min=0, max=100, metavar="N")
+        str | None, typer.Option(help="The share of boxes that it is for: 1, 0.1, 1%.", metavar="PERCENT")
     ] = None,
     new_canaries: Annotated[bool, typer.Option("--new-canaries", help="Draw other boxes than before.")] = False,
     stages: Annotated[
@@ -241,11 +245,12 @@ def stage(
     """Let a release go to a share of the boxes. Shares only grow, unless other boxes are drawn."""
     if (percent is None) is (stages is None):
         raise UsageError("say either --percent, or --stages for a rule")
+    share = None if percent is None else parse_share(percent)
     client: Client = context.obj
     at = ("rollout", "releases", _release(client, release))
     client.get("rollout")
-    if percent is not None:
-        client.ask("PUT", *at, "stage", body={"percent": percent, "draws_anew": new_canaries})
+    if share is not None:
+        client.ask("PUT", *at, "stage", body={"percent": round(share * 100, 9), "draws_anew": new_canaries})
     elif stages == "off":
         client.ask("DELETE", *at, "rule")
     else:

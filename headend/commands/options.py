@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from carousel.console.declared import Argument, Option
-from carousel.errors import OperatorError, UsageError
+from carousel.console.quantities import parse_duration_s
+from carousel.errors import UsageError
 from carousel.flute.alc import DEFAULT_TSI
 from headend.casting import BulletinOptions
 from headend.rolloutfile import RolloutFile
@@ -12,7 +13,15 @@ from headend.rolloutfile import RolloutFile
 if TYPE_CHECKING:
     from headend.cast.ssu import SsuSettings
 
-__all__ = ["DEFAULT_PID_TEXT", "DEFAULT_TSI_TEXT", "bulletin_options", "parse_tsi", "ssu_settings"]
+__all__ = [
+    "DEFAULT_ANNOUNCE_INTERVAL_TEXT",
+    "DEFAULT_PID_TEXT",
+    "DEFAULT_TSI_TEXT",
+    "bulletin_options",
+    "parse_announce_interval_s",
+    "parse_tsi",
+    "ssu_settings",
+]
 
 DEFAULT_TSI_TEXT = hex(DEFAULT_TSI)
 NETWORK, CAROUSEL, ROLLOUT, SSU, OUTPUT = "Network", "Carousel", "Roll-out", "DVB-SSU", "Output"
@@ -59,6 +68,8 @@ PidOption = Annotated[
 ]
 PcrOption = Annotated[bool, option("Send a PCR, on the PID two below --pid.", "--pcr", group=SSU)]
 DEFAULT_PID_TEXT = "0x101"
+DEFAULT_ANNOUNCE_INTERVAL_TEXT = "250ms"
+MIN_ANNOUNCE_INTERVAL_S = 0.01
 MIN_PID = 0x22
 """Of the first release, so that PCR and PMT fit below it."""
 
@@ -73,13 +84,13 @@ def ssu_settings(
     pcr: bool,
     announce_interval_s: float = 0.25,
 ) -> "SsuSettings":
-    """Read the options of an update service; `OperatorError` where they don't go together."""
+    """Read the options of an update service; `UsageError` where they don't go together."""
     from carousel.ssu.psi import Program  # noqa: PLC0415  construct, which only transport streams need
     from headend.cast.ssu import MAX_RELEASES, SsuSettings  # noqa: PLC0415  the same
 
     first_pid, max_pid = parse_number(pid, "PID"), 0x1FFE - 2 * MAX_RELEASES
     if not MIN_PID <= first_pid <= max_pid:
-        raise OperatorError(f"--pid {pid} is not between {MIN_PID:#x} and {max_pid:#x}: others have their own use")
+        raise UsageError(f"--pid {pid} is not between {MIN_PID:#x} and {max_pid:#x}: others have their own use")
     program = Program(service_id, ts_id, network_id, pmt_pid=first_pid - 1)
     clock_pid = first_pid - 2 if pcr else None
     return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
@@ -96,10 +107,18 @@ def bulletin_options(key: Path | None, rollout: Path | None) -> BulletinOptions 
     return BulletinOptions(load_private_key(key), RolloutFile(rollout))
 
 
+def parse_announce_interval_s(text: str) -> float:
+    """Read how long it is between announcements."""
+    interval_s = parse_duration_s(text)
+    if interval_s < MIN_ANNOUNCE_INTERVAL_S:
+        raise UsageError(f"--announce-interval {text!r} is shorter than 10ms")
+    return interval_s
+
+
 def parse_tsi(text: str) -> int:
     tsi = parse_number(text, "TSI")
     if tsi >= 2**32:
-        raise OperatorError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
+        raise UsageError(f"TSI {text!r} is no 32-bit number such as {DEFAULT_TSI:#x}")
     return tsi
 
 
@@ -110,5 +129,5 @@ def parse_number(text: str, what: str) -> int:
     except ValueError:
         number = -1
     if number < 0:
-        raise OperatorError(f"{what} {text!r} is no number such as 257 or 0x101")
+        raise UsageError(f"{what} {text!r} is no number such as 257 or 0x101")
     return number

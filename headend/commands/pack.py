@@ -91,7 +91,7 @@ def pack(
 ) -> None:
     """Turn a boot image into a release file: signed, with repair symbols, every packet rendered."""
     if ssu and symbol_size is not None:
-        raise OperatorError("with --ssu the image's size says the symbol size; leave --symbol-size out")
+        raise UsageError("with --ssu the image's size says the symbol size; leave --symbol-size out")
     request = PackRequest(
         hardware=Hardware.parse(hardware),
         version=Version.parse(version),
@@ -105,7 +105,7 @@ def pack(
     )
     private = load_private_key(key)
     if not uki and (initrd or cmdline or stub):
-        raise OperatorError("--initrd, --cmdline and --stub are parts of a unified kernel image; add --uki")
+        raise UsageError("--initrd, --cmdline and --stub are parts of a unified kernel image; add --uki")
     began_s = time.monotonic()
     with _as_image(image, make_uki(image, initrd or [], cmdline, stub) if uki else None) as source:
         header = _pack_with_progress(source, output, private, request)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from carousel import fec
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import DEFAULT_TSI, PLAIN_DTYPE, PLAIN_HEADER_BYTES, crc_of_packet, plain_header
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import PREAMBLE_BYTES, build_preamble, digest_places
@@ -79,13 +79,11 @@ def plan_image(image_size: int, request: PackRequest) -> ObjectGeometry:
     if image_size == 0:
         raise OperatorError("the image is empty; give the file that the box should boot")
     if not 0 <= request.repair_ratio <= 4:
-        raise OperatorError(f"--repair {request.repair_ratio} is not between 0 and 4 repair symbols a source symbol")
+        raise UsageError(f"--repair {request.repair_ratio} is not between 0 and 4 repair symbols a source symbol")
     if request.ssu_profile is not None:
         return plan_ssu(image_size, request.repair_ratio, request.ssu_profile)
     if size % 8 or not MIN_SYMBOL_BYTES <= size <= MAX_SYMBOL_BYTES:
-        raise OperatorError(
-            f"--symbol-size {size} is not a multiple of 8 from {MIN_SYMBOL_BYTES} to {MAX_SYMBOL_BYTES}"
-        )
+        raise UsageError(f"--symbol-size {size} is not a multiple of 8 from {MIN_SYMBOL_BYTES} to {MAX_SYMBOL_BYTES}")
     symbols = -(-image_size // size)
     try:
         blocks = blocks_of_image(symbols)

@@ -5,7 +5,7 @@ The stub may be for another architecture than this machine's: no objcopy is need
 
 from pathlib import Path
 
-from carousel.errors import FormatError, OperatorError
+from carousel.errors import FormatError, OperatorError, UsageError
 from carousel.uki import DEFAULT_OS_RELEASE, MACHINES, build_uki, parse_pe
 
 __all__ = ["find_stub", "make_uki"]
@@ -51,7 +51,7 @@ def make_uki(kernel: Path, initrd: list[Path], command_line: str, stub: Path | N
     """Return the UKI of a kernel, initrds (one behind the other, as Linux takes them) and a command line."""
     kernel_bytes = kernel.read_bytes()
     if len(command_line.encode()) >= COMMAND_LINE_BYTES:
-        raise OperatorError(f"--cmdline is longer than the {COMMAND_LINE_BYTES} bytes that a kernel takes")
+        raise UsageError(f"--cmdline is longer than the {COMMAND_LINE_BYTES} bytes that a kernel takes")
     stub_path = stub or find_stub(architecture_of(kernel_bytes))
     joined = b"".join(data + bytes(-len(data) % 4) for data in (path.read_bytes() for path in initrd))
     try:

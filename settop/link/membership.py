@@ -11,7 +11,7 @@ import socket
 import struct
 
 from carousel.console.endpoint import Endpoint
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["Membership"]
 
@@ -128,7 +128,7 @@ def _parse_source(source: str, version: int) -> ipaddress.IPv4Address | ipaddres
     except ValueError:
         raise OperatorError(f"the source {source!r} is no IP address; give the head-end's, such as 192.0.2.1") from None
     if parsed.version != version:
-        raise OperatorError(f"the source {source} is IPv{parsed.version}, but the group is IPv{version}")
+        raise UsageError(f"the source {source} is IPv{parsed.version}, but the group is IPv{version}")
     return parsed
 
 

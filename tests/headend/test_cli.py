@@ -60,7 +60,6 @@ def test_the_environment_wins_over_the_config_and_the_line_over_both(monkeypatch
         (["--interface", "lo"], {}),
         ([*LEAST, "--ttl", "256"], {}),
         ([*LEAST, "--ttl", "many"], {}),
-        ([*LEAST, "--announce-interval", "nan"], {}),
         ([*LEAST, "--pair", "third"], {}),
         ([*LEAST, "--frob"], {}),
         ([*LEAST, "--rat", "5M"], {}),

@@ -100,6 +100,7 @@ def test_version():
         ],
         (("boot", "--store", "x", "--dry-run", "--count-only"), "not allowed with"),
         (("forget", "--store", "x", "eeprom"), "is no slot"),
+        (("mark-bad", "--store", "x", "eeprom"), "is no slot"),
         (("dance",), "invalid choice: 'dance'"),
         (("flash",), "which port?"),
         (("flash", "--port", "x"), "nothing to do"),

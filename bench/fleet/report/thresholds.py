@@ -8,7 +8,7 @@ from bench.fleet.report.data import in_time_of
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
 from carousel.console.quantities import format_duration_s, parse_duration_s
-from carousel.errors import OperatorError
+from carousel.errors import UsageError
 
 __all__ = ["Threshold", "broken", "parse_threshold"]
 
@@ -42,19 +42,19 @@ class Threshold:
 
 
 def parse_threshold(words: str) -> Threshold:
-    """Read one; `OperatorError` says how they are written."""
+    """Read one; `UsageError` says how they are written."""
     match = _WORDS.fullmatch(words.strip())
     if not match:
-        raise OperatorError(f"--fail-if {words!r} is not such as 'p99.99 > 60s', 'never > 0.1%' or 'unicast: p50 > 5m'")
+        raise UsageError(f"--fail-if {words!r} is not such as 'p99.99 > 60s', 'never > 0.1%' or 'unicast: p50 > 5m'")
     value, what = match["value"].strip(), match["what"]
     if what in ("never", "in-time"):
         if not value.endswith("%"):
-            raise OperatorError(f"--fail-if {words!r}: {what} is a share, such as 0.1%")
+            raise UsageError(f"--fail-if {words!r}: {what} is a share, such as 0.1%")
         number = float(value[:-1]) / 100
     else:
         number = parse_duration_s(value)
         if what[0] == "p" and not 0 < float(what[1:]) <= 100:
-            raise OperatorError(f"--fail-if {words!r}: there is no percentile {what}")
+            raise UsageError(f"--fail-if {words!r}: there is no percentile {what}")
     return Threshold(words, match["who"], what, match["than"] == ">", number)
 
 
@@ -65,7 +65,7 @@ def broken(run: FleetRun, thresholds: list[Threshold]) -> list[str]:
         first = run.stories[0].label if run.stories else ""
         judged = [story for story in run.stories if story.label.startswith(each.who or first)]
         if not judged:
-            raise OperatorError(f"--fail-if {each.words!r}: there is no strategy {each.who!r} in this run")
+            raise UsageError(f"--fail-if {each.words!r}: there is no strategy {each.who!r} in this run")
         for story in judged:
             figure = each.figure(story)
             if (figure > each.value) if each.is_above else (figure < each.value):

@@ -57,9 +57,12 @@ def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["sniff"], "say where to listen"),
         (["sniff", "--group", "239.255.77.9:5", "--interface", "lo", "--seconds", "0.2"], "nothing was heard"),
         (["sniff", "/nothing.pcap"], "can't be read"),
+        (
+            ["capture", "/dev/null", "--group", "239.255.77.9:5", "--interface", "lo", "--seconds", "200ms"],
+            "nothing was heard",
+        ),
         (["replay", "/nothing.pcap", "--group", "239.255.77.9:5", "--interface", "lo"], "can't be read"),
         (["capture", "/nowhere/x.pcap", "--group", "239.255.77.9:5", "--interface", "lo"], "no such file or folder"),
     ],
