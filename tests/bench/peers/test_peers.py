@@ -183,21 +183,6 @@ def test_neither_root_nor_user_namespaces_is_a_sentence(monkeypatch):
         Lab(1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--table", "beauty"], "there is no table 'beauty'"),
-        (["--only", "rsync"], "there is no tool 'rsync'"),
-        (["--boxes", "many"], "no list of numbers"),
-    ],
-)
-def test_errors_are_sentences(arguments, sentence):
-    done = subprocess.run([BOOTBENCH, "peers", *arguments], check=False, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_tool_that_is_not_installed_is_reported_absent(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     reasons = {tool.name: tool.missing() for tool in TOOLS}

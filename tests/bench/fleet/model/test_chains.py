@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from bench.fleet.model.chains import (
     LossChain,
@@ -38,6 +37,8 @@ def test_the_dynamic_programme_gives_what_the_link_model_does(chain, copies):
 
 
 def test_independent_loss_is_binomial_and_so_is_a_chain_without_memory():
+    from scipy import stats
+
     plain = LossChain(0.0, 1.0, 0.0, 0.9)
     assert lost_of(plain, 2, 50, 50)[:3] == pytest.approx(stats.binom.pmf([0, 1, 2], 50, 0.01))
     memoryless = LossChain(0.1, 0.9, 0.0, 1.0)
@@ -66,6 +67,8 @@ def test_links_become_chains_corruption_included():
 
 
 def test_binomials_are_right_far_into_the_tail():
+    from scipy import stats
+
     counts = np.arange(-2, 60)
     tries = np.full(len(counts), 50)
     for chance in (0.0, 0.01, 0.4):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from bench.fleet.model.chains import LossChain
 from bench.fleet.model.law import CompletionLaw, law_of, law_of_class
@@ -37,6 +36,8 @@ def test_the_plain_carousel_takes_as_many_cycles_as_its_closed_form(loss, boxes,
 
 @pytest.mark.parametrize(("loss", "slots"), [(0.01, (1.018, 1.024, 1.034)), (0.1, (1.138, 1.155, 1.183))])
 def test_a_fountain_takes_as_many_slots_as_its_closed_form(loss, slots):
+    from scipy import stats
+
     table = law(1000, 1.0, independent(loss)).block_table(1000)
     for tail, expected in zip((1e-2, 1e-4, 1 / 4.4e8), slots, strict=True):
         found = int(np.argmax(table <= tail)) / 1000
