@@ -197,9 +197,9 @@ def receive_and_install(
     outcome, assembly = session.listen()
     if assembly is None:
         return outcome, None
-    header = assembly.header
+    header, proof = assembly.header, assembly.proof()  # before the digests' part of the file goes
     more_time(INSTALL_LEAST_S + header.image_size / INSTALL_BYTES_PER_S)
-    slot = box.store.install(header, box.part_name(header))
+    slot = box.store.install(header, box.part_name(header), proof)
     box.remove_parts()
     installed = Installed(slot.value, header.version)
     teller.tell(installed.event, **fields_of(installed))

@@ -22,6 +22,7 @@ from settop.events import BlockVerified, Event, Suspicion
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import DecodeJob, Finding, HashJob, Job, JobResult, LeaveOutJob, SortJob, WholeJob
+from settop.stitch.proof import ImageProof
 from settop.stitch.seam import Symbols
 from settop.stitch.suspicion import Inquiry
 
@@ -253,6 +254,13 @@ class Assembly:
     def is_verified(self) -> bool:
         """Whether every block of the image is proven."""
         return self.image.done_blocks == self.image.geometry.blocks
+
+    def proof(self) -> ImageProof | None:
+        """Return what the image must read back as; None if it came without its digests, and was proven whole."""
+        geometry = self.image.geometry
+        digests = [self.tree.block_digest(sbn) for sbn in range(geometry.blocks)]
+        known = tuple(digest for digest in digests if digest is not None)
+        return ImageProof(geometry, known) if len(known) == geometry.blocks else None
 
     @property
     def is_sated(self) -> bool:

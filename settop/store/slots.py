@@ -10,7 +10,7 @@ The confirmed slot and the EEPROM are never written in the same transaction.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +20,7 @@ from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.stitch.policy import DIGEST_PREFIX_BYTES, BoxProfile
+from settop.stitch.proof import ImageProof
 from settop.store import choice
 from settop.store.choice import Candidate, Source
 from settop.store.disk import Disk
@@ -148,26 +149,28 @@ class Store:
                 return Failure.HARDWARE
             if header.security_counter < floor:
                 return Failure.SECURITY_COUNTER
-            good = self._measure(f"{source.value}.image") == (header.image_size, header.image_sha256)
+            good = self._is_right(f"{source.value}.image", header)
         except OSError:
             return Failure.UNREADABLE
         return Failure.NONE if good else Failure.IMAGE_DAMAGED
 
-    def _measure(self, name: str, on_read: Callable[[], None] = lambda: None) -> tuple[int, bytes]:
+    def _is_right(self, name: str, header: SignedHeader, proof: ImageProof | None = None) -> bool:
+        """Read an image, and say whether it is the header's."""
+        if proof is not None:
+            return proof.holds(self._disk.chunks(name))
         size, sha256 = 0, hashlib.sha256()
         for chunk in self._disk.chunks(name):
             size += len(chunk)
             sha256.update(chunk)
-            on_read()
-        return size, sha256.digest()
+        return (size, sha256.digest()) == (header.image_size, header.image_sha256)
 
     # --- install ----------------------------------------------------------------------------------------
 
-    def install(self, header: SignedHeader, part_name: str, on_life: Callable[[], None] = lambda: None) -> Source:
+    def install(self, header: SignedHeader, part_name: str, proof: ImageProof | None = None) -> Source:
         """Move a verified image from its part file into the free slot, on trial; return the slot.
 
-        `on_life` is called again and again while it takes its time. Raises `InstallError` if it does not read back
-        right; the slot is then empty, all else as it was.
+        It is read back against the proof, or its SHA-256 where there is none. Raises `InstallError` if it does not
+        read back right; the slot is then empty, all else as it was.
         """
         record = self.record()
         index = choice.free_slot(record)
@@ -176,14 +179,13 @@ class Store:
         digest = header.image_sha256[:DIGEST_PREFIX_BYTES]
         self._marks.remove(source)
         record = self._append(choice.writing(record, index, digest, header.security_counter))
-        on_life()
         self._disk.remove(slot_header)
         self._disk.sync_names()
         self._disk.truncate(part_name, header.image_size)
         self._disk.sync(part_name)
         self._disk.rename(part_name, image)
         self._disk.sync_names()
-        if self._measure(image, on_life) != (header.image_size, header.image_sha256):
+        if not self._is_right(image, header, proof):
             self._append(choice.failed(record, index, Failure.IMAGE_DAMAGED))
             raise InstallError(f"{image} does not read back as it was received: check the medium, then try again")
         self._disk.write(slot_header, 0, header.raw)

@@ -61,6 +61,16 @@ def test_an_image_that_came_whole_and_without_digests_is_proven_whole(air):
     assert air.image == noise(SIZE)
 
 
+def test_a_verified_image_has_a_proof_if_its_digests_came(air):
+    for sbn in blocks_of(air):
+        air.hear_block(sbn)
+    assert air.assembly.proof() is None
+    air.hear_digests(block_digests_only=True)
+    proof = air.assembly.proof()
+    assert proof.holds([noise(SIZE)])
+    assert not proof.holds([noise(SIZE)[:-1] + b"?"])
+
+
 def test_a_whole_image_that_does_not_match_begins_afresh(air):
     for sbn in blocks_of(air):
         air.hear_block(sbn)

@@ -9,9 +9,12 @@ from itertools import product
 import pytest
 
 from carousel.errors import OperatorError
+from carousel.release.blocks import ObjectGeometry
+from carousel.release.digests import BlockHash
 from carousel.release.header import ReleaseHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
+from settop.stitch.proof import ImageProof
 from settop.store import statelog
 from settop.store.choice import Source
 from settop.store.slots import SECTOR_BYTES, Access, InstallError, Store
@@ -169,16 +172,22 @@ def test_confirm_needs_a_boot():
     assert store.confirm() is None
 
 
-def test_a_medium_that_lies_is_noticed():
+@pytest.mark.parametrize("by_blocks", [False, True])
+def test_a_medium_that_lies_is_noticed(by_blocks):
     class LyingDisk(CutDisk):
         def rename(self, name, to):
             super().rename(name, to)
             self.files[to].current = b"\0" + self.files[to].current[1:]
 
+    image = image_of("1.0.0")
+    proof = ImageProof(ObjectGeometry(700, 700, 1, 0), (BlockHash(image).digest(),)) if by_blocks else None
     store = new_store(LyingDisk())
     with pytest.raises(InstallError, match="read back"):
-        install(store, "1.0.0")
+        store.install(deliver(store, "1.0.0"), "x.part", proof)
     assert boot(store).source is Source.EEPROM
+    honest = new_store()
+    honest.install(deliver(honest, "1.0.0"), "x.part", proof)
+    assert version_booted(honest) == "1.0.0"
 
 
 def test_an_install_cut_off_goes_on():
