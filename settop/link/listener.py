@@ -31,7 +31,10 @@ MOST_READS = 256
 """Of one wake-up: datagrams that are empty, short or fragmented make no more work than that."""
 SOCKET_BUFFER_BYTES = 64 << 20
 PATIENT_BUFFER_BYTES = 4 << 20
-"""A socket buffer of this size holds what comes while its reader waits some milliseconds for more."""
+"""A smaller socket buffer does not hold what comes while its reader waits for more."""
+FILLING_BYTES_PER_S = 800e6
+"""No carousel fills it faster."""
+MOST_PATIENCE_S = 0.02
 CONTROL_BYTES = 128
 _TRUNCATED = int(socket.MSG_TRUNC)
 """As a plain number: an `IntFlag` costs microseconds an operation."""
@@ -40,7 +43,8 @@ _TRUNCATED = int(socket.MSG_TRUNC)
 class GroupListener:
     """A socket that listens to one group on one interface.
 
-    `read` fills `buffer`, which is used again by the next read. `has_more` says that the last read stopped because it
+    `read` fills `buffer`, which is used again by the next read. `patience_s`: so long packets may wait in the socket's
+    buffer. `has_more` says that the last read stopped because it
     had brought enough, not because nothing waited any more.
     """
 
@@ -114,7 +118,8 @@ class GroupListener:
         except OSError:  # not permitted, or not known
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
         got = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-        self.is_patient = got >= PATIENT_BUFFER_BYTES
+        holds_s = got / FILLING_BYTES_PER_S if got >= PATIENT_BUFFER_BYTES else 0.0
+        self.patience_s = min(holds_s, MOST_PATIENCE_S)
         if got < wanted:
             self.notes.append(
                 f"the kernel clips the socket buffer to {got} of {wanted} bytes: "

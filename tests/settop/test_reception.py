@@ -35,7 +35,7 @@ class FakeListener:
 
     def __init__(self, packets, at_once=40):
         self._packets, self._at_once = list(packets), at_once
-        self.buffer, self.has_more, self.is_patient, self.socket_drops = b"", False, False, 0
+        self.buffer, self.has_more, self.patience_s, self.socket_drops = b"", False, 0.0, 0
         self._silent = threading.Event()
         self.rejoined = 0
 
