@@ -32,6 +32,10 @@ __all__ = ["Inquiry"]
 
 SAMPLE_EVERY = 32
 """Of so many symbols one is judged while nobody is suspected: it finds a forger of 1 % before a fourth of an image."""
+SAMPLES_AT_ONCE = 16
+"""Judging one symbol costs about as much as judging some; but early on, nobody waits for more."""
+PATIENT_SHARE = 1 / 16
+"""Of all symbols so far: so many may have come since the last sample."""
 SURPLUS_SHARES = (0, 1 / 32)
 """How many symbols beyond K a doubted block takes, step by step, as shares of K."""
 LEAST_SURPLUS = 4
@@ -56,7 +60,7 @@ class Inquiry:
         self._image = image
         self._tree = tree
         self._can_decode = can_decode
-        self._unsampled = 0
+        self._heard = self._unsampled = 0
         self._forged_rows = np.zeros(image.geometry.rows, dtype=np.bool_)
         self._steps: dict[int, int] = {}
         self._proof_needed: dict[int, int] = {}
@@ -74,8 +78,9 @@ class Inquiry:
 
     def sample(self, rows: IntArray) -> bool:
         """Judge some of the symbols that have just landed, now and then; say whether one was forged."""
+        self._heard += len(rows)
         self._unsampled += len(rows)
-        if self._unsampled < SAMPLE_EVERY:
+        if self._unsampled < min(max(SAMPLE_EVERY, PATIENT_SHARE * self._heard), SAMPLE_EVERY * SAMPLES_AT_ONCE):
             return False
         self.judge(rows[:: -(-len(rows) * SAMPLE_EVERY // self._unsampled)])
         self._unsampled = 0
