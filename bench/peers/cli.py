@@ -20,7 +20,7 @@ from carousel.errors import UsageError
 
 __all__ = ["peers"]
 
-TABLES = ("speed", "overload", "loss", "late", "traffic")
+TABLES = ("speed", "cost", "overload", "loss", "late", "traffic")
 LEAST_BYTES, MOST_BYTES = 1_000_000, 2_000_000_000
 
 
@@ -94,6 +94,7 @@ def _measure(
     """Fill the report row by row; what is measured so far is on disk, should somebody end it."""
     measures = {
         "speed": lambda: tables.speed(setup),
+        "cost": lambda: tables.cost(setup),
         "overload": lambda: tables.overload(setup),
         "loss": lambda: tables.loss(setup, counts),
         "late": lambda: tables.late(setup),

@@ -28,6 +28,7 @@ class Outcome:
     sender_cpu_s: float
     receiver_cpu_s: float
     late_seconds: tuple[float | None, ...] = field(default=())
+    late_receiver_cpu_s: float = 0.0
 
     @property
     def complete(self) -> int:
@@ -38,7 +39,7 @@ class Outcome:
     def slowest_s(self) -> float | None:
         """When the last box had it; None if one never did."""
         known = [each for each in self.seconds if each is not None]
-        return max(known) if len(known) == len(self.seconds) else None
+        return max(known, default=None) if len(known) == len(self.seconds) else None
 
 
 class _Box:
@@ -123,6 +124,7 @@ def _timed(
         round(sender_cpu_s, 4),
         round(sum(box.process.cpu_s for box in on_time), 4),
         tuple(box.seconds(box.began_s, digest) for box in late),
+        round(sum(box.process.cpu_s for box in late), 4),
     )
 
 

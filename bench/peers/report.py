@@ -50,6 +50,17 @@ def _speed_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
     return head, cells
 
 
+def _cost_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
+    head = ["tool", "a box that starts", "sender CPU s/GB", "receiver CPU s/GB", "of UFTP's"]
+    rival = next((row["receiver_cpu_s_per_gb"] for row in rows if row["tool"] == "UFTP"), None)
+    cells = []
+    for row in rows:
+        sender, receiver = row["sender_cpu_s_per_gb"], row["receiver_cpu_s_per_gb"]
+        told = f"{sender:.2f}" if sender else "-"
+        cells.append([row["tool"], row["start"], told, f"{receiver:.2f}", _ratio(receiver, rival)])
+    return head, cells
+
+
 def _overload_table(rows: Rows) -> tuple[list[str], list[list[str]]]:
     head = ["the head-end is told", "on the wire", "goodput, start-up included", "of the best"]
     best = max((row["goodput_bps"] or 0.0 for row in rows), default=0.0)
@@ -115,6 +126,9 @@ def _tables(report: dict[str, Any]) -> list[tuple[str, list[str], list[list[str]
     large, small = (f"{report[name] / 1e6:g} MB" for name in ("large_bytes", "small_bytes"))
     if report.get("speed"):
         tables.append((f"One box, no rate limit, {large}", *_speed_table(report["speed"])))
+    if report.get("cost"):
+        title = f"What a box costs, {large} at {report['cost'][0]['rate_bps'] / 1e6:g} Mb/s"
+        tables.append((title, *_cost_table(report["cost"])))
     if report.get("overload"):
         tables.append((f"A carousel faster than the box, {large}", *_overload_table(report["overload"])))
     for boxes in sorted({row["boxes"] for row in report.get("loss", [])}):

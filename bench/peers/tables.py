@@ -1,5 +1,6 @@
 """The tables: which transfers make them up, and what is said of each tool."""
 
+import random
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -10,12 +11,18 @@ from bench.peers.measure import Outcome, transfer
 from bench.peers.namespaces import Lab
 from bench.peers.tools import Bootcast, Tool, Transfer
 
-__all__ = ["LOSSES", "Setup", "late", "loss", "overload", "speed", "traffic"]
+__all__ = ["LOSSES", "Setup", "cost", "late", "loss", "overload", "speed", "traffic"]
 
 LOSSES = (0.0, 0.01, 0.05, 0.2)
 RATE_BPS = 100e6
+COST_BPS = 300e6
+"""What every multicast tool can take here."""
 OFFERED_BPS = (1e9, 2e9, 4e9, 8e9, 16e9)
 LATE_AT = (0.25, 0.5, 0.75)
+COST_SEED = 1
+CYCLE_IMAGES = 2
+"""A cycle of ours has the image once, and as much repair."""
+FROM_THE_START, TUNED_IN = "from the start", "tuned in at random"
 PATIENCE, LEAST_PATIENCE_S = 10.0, 10.0
 """A transfer gets so many times its ideal time, and so much beside."""
 OURS = Bootcast()
@@ -91,6 +98,62 @@ def speed(setup: Setup) -> Iterator[dict[str, Any]]:
             row["sender_cpu_s_per_gb"] = _median([each.sender_cpu_s / gigabytes for each in good])
             row["receiver_cpu_s_per_gb"] = _median([each.receiver_cpu_s / gigabytes for each in good])
             yield row
+
+
+def cost(setup: Setup) -> Iterator[dict[str, Any]]:
+    """One box at a rate that all can take: CPU seconds a GB on each side. Ours also from anywhere in the cycle.
+
+    The tools take turns, so that what a machine does meanwhile is shared by all.
+    """
+    found: dict[tuple[str, str], list[tuple[float | None, float]]] = {}
+    chances = random.Random(COST_SEED)
+    with Lab(1) as lab:
+        for run in range(setup.runs):
+            for tool in (each for each in setup.tools if not each.is_server):
+                _note_cost(found, (tool.name, FROM_THE_START), _from_the_start(setup, lab, tool))
+            cycle_share = (run + chances.random()) / setup.runs
+            _note_cost(found, (OURS.name, TUNED_IN), _tuned_in(setup, lab, cycle_share))
+    for (name, start), runs in found.items():
+        senders = [sender for sender, _ in runs if sender is not None]
+        yield {
+            "tool": name,
+            "start": start,
+            "rate_bps": COST_BPS,
+            "sender_cpu_s_per_gb": _median(senders),
+            "receiver_cpu_s_per_gb": _median([receiver for _, receiver in runs]),
+            "runs": runs,
+        }
+
+
+def _note_cost(
+    found: dict[tuple[str, str], list[tuple[float | None, float]]],
+    of: tuple[str, str],
+    costs: tuple[float | None, float] | None,
+) -> None:
+    if costs is not None:
+        found.setdefault(of, []).append(costs)
+
+
+def _from_the_start(setup: Setup, lab: Lab, tool: Tool) -> tuple[float, float] | None:
+    """Return the CPU seconds a GB of sender and receiver; None if it did not finish."""
+    what = setup.transfer(setup.large, 1, COST_BPS)
+    gigabytes = what.image.stat().st_size / 1e9
+    outcome = transfer(lab, tool, what, 0.0, _limit_s(tool, what, 0.0))
+    setup.tell(f"cost, {tool.name}: {_in_words(outcome)}")
+    if outcome.slowest_s is None:
+        return None
+    return outcome.sender_cpu_s / gigabytes, outcome.receiver_cpu_s / gigabytes
+
+
+def _tuned_in(setup: Setup, lab: Lab, cycle_share: float) -> tuple[None, float] | None:
+    """Return what our box costs that starts so far into a cycle of the carousel."""
+    what = setup.transfer(setup.large, 0, COST_BPS)
+    gigabytes = what.image.stat().st_size / 1e9
+    at_s = cycle_share * CYCLE_IMAGES * gigabytes * 8e9 / COST_BPS
+    outcome = transfer(lab, OURS, what, 0.0, _limit_s(OURS, what, 0.0), (at_s,))
+    seconds = outcome.late_seconds[0]
+    setup.tell(f"cost, {OURS.name} tuned in after {at_s:.1f} s: {seconds} s")
+    return None if seconds is None else (None, outcome.late_receiver_cpu_s / gigabytes)
 
 
 def overload(setup: Setup) -> Iterator[dict[str, Any]]:

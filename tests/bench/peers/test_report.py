@@ -34,6 +34,14 @@ REPORT = {
     "runs_wanted": 3,
     "absent": {"UFTP": "uftp not installed"},
     "speed": [speed("bootcast", 2e9), speed("HTTP", 4e9), speed("TFTP", None)],
+    "cost": [
+        {"tool": tool, "start": start, "rate_bps": 3e8, "sender_cpu_s_per_gb": sender, "receiver_cpu_s_per_gb": box}
+        for tool, start, sender, box in (
+            ("bootcast", "from the start", 2.0, 3.3),
+            ("bootcast", "tuned in at random", None, 4.5),
+            ("UFTP", "from the start", 6.0, 3.0),
+        )
+    ],
     "overload": [
         row("bootcast") | {"offered_bps": offered_bps, "wire_bps": wire_bps, "goodput_bps": goodput_bps}
         for offered_bps, wire_bps, goodput_bps in ((1e9, 0.9e9, 0.8e9), (4e9, 3e9, 1e9), (8e9, None, None))
@@ -58,6 +66,8 @@ def test_the_markdown_says_who_won_who_lost_and_who_did_not_finish():
     text = markdown(REPORT)
     assert "2026-11-23, 2 cores, medians of 3 runs." in text
     assert "| HTTP | 4.00 Gb/s | 2.00 | 0.50 | 1.50 |" in text
+    assert "| bootcast | from the start | 2.00 | 3.30 | 1.10 |" in text
+    assert "| bootcast | tuned in at random | - | 4.50 | 1.50 |" in text
     assert "| 1 Gb/s | 0.90 Gb/s | 0.80 Gb/s | 80% |" in text
     assert "| 8 Gb/s | - | did not finish | - |" in text
     assert "| TFTP | did not finish | - | - | - |" in text
