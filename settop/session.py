@@ -199,7 +199,7 @@ def receive_and_install(
         return outcome, None
     header, proof = assembly.header, assembly.proof()  # before the digests' part of the file goes
     more_time(INSTALL_LEAST_S + header.image_size / INSTALL_BYTES_PER_S)
-    slot = box.store.install(header, box.part_name(header), proof)
+    slot = box.store.install(header, box.part_name(header), proof.holds if proof is not None else None)
     box.remove_parts()
     installed = Installed(slot.value, header.version)
     teller.tell(installed.event, **fields_of(installed))

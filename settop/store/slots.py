@@ -10,7 +10,7 @@ The confirmed slot and the EEPROM are never written in the same transaction.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -20,7 +20,6 @@ from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
 from settop.stitch.policy import DIGEST_PREFIX_BYTES, BoxProfile
-from settop.stitch.proof import ImageProof
 from settop.store import choice
 from settop.store.choice import Candidate, Source
 from settop.store.disk import Disk
@@ -28,7 +27,10 @@ from settop.store.marks import Marks
 from settop.store.statelog import SECTOR_BYTES, STATE, StateLog
 from settop.store.staterecord import TRIES, Failure, SlotState, StateRecord
 
-__all__ = ["SECTOR_BYTES", "Access", "BootDecision", "InstallError", "Store", "describe"]
+__all__ = ["SECTOR_BYTES", "Access", "BootDecision", "InstallError", "Proof", "Store", "describe"]
+
+Proof = Callable[[Iterable[bytes]], bool]
+"""Say whether these are an image's bytes, read one after the other."""
 
 
 class InstallError(BootcastError):
@@ -154,10 +156,10 @@ class Store:
             return Failure.UNREADABLE
         return Failure.NONE if good else Failure.IMAGE_DAMAGED
 
-    def _is_right(self, name: str, header: SignedHeader, proof: ImageProof | None = None) -> bool:
+    def _is_right(self, name: str, header: SignedHeader, holds: Proof | None = None) -> bool:
         """Read an image, and say whether it is the header's."""
-        if proof is not None:
-            return proof.holds(self._disk.chunks(name))
+        if holds is not None:
+            return holds(self._disk.chunks(name))
         size, sha256 = 0, hashlib.sha256()
         for chunk in self._disk.chunks(name):
             size += len(chunk)
@@ -166,11 +168,11 @@ class Store:
 
     # --- install ----------------------------------------------------------------------------------------
 
-    def install(self, header: SignedHeader, part_name: str, proof: ImageProof | None = None) -> Source:
+    def install(self, header: SignedHeader, part_name: str, holds: Proof | None = None) -> Source:
         """Move a verified image from its part file into the free slot, on trial; return the slot.
 
-        It is read back against the proof, or its SHA-256 where there is none. Raises `InstallError` if it does not
-        read back right; the slot is then empty, all else as it was.
+        It is read back: `holds` says whether it is right, or its SHA-256 where there is none. Raises `InstallError`
+        if it does not read back right; the slot is then empty, all else as it was.
         """
         record = self.record()
         index = choice.free_slot(record)
@@ -185,7 +187,7 @@ class Store:
         self._disk.sync(part_name)
         self._disk.rename(part_name, image)
         self._disk.sync_names()
-        if not self._is_right(image, header, proof):
+        if not self._is_right(image, header, holds):
             self._append(choice.failed(record, index, Failure.IMAGE_DAMAGED))
             raise InstallError(f"{image} does not read back as it was received: check the medium, then try again")
         self._disk.write(slot_header, 0, header.raw)

@@ -180,7 +180,7 @@ def test_a_medium_that_lies_is_noticed(by_blocks):
             self.files[to].current = b"\0" + self.files[to].current[1:]
 
     image = image_of("1.0.0")
-    proof = ImageProof(ObjectGeometry(700, 700, 1, 0), (BlockHash(image).digest(),)) if by_blocks else None
+    proof = ImageProof(ObjectGeometry(700, 700, 1, 0), (BlockHash(image).digest(),)).holds if by_blocks else None
     store = new_store(LyingDisk())
     with pytest.raises(InstallError, match="read back"):
         store.install(deliver(store, "1.0.0"), "x.part", proof)
