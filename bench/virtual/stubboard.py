@@ -6,7 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class Board:
         made = self.stub.host_new(geometry.sector_bytes, geometry.flash_bytes, regions, *about)
         self._host = ctypes.c_void_p(made)
         self._flash = self.stub.host_flash(self._host)
+        self._output = ctypes.create_string_buffer(OUTPUT_BYTES)
 
     def __del__(self) -> None:
         self.stub.host_free(self._host)
@@ -129,8 +130,9 @@ class Board:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        function = getattr(self.stub, f"host_{name}")
-        return lambda *arguments: function(self._host, *arguments)
+        function = partial(getattr(self.stub, f"host_{name}"), self._host)
+        setattr(self, name, function)  # found at once the next time
+        return function
 
     # --- flash -------------------------------------------------------------------------------------------
 
@@ -193,6 +195,5 @@ class Board:
 
     def take_output(self) -> bytes:
         """Return what the loader has sent."""
-        buffer = ctypes.create_string_buffer(OUTPUT_BYTES)
-        count = self.stub.host_take_output(self._host, buffer, len(buffer))
-        return buffer.raw[:count]
+        count = self.stub.host_take_output(self._host, self._output, OUTPUT_BYTES)
+        return ctypes.string_at(self._output, count) if count else b""

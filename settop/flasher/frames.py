@@ -168,7 +168,9 @@ PAYLOADS = {
 WITH_TAIL = {Message.SUMS_ARE, Message.DATA}
 """Types whose payload goes on behind its fixed fields."""
 
-_OVERHEAD_BYTES = FrameHead.sizeof() + FrameTail.sizeof()
+_FIXED_BYTES = {message: payload.sizeof() for message, payload in PAYLOADS.items()}
+_HEAD_BYTES, _TAIL_BYTES = FrameHead.sizeof(), FrameTail.sizeof()
+_OVERHEAD_BYTES = _HEAD_BYTES + _TAIL_BYTES
 MAX_FRAME_BYTES = _OVERHEAD_BYTES + Data.sizeof() + BLOCK_BYTES
 assert _OVERHEAD_BYTES + SumsAre.sizeof() + 4 * MAX_SUMS <= MAX_FRAME_BYTES
 
@@ -193,17 +195,17 @@ def parse_frame(raw: bytes) -> Frame | None:
     """Read a frame; None if it is none, is damaged, or of a type that nobody knows."""
     if not _OVERHEAD_BYTES <= len(raw) <= MAX_FRAME_BYTES:
         return None
-    body = raw[: -FrameTail.sizeof()]
+    body = raw[:-_TAIL_BYTES]
     head = FrameHead.parse(body)
     if FrameTail.parse(raw[len(body) :]).crc != crc32(body) or head.type not in PAYLOADS:
         return None
-    return Frame(Message(head.type), head.seq, body[FrameHead.sizeof() :])
+    return Frame(Message(head.type), head.seq, body[_HEAD_BYTES:])
 
 
 def parse_payload(frame: Frame) -> tuple[Container, bytes] | None:
     """Return the fixed fields and what follows them; None if the length does not fit the type."""
     declared = PAYLOADS[frame.type]
-    fixed_bytes = declared.sizeof()
+    fixed_bytes = _FIXED_BYTES[frame.type]
     if len(frame.payload) < fixed_bytes or (frame.type not in WITH_TAIL and len(frame.payload) != fixed_bytes):
         return None
     try:
