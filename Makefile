@@ -44,13 +44,15 @@ pulls: $(SETUP) wheels  ## the power of an emulated board is pulled at random mo
 board: $(SHOW)  ## a bare board to try: QEMU, the boot stub, a serial console
 	$(BIN)/python firmware_stub/tools/board.py
 
+# Many tests wait for processes, timers and lines: two more at once than there are cores.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 NOT_FAST := slow or interop or tshark or dvb or processes or stub or fuzz or emulator or namespaces or cards or vm or browser or systemd or promtool
 
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
-	$(BIN)/python -m pytest -q -n auto -m 'not ($(NOT_FAST))'
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not ($(NOT_FAST))'
 
 test: $(SETUP)  ## the whole suite
-	$(BIN)/python -m pytest -n auto -m 'not vm'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not vm'
 
 validate: $(SETUP)  ## fleets against single boxes simulated from the protocol, at length (half an hour)
 	$(BIN)/bootbench validate -o bench-out/validate

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -112,13 +113,26 @@ def missing(*programs: str) -> str:
     return ", ".join(program for program in programs if shutil.which(program) is None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, and say so, what this machine lacks the programs for."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, and say so, what this machine lacks the programs for; begin with what takes long."""
     lacking = {marker: find() for marker, find in LACKING.items()}
     for item in items:
         for marker, what in lacking.items():
             if what and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
+    items[:] = dealt(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
+def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Put long tests first in what each worker is dealt (`--dist worksteal`): begun last, they are waited for."""
+    others = [item for item in items if not item.get_closest_marker("long")]
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("long"):
+            files.setdefault(item.path, []).append(item)  # who makes something for a file makes it once
+    long, hand = list(files.values()), -(-len(others) // workers)
+    hands = ((*chain(*long[at::workers]), *others[at * hand : (at + 1) * hand]) for at in range(workers))
+    return list(chain(*hands))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -52,7 +52,7 @@ def mark_bad(options: BackendOptions, backend_name: str | None, slot: Source | N
         backend = backend_of(backend_name, options)
         source = slot or box.store.on_trial() or (backend.booted() if backend else None)
         if source is None:
-            raise OperatorError("no slot is on trial; say which one is bad: --slot slot-a or --slot slot-b")
+            raise OperatorError("no slot is on trial; say which one is bad: `settop mark-bad slot-a`, or slot-b")
         flow.mark_bad(box.store, box.disk, backend, source)
         reporter.tell("marked_bad", source=source.value)
     return 0

@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from carousel.flute.releasefile import Release
-from carousel.release.identity import Hardware, Version
-from headend.pack.keys import load_private_key, write_key_pair
-from headend.pack.packing import PackRequest, pack
+from headend.pack.keys import write_key_pair
+from headend.program import app as headend
+from settop.cli import make_parser
 
 BIN = Path(sys.executable).parent
 HARDWARE = "00A1B2:7"
@@ -25,6 +28,19 @@ def command(name: str, *args: object) -> list[str]:
 
 def run(name: str, *args: object, timeout: float = 60) -> subprocess.CompletedProcess:
     return subprocess.run(command(name, *args), capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def prepare(name: str, *arguments: object) -> str:
+    """Run a command that comes before what a test is about: in this process, which has everything imported already."""
+    words = list(map(str, arguments))
+    if name == "headend":
+        done = CliRunner().invoke(headend, words, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+    with redirect_stdout(StringIO()) as said:
+        asked = make_parser().parse_args(words)
+        assert asked.run(asked) == 0
+    return said.getvalue()
 
 
 def events(text: str) -> list[dict]:
@@ -43,10 +59,7 @@ def free_port() -> int:
 
 
 class Lab:
-    """A folder with a key pair, releases and boxes, and a port of its own.
-
-    Keys and plain releases are made in this process: what the commands for them do is tried where they are the subject.
-    """
+    """A folder with a key pair, releases and boxes, and a port of its own."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -57,20 +70,14 @@ class Lab:
     def pack(self, image: bytes, version: str, name: str, *options: object) -> Path:
         (self.folder / name).write_bytes(image)
         path = self.folder / f"{name}.release"
-        if not options:
-            request = PackRequest(Hardware.parse(HARDWARE), Version.parse(version), int(time.time()), name)
-            pack(self.folder / name, path, load_private_key(self.folder / "lab.key"), request)
-            return path
         arguments = ["-o", path, "--key", self.folder / "lab.key", "--hardware", HARDWARE, "--version", version]
-        done = run("headend", "pack", self.folder / name, *arguments, *options)
-        assert done.returncode == 0, done.stderr
+        prepare("headend", "pack", self.folder / name, *arguments, *options)
         return path
 
     def box(self, name: str) -> Path:
         path = self.folder / name
         arguments = ["--hardware", HARDWARE, "--trust", self.folder / "lab.pub", "--eeprom", self.eeprom]
-        done = run("settop", "init", "--store", path, *arguments)
-        assert done.returncode == 0, done.stderr
+        prepare("settop", "init", "--store", path, *arguments)
         return path
 
     @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from tests.e2e.lab import HARDWARE, command, free_port, run
+from headend.pack.keys import write_key_pair
+from tests.e2e.lab import HARDWARE, command, free_port, prepare
 
 PATIENCE_S = 30.0
 
@@ -55,7 +56,7 @@ class Service:
         self.config.write_text(config)
         self._arguments = arguments
         self.process: subprocess.Popen | None = None
-        assert run("headend", "keygen", folder / "lab").returncode == 0
+        write_key_pair(folder / "lab")
         (self.data / "trust").mkdir(parents=True)
         (self.data / "trust" / "lab.pub").write_bytes((folder / "lab.pub").read_bytes())
 
@@ -107,8 +108,7 @@ class Service:
         image, path = self.folder / name, self.folder / f"{name}.release"
         image.write_bytes(os.urandom(size))
         arguments = ["-o", path, "--key", self.folder / "lab.key", "--hardware", HARDWARE, "--version", version]
-        done = run("headend", "pack", image, *arguments, *options)
-        assert done.returncode == 0, done.stderr
+        prepare("headend", "pack", image, *arguments, *options)
         return path
 
     def upload(self, path: Path) -> str:

@@ -23,6 +23,7 @@ def test_every_story_is_told_in_the_readme_and_tested():
     assert all(name in (EXAMPLES / "README.md").read_text() for name in scripts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", STORIES)
 def test_the_story_ends_well(script, tmp_path):
     number = 1 + list(STORIES).index(script)

@@ -7,8 +7,9 @@ from itertools import count
 
 import pytest
 
+from headend.pack.keys import write_key_pair
 from tests.conftest import noise
-from tests.e2e.lab import BIN, Lab, command, free_port, named, run
+from tests.e2e.lab import BIN, Lab, command, free_port, named, prepare, run
 
 pytestmark = pytest.mark.processes
 NUMBERS = count()
@@ -101,11 +102,11 @@ def test_odd_things_in_place_of_files_boot_the_eeprom_in_time(lab):
 
 def test_a_key_that_is_not_trusted_is_named_and_exit_4(lab):
     box = lab.box(f"box{next(NUMBERS)}")
-    assert run("headend", "keygen", lab.folder / "stranger").returncode == 0
+    write_key_pair(lab.folder / "stranger")
     (lab.folder / "theirs").write_bytes(noise(50_000))
     release = lab.folder / "theirs.release"
     pack = ("-o", release, "--key", lab.folder / "stranger.key", "--hardware", "00A1B2:7", "--version", "9.0.0")
-    assert run("headend", "pack", lab.folder / "theirs", *pack).returncode == 0
+    prepare("headend", "pack", lab.folder / "theirs", *pack)
     with lab.cast(release):
         done = lab.receive(box, timeout=1.5)
     assert done.returncode == 4, done.stdout

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.lab import free_port, run
+from headend.pack.keys import write_key_pair
+from tests.e2e.lab import free_port, prepare
 from tests.e2e.service import Service, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.slow]
@@ -27,7 +28,7 @@ def browser():
 @pytest.fixture
 def service(tmp_path):
     made = Service(tmp_path, '[interfaces]\nlo = "100M"\n')
-    assert run("headend", "keygen", "--bulletin", made.data / "bulletin").returncode == 0
+    write_key_pair(made.data / "bulletin")
     yield made.start()
     made.stop()
 
@@ -192,7 +193,7 @@ def test_hostile_names_are_text(service, opened):
     image.write_bytes(os.urandom(20_000))
     path = service.folder / "hostile.release"
     arguments = ["-o", path, "--key", service.folder / "lab.key", "--hardware", "00A1B2:7", "--version", "1.0.0"]
-    assert run("headend", "pack", image, *arguments, "--name", name).returncode == 0
+    prepare("headend", "pack", image, *arguments, "--name", name)
     release = service.upload(path)
     service.create("lab")
     service.put("lab", release)

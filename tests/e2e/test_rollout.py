@@ -8,7 +8,7 @@ import pytest
 
 from carousel.gate import turn_of
 from headend.rolloutfile import RolloutFile
-from tests.e2e.lab import Lab, command, free_port, named, run, wait_for
+from tests.e2e.lab import Lab, command, free_port, named, prepare, run, wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -16,21 +16,18 @@ pytestmark = pytest.mark.processes
 @pytest.fixture
 def lab(tmp_path):
     made = Lab(tmp_path, free_port())
-    assert run("headend", "keygen", tmp_path / "online", "--bulletin").returncode == 0
+    prepare("headend", "keygen", tmp_path / "online", "--bulletin")
     return made
 
 
 def rollout(lab, command, *arguments):
-    done = run("headend", "rollout", command, lab.folder / "rollout.json", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return prepare("headend", "rollout", command, lab.folder / "rollout.json", *arguments)
 
 
 def obedient_box(lab, name):
     path = lab.folder / name
     arguments = ["--hardware", "00A1B2:7", "--trust", lab.folder / "lab.pub", "--eeprom", lab.eeprom, "--id", name]
-    done = run("settop", "init", "--store", path, *arguments, "--trust-bulletin", lab.folder / "online.pub")
-    assert done.returncode == 0, done.stderr
+    prepare("settop", "init", "--store", path, *arguments, "--trust-bulletin", lab.folder / "online.pub")
     return path
 
 
@@ -154,13 +151,13 @@ def test_a_gate_lets_a_box_in_when_its_turn_has_come(lab):
 
 def test_a_sampled_trial_is_reported_and_the_rule_goes_on(lab):
     release, port = lab.pack(b"new image" * 20_000, "1.0.0", "new"), free_port()
-    assert run("headend", "keygen", lab.folder / "reports", "--reports").returncode == 0
-    key = run("headend", "rollout", "box-key", lab.folder / "reports.secret", "box")
-    (lab.folder / "box.key").write_text(key.stdout)
+    prepare("headend", "keygen", lab.folder / "reports", "--reports")
+    key = prepare("headend", "rollout", "box-key", lab.folder / "reports.secret", "box")
+    (lab.folder / "box.key").write_text(key)
     arguments = ["--hardware", "00A1B2:7", "--trust", lab.folder / "lab.pub", "--eeprom", lab.eeprom, "--id", "box"]
     arguments += ["--trust-bulletin", lab.folder / "online.pub", "--reports-to", "127.0.0.1"]
     box = lab.folder / "box"
-    assert run("settop", "init", "--store", box, *arguments, "--report-key", lab.folder / "box.key").returncode == 0
+    prepare("settop", "init", "--store", box, *arguments, "--report-key", lab.folder / "box.key")
     where = ("--report-to", f"127.0.0.1:{port}", "--failures-below", "80%", "--spread", "0s")
     rollout(lab, "plan", release, "50% 0s, 100%", *where)
     file = lab.folder / "rollout.json"

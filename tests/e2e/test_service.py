@@ -12,7 +12,7 @@ from carousel.flute.alc import parse_packet, split_payload_id
 from carousel.flute.interleave import transmit_places
 from headend.cast.pacing import MAX_LAG_S
 from headend.cast.wheel import CHUNK_PACKETS
-from tests.e2e.lab import HARDWARE, load, run
+from tests.e2e.lab import HARDWARE, load, prepare, run
 from tests.e2e.service import Service, hear, is_alive, listening, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -33,7 +33,7 @@ def test_a_box_boots_from_what_was_uploaded(service, tmp_path):
     service.on_air("lab")
     factory = service.pack("factory", 2000, "0.1.0")
     init = ["--hardware", HARDWARE, "--trust", tmp_path / "lab.pub", "--eeprom", factory]
-    assert run("settop", "init", "--store", tmp_path / "box", *init).returncode == 0
+    prepare("settop", "init", "--store", tmp_path / "box", *init)
     where = ["--store", tmp_path / "box", "--group", decided["group"], "--interface", "lo", "--timeout", 30]
     done = run("settop", "receive", *where)
     assert done.returncode == 0, done.stderr

@@ -119,6 +119,7 @@ def verified(service: Service, operators: list[Operator]) -> int:
 
 @pytest.mark.processes
 @pytest.mark.slow
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost(tmp_path):
     print(f"seed {SEED}, {KILLS} kills")
     draw = random.Random(SEED)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.lab import HARDWARE, free_port, named, run
+from tests.e2e.lab import HARDWARE, free_port, named, prepare, run
 from tests.e2e.service import Service, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -22,8 +22,7 @@ def services(tmp_path):
 
 def init_box(service, folder):
     init = ["--hardware", HARDWARE, "--trust", service.folder / "lab.pub", "--eeprom"]
-    done = run("settop", "init", "--store", folder, *init, service.pack("factory", 2000, "0.1.0"))
-    assert done.returncode == 0, done.stderr
+    prepare("settop", "init", "--store", folder, *init, service.pack("factory", 2000, "0.1.0"))
 
 
 def receive(folder, group, *options):

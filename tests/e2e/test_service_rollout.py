@@ -8,10 +8,11 @@ import pytest
 
 from carousel.release.identity import ReleaseId
 from carousel.report import Report, ReportKind, box_key
-from tests.e2e.lab import HARDWARE, free_port, named, run
+from headend.pack.keys import write_key_pair
+from tests.e2e.lab import HARDWARE, free_port, named, prepare, run
 from tests.e2e.service import Service, until
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def port():
 @pytest.fixture
 def service(tmp_path, port):
     made = Service(tmp_path, f'reports = "127.0.0.1:{port}"\n')
-    assert run("headend", "keygen", "--bulletin", made.data / "bulletin").returncode == 0
+    write_key_pair(made.data / "bulletin")
     yield made.start()
     made.stop()
 
@@ -69,7 +70,7 @@ def test_a_release_that_bricks_halts_itself_across_a_kill(service, port, tmp_pat
     assert "20 of 20 trials failed" in ctl(service, "status")
     init = ["--hardware", HARDWARE, "--trust", tmp_path / "lab.pub", "--id", "box", "--eeprom"]
     init += [service.pack("factory", 2000, "0.1.0"), "--trust-bulletin", service.data / "bulletin.pub"]
-    assert run("settop", "init", "--store", tmp_path / "box", *init).returncode == 0
+    prepare("settop", "init", "--store", tmp_path / "box", *init)
     where = ["--store", tmp_path / "box", "--group", group, "--interface", "lo", "--timeout", 30, "--json"]
     heard = run("settop", "receive", *where)
     assert named(heard.stdout, "halted")[0]["reason"] == "its roll-out was halted: 20 of 20 trials failed"

@@ -192,6 +192,7 @@ def ask_who_listens(names):
 
 
 @pytest.mark.namespaces
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_switch_whose_querier_is_gone_forgets_the_box_which_joins_again(lab, switched):
     """The bridge has heard a query, so it prunes; nobody asks again, so 1.5 s after it joined it sends the box no more.

@@ -131,6 +131,7 @@ def test_a_tool_that_is_here_delivers(tool):
     assert outcome.wire_bytes > 500_000
 
 
+@pytest.mark.long
 def test_the_command_measures_and_reports(tmp_path):
     """bootcast and HTTP, late boxes: every table but `loss` (below), report.json, pictures."""
     arguments = ["--large", "2000000", "--small", "1000000", "--runs", "1", "--most-boxes", "2"]

@@ -39,6 +39,7 @@ def test_what_a_process_gathers_is_noticed():
 
 
 @pytest.mark.processes
+@pytest.mark.long
 def test_commands_at_random_stop_no_boot(tmp_path):
     """Real commands side by side on one box, killed at times; the seed gives their order, not what they meet."""
     seed = 5

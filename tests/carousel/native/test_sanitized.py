@@ -7,7 +7,7 @@ import pytest
 
 from native_build.compile import NATIVE, sources
 
-pytestmark = [pytest.mark.fuzz, pytest.mark.slow]
+pytestmark = [pytest.mark.fuzz, pytest.mark.slow, pytest.mark.long]
 HERE = Path(__file__).parent
 CHECKED = ("-std=c11", "-O1", "-g", "-fno-sanitize-recover=all", f"-I{NATIVE}")
 RUNS = {"codec": 4000, "take": 20_000}

@@ -215,6 +215,7 @@ def test_a_stranded_loader_stays_and_calls():
     assert 40 <= len(answers(board)) <= 100
 
 
+@pytest.mark.long
 def test_all_of_this_again_under_the_address_sanitizer():
     build()
     runtime = subprocess.run(["cc", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True)

@@ -90,6 +90,7 @@ def desk(tmp_path):
     made.close()
 
 
+@pytest.mark.long
 def test_an_update_is_interrupted_and_goes_on_and_nobody_presses_reset(desk):
     here = desk.until("nothing to confirm")
     desk.press(b"\x1dr")  # single keys: no Enter

@@ -133,6 +133,7 @@ def test_a_payload_that_resets_uses_up_its_tries_by_itself(lab):
     assert [f"{left} of 3 tries left" in said for left in (3, 2, 1)] == [True] * 3
 
 
+@pytest.mark.long
 def test_qemu_killed_in_the_middle_of_a_write(lab):
     lab.flash("--slot", "eeprom", lab.release("0.1.0"))
     lab.flash(lab.release("1.0.0"))
