@@ -22,6 +22,8 @@ LONGEST_GAP = 40
 
 Bursts of Wi-Fi are shorter; what a cycle shuffles is longer (`headend.cast.wheel.CHUNK_PACKETS`, 44).
 """
+LONGEST_DELAY = 20
+"""Packets that were overtaken by no more than so many are in their place again before gaps are looked for."""
 PAYLOAD_ID_OFFSET = 24
 
 
@@ -73,8 +75,12 @@ class LossEstimate:
             return
         heads = np.concatenate(self._heads)
         places = self._places(heads)
-        steps = places[1:] - places[:-1]
-        near = steps[(steps > 0) & (steps <= LONGEST_GAP)]
+        steps = np.diff(places)
+        jumps = np.cumsum((steps < -LONGEST_DELAY) | (steps > LONGEST_GAP))
+        runs = np.concatenate((np.zeros(min(1, places.size), dtype=np.int64), jumps))
+        order = np.lexsort((places, runs))
+        steps, is_one_run = np.diff(places[order]), np.diff(runs[order]) == 0
+        near = steps[is_one_run & (steps > 0) & (steps <= LONGEST_GAP)]
         expected = int(near.sum())
         self._expected += expected
         self._lost += expected - near.size

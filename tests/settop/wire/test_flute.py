@@ -261,6 +261,19 @@ def test_a_fifth_lost_in_bursts_of_eight_is_a_fifth(make_release):
     assert wire.heard(release.header.release_id).loss == pytest.approx(lost, abs=0.02)
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_packets_that_overtake_each_other_are_no_loss(release, loss):
+    """As Wi-Fi's jitter has it: each is up to eight packets late."""
+    wire, _ = opened(release)
+    rng = np.random.default_rng(4)
+    packets = packets_of(release, 0, release.layout.rows)
+    kept = [packet for packet in packets if rng.random() >= loss]
+    late = np.argsort(np.arange(len(kept)) + rng.integers(0, 8, len(kept)), kind="stable")
+    for first in range(0, len(kept), 3):
+        give(wire, [kept[at] for at in late[first : first + 3]], 0.0)
+    assert wire.heard(release.header.release_id).loss == pytest.approx(loss, abs=0.02)
+
+
 def test_without_loss_none_is_seen(release):
     wire, _ = opened(release)
     for first in range(0, release.layout.objects[0].rows - 50, 50):
