@@ -62,6 +62,7 @@ bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m bench.speed.board
 	$(BIN)/python -m bench.fleet.speed
 	$(BIN)/python -m bench.speed.service
+	$(BIN)/python -m bench.speed.idealtime
 	$(BIN)/python -m bench.speed.table
 
 bench-setup:  ## the other tools of `bootbench peers`, and what their link needs (Debian, root)

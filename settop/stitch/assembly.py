@@ -26,10 +26,12 @@ from settop.stitch.proof import ImageProof
 from settop.stitch.seam import Symbols
 from settop.stitch.suspicion import Inquiry
 
-__all__ = ["Assembly"]
+__all__ = ["MOST_DIGESTS_WAITING", "Assembly"]
 
 MAX_ATTEMPTS = 3
 """A job that fails is tried so often; then its block begins afresh."""
+MOST_DIGESTS_WAITING = 16
+"""Wake-ups with digest symbols that are not judged yet."""
 
 
 class Assembly:
@@ -51,6 +53,7 @@ class Assembly:
         self._attempts: dict[tuple[int, int], int] = {}
         self._events: list[Event] = []
         self._leftover = landings[0].held != 0
+        self._digests: list[Symbols] = []
         if resumed:
             self.tree.resume()
             self._full.update(np.flatnonzero(landings[0].wanted <= 0).tolist())
@@ -65,24 +68,37 @@ class Assembly:
 
     def _take(self, symbols: Symbols) -> None:
         if symbols.level:
-            self.tree.take(symbols.level, symbols.rows)
-            if self.tree.forged_symbols:
-                self._suspect(0)
-            if self.inquiry.is_open:
-                self._full.update(self.inquiry.learn())
+            self._digests.append(symbols)
+            if self.inquiry.is_open or len(self._digests) > MOST_DIGESTS_WAITING or not self.tree.has_all_block_digests:
+                self._judge_digests()
             return
         self._full.update(symbols.filled)
         if self.inquiry.is_open:
             self._full.update(self.inquiry.judge(symbols.rows))
             self.inquiry.make_room()
-        elif self.inquiry.sample(symbols.rows):
-            self._suspect(int(self.image.geometry.symbols_of(symbols.rows[:1])[0][0]))
+        elif self.inquiry.is_sample_due(len(symbols.rows)):
+            self._judge_digests()
+            if self.inquiry.sample(symbols.rows):
+                self._suspect(int(self.image.geometry.symbols_of(symbols.rows[:1])[0][0]))
+
+    def _judge_digests(self) -> None:
+        """Judge digest symbols. While nobody is suspected they wait for the next sample: few at a time cost as much."""
+        waiting, self._digests = self._digests, []
+        if not waiting:
+            return
+        for level in sorted({symbols.level for symbols in waiting}, reverse=True):
+            self.tree.take(level, np.concatenate([symbols.rows for symbols in waiting if symbols.level == level]))
+        if self.tree.forged_symbols:
+            self._suspect(0)
+        if self.inquiry.is_open:
+            self._full.update(self.inquiry.learn())
 
     def _suspect(self, sbn: int) -> None:
         """Be suspicious from now on, and tell it with the next job's events."""
         if not self.inquiry.is_open:
             self.inquiry.begin()
             self._events.append(Suspicion(self.header.release_id, sbn))
+            self._judge_digests()
 
     # --- jobs out ---------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ __all__ = ["Inquiry"]
 
 SAMPLE_EVERY = 32
 """Of so many symbols one is judged while nobody is suspected: it finds a forger of 1 % before a fourth of an image."""
-SAMPLES_AT_ONCE = 16
+SAMPLES_AT_ONCE = 32
 """Judging one symbol costs about as much as judging some; but early on, nobody waits for more."""
 PATIENT_SHARE = 1 / 16
 """Of all symbols so far: so many may have come since the last sample."""
@@ -76,12 +76,14 @@ class Inquiry:
 
     # --- digests ----------------------------------------------------------------------------------------
 
+    def is_sample_due(self, symbols: int) -> bool:
+        """Count image symbols that have just landed; say whether it is time to judge some of them."""
+        self._heard += symbols
+        self._unsampled += symbols
+        return self._unsampled >= min(max(SAMPLE_EVERY, PATIENT_SHARE * self._heard), SAMPLE_EVERY * SAMPLES_AT_ONCE)
+
     def sample(self, rows: IntArray) -> bool:
-        """Judge some of the symbols that have just landed, now and then; say whether one was forged."""
-        self._heard += len(rows)
-        self._unsampled += len(rows)
-        if self._unsampled < min(max(SAMPLE_EVERY, PATIENT_SHARE * self._heard), SAMPLE_EVERY * SAMPLES_AT_ONCE):
-            return False
+        """Judge some of the symbols that have just landed; say whether one was forged."""
         self.judge(rows[:: -(-len(rows) * SAMPLE_EVERY // self._unsampled)])
         self._unsampled = 0
         return self.rejected_symbols > 0

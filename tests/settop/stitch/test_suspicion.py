@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from settop.events import Suspicion
+from settop.stitch.assembly import MOST_DIGESTS_WAITING
 from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob
 from settop.stitch.suspicion import LEAST_SURPLUS, SAMPLE_EVERY, SURPLUS_SHARES
 from tests.conftest import noise
@@ -75,6 +76,32 @@ def test_samples_of_genuine_symbols_open_nothing(air):
         air.hear_block(0, [esi])
     assert not air.assembly.inquiry.is_open
     assert air.assembly.image.proven_count(0) == 3
+
+
+def last_digests(air):
+    """The ESIs of level 1's last symbols, which hold no block's digest."""
+    return range(
+        int(air.layout.objects[1].block_sizes[0]) - MOST_DIGESTS_WAITING - 1, air.layout.objects[1].block_sizes[0]
+    )
+
+
+def test_a_forged_digest_opens_the_inquiry_with_the_next_sample(air):
+    air.hear_digests(block_digests_only=True)
+    air.hear([air.forged(1, 0, last_digests(air)[0])])
+    assert not air.assembly.inquiry.is_open, "digests wait for a sample, since few cost as much as many"
+    for esi in range(SAMPLE_EVERY):
+        air.hear_block(0, [esi])
+    assert air.assembly.inquiry.is_open
+
+
+def test_digests_do_not_wait_for_ever(air):
+    air.hear_digests(block_digests_only=True)
+    air.hear([air.packet(2, 0, esi) for esi in range(air.layout.objects[2].source_symbols)])
+    first, *others = last_digests(air)
+    air.hear([air.forged(1, 0, first)])
+    for esi in others:
+        air.hear([air.packet(1, 0, esi)])
+    assert air.assembly.inquiry.is_open
 
 
 def test_a_forged_digest_opens_the_inquiry(air):
