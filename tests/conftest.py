@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 from carousel.flute.releasefile import Release
 from carousel.release.header import ReleaseHeader, SignedHeader
@@ -27,6 +27,14 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("busy machine", deadline=None)
 settings.register_profile("emulated processor", deadline=None, max_examples=10)
+settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=40,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 settings.load_profile("busy machine")
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -108,8 +108,8 @@ class BoxFolder:
     def report_key(self) -> bytes | None:
         """Return the key by which reports of this box are believed, if it has one."""
         try:
-            return bytes.fromhex(read_small_file(self.path / REPORT_KEY, 1024).decode().strip())
-        except (OSError, ValueError):
+            return _read_report_key(self.path / REPORT_KEY)
+        except OSError:
             return None
 
     def part_name(self, header: SignedHeader) -> str:
@@ -143,6 +143,15 @@ def _copy_keys(keys: Sequence[Path], folder: Path) -> None:
         shutil.copyfile(key, folder / f"{number}-{key.stem}.pub")
 
 
+def _read_report_key(path: Path) -> bytes | None:
+    """Return a box's key, or None if the file holds none; `OSError` if it can't be read."""
+    try:
+        key = bytes.fromhex(read_small_file(path, 1024).decode().strip())
+    except ValueError:
+        return None
+    return key if len(key) == REPORT_KEY_BYTES else None
+
+
 def _copy_secret(source: Path, to: Path) -> None:
     """Copy a key, for its owner's eyes."""
     descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -155,13 +164,8 @@ def _check_rollout(rollout: RolloutTrust, trust: TrustRing, box_id: str) -> None
     ring = TrustRing.of(map(load_public_key, rollout.keys))
     if ring.keys.keys() & trust.keys.keys():
         raise OperatorError("a key that signs releases must not sign bulletins, too: that one is online")
-    if rollout.report_key is not None:
-        try:
-            size = len(bytes.fromhex(read_small_file(rollout.report_key, 1024).decode().strip()))
-        except ValueError:
-            size = 0
-        if size != REPORT_KEY_BYTES:
-            raise OperatorError(f"{rollout.report_key} is no key of a box; `headend rollout box-key` makes one")
+    if rollout.report_key is not None and _read_report_key(rollout.report_key) is None:
+        raise OperatorError(f"{rollout.report_key} is no key of a box; `headend rollout box-key` makes one")
     if ring.keys and not box_id:
         raise OperatorError("this machine tells neither serial number nor MAC address; name the box with --id")
 
