@@ -48,14 +48,22 @@ class Allowance:
         self._left = per_s
         self._last_s: float | None = None
 
-    def take(self, now: float) -> bool:
-        """Say whether one more may be had now."""
+    def left(self, now: float) -> int:
+        """Return how many may be had now."""
         if self._last_s is not None:
             self._left = min(self._per_s, self._left + max(0.0, now - self._last_s) * self._per_s)
         self._last_s = now
-        if self._left < 1:
+        return int(self._left)
+
+    def spend(self, count: int) -> None:
+        """Take so many away, even more than there are: what is owed is waited for."""
+        self._left -= count
+
+    def take(self, now: float) -> bool:
+        """Take one, and say whether there was one."""
+        if self.left(now) < 1:
             return False
-        self._left -= 1
+        self.spend(1)
         return True
 
 

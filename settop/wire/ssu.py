@@ -60,26 +60,6 @@ BLIND_PIDS = 16
 MAX_RELEASES = 64
 
 
-class _Budget:
-    """So many packets a second, at most one second's worth at once."""
-
-    def __init__(self, per_s: float) -> None:
-        self._per_s = per_s
-        self._left = per_s
-        self._last_s: float | None = None
-
-    def left(self, now: float) -> int:
-        """Return how many there are now."""
-        if self._last_s is not None:
-            self._left = min(self._per_s, self._left + max(0.0, now - self._last_s) * self._per_s)
-        self._last_s = now
-        return int(self._left)
-
-    def spend(self, packets: int) -> None:
-        """Take some away."""
-        self._left -= packets
-
-
 @dataclass(slots=True)
 class _Hearing:
     """What was heard of one carousel of an announced release: blocks of the image that came."""
@@ -137,7 +117,7 @@ class SsuWire:
         self._is_led = False
         self._since_s: float | None = None
         self._known: dict[tuple[int, bytes], bytes | None] = {}
-        self._odd = _Budget(ODD_PACKETS_PER_S)
+        self._odd = Allowance(ODD_PACKETS_PER_S)
         self._tables = Allowance(TABLES_PER_S)
         self._bulletin_allowance = Allowance(BULLETINS_PER_S)
 

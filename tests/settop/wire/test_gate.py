@@ -67,6 +67,15 @@ class TestAllowance:
         assert allowance.take(0.0)
         assert [allowance.take(100.0) for _ in range(4)] == [True] * 3 + [False]
 
+    def test_what_is_owed_is_waited_for(self):
+        allowance = Allowance(10)
+        assert allowance.left(1.0) == 10
+        allowance.spend(15)
+        assert allowance.left(1.0) == -5
+        assert not allowance.take(1.5)
+        assert allowance.left(1.75) == 2
+        assert allowance.take(1.75)
+
     def test_a_clock_that_goes_back_gives_and_takes_nothing(self):
         allowance = Allowance(2)
         assert allowance.take(50.0)
