@@ -193,7 +193,7 @@ class _Ahead:
                 self._source(run)
                 self._source((run + 1) % self._runs)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
-        if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
+        if used and used + self._slots_ahead // 2 > self._ready_slots:
             end = used + self._slots_ahead
             self._populate(self._landing.repair[self._ready_slots : end])
             self._ready_slots = end

@@ -212,11 +212,9 @@ def plan_append(flash: bytes, record: StateRecord) -> list[FlashOperation]:
         return [Erase(0), Program(0, data)]
     offset, _ = found
     sector = offset // sector_bytes
-    blank = bytes([_ERASED]) * RECORD_BYTES
-    for place in range(offset + RECORD_BYTES, (sector + 1) * sector_bytes, RECORD_BYTES):
-        if flash[place:].startswith(blank) and flash[place : (sector + 1) * sector_bytes].count(_ERASED) == (
-            (sector + 1) * sector_bytes - place
-        ):
+    end = (sector + 1) * sector_bytes
+    for place in range(offset + RECORD_BYTES, end, RECORD_BYTES):
+        if flash[place:end].count(_ERASED) == end - place:
             return [Program(place, data)]
     other = 1 - sector
     return [Erase(other), Program(other * sector_bytes, data)]

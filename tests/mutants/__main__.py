@@ -4,8 +4,8 @@
 
 Each room is judged by its own tests alone, those of the same name in `tests/`: they are what its readers look at. It
 works on a copy in `mutants-out/`, in an order drawn by the seed, goes on where it was ended, and prints what survived.
-What mutmut leaves alone: properties and other decorated functions, and what stands outside of functions. Tests are left
-out of what judges a mutant once they sum up to `--budget` seconds, so at worst too much is said to survive.
+What mutmut leaves alone: properties and other decorated functions, and what stands outside of functions. Tests that are
+marked as slow judge with `--slow` alone, and none once they sum up to `--budget` seconds: at worst too much survives.
 """
 
 import argparse
@@ -92,12 +92,13 @@ class Room:
                     found[each["mutant"]] = each["verdict"]
         return found
 
-    def judge(self, names: list[str], budget_s: float) -> None:
+    def judge(self, names: list[str], budget_s: float, markers: str) -> None:
         """Let these be judged."""
         todo, said = self.folder / "todo", self.folder / "said.jsonl"
         todo.write_text("\n".join(names))
         said.write_text("")
         words = [sys.executable, "-m", "tests.mutants.judge", self.room, str(todo), str(said), str(budget_s)]
+        words.append(markers)
         try:
             subprocess.run(words, cwd=self.folder / "mutants", check=True)
         finally:
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--budget", type=float, default=10.0, help="seconds of tests for a mutant")
     parser.add_argument("--again", action="store_true", help="judge those that survived anew")
+    parser.add_argument("--slow", action="store_true", help="let tests that are marked as slow judge, too")
     given = parser.parse_args()
     # a mutant of what restarts a machine must not restart this one
     ctypes.CDLL(None).prctl(DROP_FROM_BOUNDING_SET, MAY_REBOOT)
@@ -142,7 +144,7 @@ def main() -> None:
         known = room.verdicts()
         left = [each for each in chosen if each not in known or (given.again and known[each] not in NOTICED)]
         if left:
-            room.judge(left, given.budget)
+            room.judge(left, given.budget, "" if given.slow else "not slow")
         room.tell(chosen)
 
 

@@ -1,6 +1,6 @@
 """One process that has run the room's tests once, and forks for each mutant: what a mutant costs is its tests alone.
 
-    python -m tests.mutants.judge ROOM TODO VERDICTS BUDGET_S
+    python -m tests.mutants.judge ROOM TODO VERDICTS BUDGET_S MARKERS
 
 It stands in the folder with the mutants. Each is tried by the tests that come through its function, the quickest first,
 until one fails. TODO has a mutant a line, VERDICTS gets one JSON object a line.
@@ -39,6 +39,8 @@ class Judge:
         self._tests: dict[str, list[int]] = defaultdict(list)
         self._duration_s: list[float] = []
         self._failed = ""
+        self._noticed: dict[str, dict[int, None]] = defaultdict(dict)
+        """By function the tests that noticed a mutant of it, the latest last: they may notice the next one, too."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
@@ -49,7 +51,6 @@ class Judge:
         self._items = session.items
         self._folder = session.config._tmp_path_factory.getbasetemp()
         trampoline.set_mutant_under_test("stats")
-        os.environ["MUTMUT_DEPENDENCY_DEPTH"] = "1"
         if self._is_cold():
             self._learn_in_a_child()
         else:
@@ -61,7 +62,13 @@ class Judge:
                 function = mangled_name_from_mutant_name(mutant) if mutant else ""
                 tests = self._tests[function] if mutant else everything
                 start = time.perf_counter()
-                verdict, test = self._judge(mutant, tests) if tests else ("no test", "")
+                likely = [*reversed(self._noticed[function])]
+                ordered = [*likely, *(test for test in tests if test not in self._noticed[function])]
+                verdict, number = self._judge(mutant, ordered) if tests else ("no test", None)
+                test = "" if number is None else self._items[number].nodeid
+                if number is not None:
+                    self._noticed[function].pop(number, None)
+                    self._noticed[function][number] = None
                 if not mutant and verdict != "survived":
                     raise pytest.UsageError(f"without a mutant, {test} ends in: {verdict}")
                 took_s = round(time.perf_counter() - start, 3)
@@ -106,7 +113,8 @@ class Judge:
             if isinstance(each, functools._lru_cache_wrapper) and str(each.__module__).startswith(self._package):
                 each.cache_clear()
 
-    def _judge(self, mutant: str, tests: list[int]) -> tuple[str, str]:
+    def _judge(self, mutant: str, tests: list[int]) -> tuple[str, int | None]:
+        """Let these tests look at a mutant; return what came of it, and the test that noticed."""
         kept = set(self._folder.iterdir())
         read, write = os.pipe()
         if (child := os.fork()) == 0:
@@ -123,11 +131,11 @@ class Judge:
             os.killpg(child, signal.SIGKILL)  # what a test started and its mutant left behind
         for path in set(self._folder.iterdir()) - kept:
             path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path, ignore_errors=True)
-        test = self._items[int(ran[-1])].nodeid if ran else ""
+        test = int(ran[-1]) if ran else None
         code = os.waitstatus_to_exitcode(status)
         if code in (-signal.SIGALRM, -signal.SIGPROF):
             return "timeout", test
-        return ("survived", "") if code == SURVIVED else ("killed", test)
+        return ("survived", None) if code == SURVIVED else ("killed", test)
 
     def _try(self, mutant: str, tests: list[int], progress: int) -> int:
         os.setsid()
@@ -141,7 +149,7 @@ class Judge:
         for test, following in zip(tests, [*tests[1:], None], strict=True):
             expected_s = self._duration_s[test]
             spent_s += expected_s
-            if spent_s > self._budget_s and mutant:
+            if spent_s > self._budget_s:
                 break
             os.write(progress, b"%d " % test)
             signal.setitimer(signal.ITIMER_PROF, 2 + 10 * expected_s)
@@ -156,10 +164,10 @@ class Judge:
 
 
 def main() -> None:
-    room, todo, verdicts, budget_s = sys.argv[1:]
+    room, todo, verdicts, budget_s, markers = sys.argv[1:]
     plugin = Judge(room, Path(todo).read_text().split(), Path(verdicts), float(budget_s))
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir=.", "--tb=short"]
-    options += ["--hypothesis-seed=0", "--hypothesis-profile=mutants"]
+    options += ["--hypothesis-seed=0", "--hypothesis-profile=mutants", "-m", markers]
     sys.exit(int(pytest.main([*options, f"tests/{room}"], plugins=[plugin])))
 
 

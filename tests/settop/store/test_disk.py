@@ -87,3 +87,12 @@ def test_errors_leave_no_descriptor_open_and_no_program_inherits_one(tmp_path, m
     disk.write("a", 0, b"a")
     disk.read("a")
     assert all(how & os.O_CLOEXEC for how in flags)
+
+
+def test_who_reads_a_new_file_is_for_the_umask_to_say(tmp_path):
+    before = os.umask(0o022)
+    try:
+        FolderDisk(tmp_path).write("a", 0, b"a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644

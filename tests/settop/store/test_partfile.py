@@ -192,3 +192,33 @@ def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, mon
     monkeypatch.setattr(partfile, "populate", lambda rows: errno.EINVAL)
     part.make_ready(0, np.array([0]))
     part.close()
+
+
+def test_the_file_is_its_owner_s_alone_and_closed_when_it_says_so(tmp_path, release):
+    before = len(os.listdir("/proc/self/fd"))
+    part = PartFile(tmp_path / "x.part", release.layout)
+    assert os.stat(part.path).st_mode & 0o777 == 0o600
+    assert part.is_closed is False
+    part.close()
+    assert part.is_closed is True
+    assert part.landings == []
+    del part
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO])
+def test_what_the_disk_refuses_leaves_no_new_file_and_no_descriptor(tmp_path, release, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, "refused")
+
+    path = tmp_path / "x.part"
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(OSError if code == errno.EIO else NoRoomError):
+        PartFile(path, release.layout)
+    assert not path.exists()
+    path.write_bytes(b"of an earlier run")
+    with pytest.raises(OSError if code == errno.EIO else NoRoomError):
+        PartFile(path, release.layout)
+    assert path.read_bytes().startswith(b"of an earlier run"), "what is received so far is kept"
+    assert len(os.listdir("/proc/self/fd")) == before
