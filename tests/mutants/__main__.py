@@ -4,11 +4,13 @@
 
 Each room is judged by its own tests alone, those of the same name in `tests/`: they are what its readers look at. It
 works on a copy in `mutants-out/`, in an order drawn by the seed, goes on where it was ended, and prints what survived.
-What mutmut leaves alone: properties and other decorated functions, and what stands outside of functions. Tests that are
-marked as slow judge with `--slow` alone, and none once they sum up to `--budget` seconds: at worst too much survives.
+What is left alone: properties and other decorated functions, what stands outside of functions, and sentences, which are
+for people. Tests that are marked as slow judge with `--slow` alone, and none once they sum up to `--budget` seconds: at
+worst too much is said to survive.
 """
 
 import argparse
+import ast
 import ctypes
 import json
 import math
@@ -61,9 +63,29 @@ def mutants_of(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((folder / "mutants").rglob("*.meta")):
         meta = json.loads(path.read_text())
+        functions = {
+            node.name: node
+            for node in ast.walk(ast.parse(path.with_suffix("").read_text()))
+            if isinstance(node, ast.FunctionDef)
+        }
         for name in meta["exit_code_by_key"]:
-            found[name] = meta["hash_by_function_name"][name.rpartition("__mutmut_")[0].rpartition(".")[2]]
+            module, _, mutant = name.rpartition(".")
+            function = mutant.rpartition("__mutmut_")[0]
+            if not _says_the_same(functions[f"{function}__mutmut_orig"], functions[mutant]):
+                found[f"{module}.{mutant}"] = meta["hash_by_function_name"][function]
     return found
+
+
+class _Sentences(ast.NodeTransformer):
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        is_sentence = isinstance(node.value, str) and " " in node.value
+        return ast.Constant("a sentence") if is_sentence else node
+
+
+def _says_the_same(function: ast.FunctionDef, mutant: ast.FunctionDef) -> bool:
+    """Say whether two functions differ in nothing but sentences, which are for people."""
+    bodies = [ast.Module([*map(_Sentences().visit, each.body)], []) for each in (function, mutant)]
+    return ast.dump(bodies[0]) == ast.dump(bodies[1])
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:

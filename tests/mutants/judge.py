@@ -56,25 +56,25 @@ class Judge:
         else:
             self._learn()
         self._forget_results()
-        everything = list(range(len(self._items)))
+        verdict, number = self._judge("", list(range(len(self._items))))
+        if number is not None:
+            raise pytest.UsageError(f"without a mutant, {self._items[number].nodeid} ends in: {verdict}")
         with self._verdicts.open("a", buffering=1) as out:
-            for mutant in ["", *self._mutants]:
-                function = mangled_name_from_mutant_name(mutant) if mutant else ""
-                tests = self._tests[function] if mutant else everything
-                start = time.perf_counter()
-                likely = [*reversed(self._noticed[function])]
-                ordered = [*likely, *(test for test in tests if test not in self._noticed[function])]
-                verdict, number = self._judge(mutant, ordered) if tests else ("no test", None)
-                test = "" if number is None else self._items[number].nodeid
-                if number is not None:
-                    self._noticed[function].pop(number, None)
-                    self._noticed[function][number] = None
-                if not mutant and verdict != "survived":
-                    raise pytest.UsageError(f"without a mutant, {test} ends in: {verdict}")
-                took_s = round(time.perf_counter() - start, 3)
-                if mutant:
-                    out.write(json.dumps({"mutant": mutant, "verdict": verdict, "test": test, "s": took_s}) + "\n")
+            for mutant in self._mutants:
+                out.write(json.dumps(self._verdict_on(mutant)) + "\n")
         return True
+
+    def _verdict_on(self, mutant: str) -> dict[str, object]:
+        start = time.perf_counter()
+        function = mangled_name_from_mutant_name(mutant)
+        noticed = self._noticed[function]
+        tests = [*reversed(noticed), *(test for test in self._tests[function] if test not in noticed)]
+        verdict, number = self._judge(mutant, tests) if tests else ("no test", None)
+        if number is not None:
+            noticed.pop(number, None)
+            noticed[number] = None
+        test = "" if number is None else self._items[number].nodeid
+        return {"mutant": mutant, "verdict": verdict, "test": test, "s": round(time.perf_counter() - start, 3)}
 
     def _is_cold(self) -> bool:
         """Whether what the tests keep for each other (packed releases) comes of the very code that is mutated."""
