@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from carousel.fec import codec
+from headend.pack import packing
 from settop.events import BlockVerified, Suspicion
 from settop.stitch.jobs import DecodeJob, Finding, HashJob, JobResult, LeaveOutJob, run_job
 from tests.conftest import noise
@@ -225,3 +226,21 @@ def test_a_leave_out_job_touches_nothing_where_no_part_is_right(air):
     before = air.landings[0].source.copy()
     assert run_job(job, codec()).finding is Finding.MISMATCH
     assert (before == air.landings[0].source).all()
+
+
+def test_a_block_whose_digest_is_missing_holds_up_no_other(make_release, monkeypatch):
+    """Nine blocks: the digests of eight fill a symbol, and the ninth's comes in the next."""
+    monkeypatch.setattr(packing, "blocks_of_image", lambda symbols: 9)
+    air = Air(make_release(100_009, symbol_size=256))
+    for level in range(air.layout.top, 0, -1):
+        geometry = air.layout.objects[level]
+        rows = np.arange(geometry.source_symbols) if level > 1 else np.array([1])
+        sbn, esi = geometry.symbols_of(rows)
+        air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
+    air.hear_block(0)
+    air.hear_block(8)
+    air.work()
+    assert [event.sbn for event in air.events] == [8]
+    assert air.hear_symbols(1, [(0, 0)]) == 1
+    air.work()
+    assert [event.sbn for event in air.events] == [8, 0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from settop.stitch.digesttree import DigestTree
-from settop.stitch.jobs import Finding, run_job
+from settop.stitch.jobs import Finding, JobResult, run_job
 from tests.settop.stitch.air import Air
 
 
@@ -156,3 +156,49 @@ def test_a_digest_for_a_symbol_of_a_block_that_is_done_comes_too_late_and_hurts_
     assert tree.holdings(1).proven[: level_1.source_symbols].all()
     air.hear_symbols(2, [(0, late)])
     assert tree.forged_symbols == 0
+
+
+def level_1_to_decode(air):
+    """Nearly all that decodes level 1, proven; the job that does it."""
+    level_1 = air.layout.objects[1]
+    for level in range(air.layout.top, 1, -1):
+        geometry = air.layout.objects[level]
+        sbn, esi = geometry.symbols_of(np.arange(geometry.rows))
+        air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
+    size = int(level_1.block_sizes[0])
+    air.hear_symbols(1, [(0, esi) for esi in range(4, size + 6)])
+    air.assembly.inquiry.begin()
+    job = air.assembly.next_job()
+    assert (job.level, job.sbn) == (1, 0)
+    return job, size
+
+
+def test_a_level_that_did_not_decode_takes_more_symbols_and_is_tried_again(air):
+    job, size = level_1_to_decode(air)
+    assert air.hear_symbols(1, [(0, size + 6)]) == 0, "a busy block takes nothing"
+    assert air.assembly.finish_job(JobResult(job, Finding.TOO_FEW)) == []
+    assert air.hear_symbols(1, [(0, size + 6)]) == 1
+    air.work()
+    assert air.assembly.tree.holdings(1).proven[:size].all()
+
+
+def test_a_level_whose_job_raises_again_and_again_begins_afresh(air):
+    job, size = level_1_to_decode(air)
+    for _ in range(2):
+        air.assembly.finish_job(JobResult(job, Finding.FAILED))
+        job = air.assembly.next_job()
+    assert air.assembly.tree.proven_symbols > size
+    air.assembly.finish_job(JobResult(job, Finding.FAILED))
+    assert air.assembly.failed_jobs == 3
+    assert air.assembly.next_job() is None
+    assert not air.landings[1].held.any()
+    assert air.hear_symbols(1, [(0, esi) for esi in range(size)]) == size
+    assert air.assembly.tree.holdings(1).proven[:size].all()
+
+
+def test_a_decode_that_succeeds_in_between_forgets_failures(air):
+    job, _ = level_1_to_decode(air)
+    for finding in (Finding.FAILED, Finding.FAILED, Finding.TOO_FEW, Finding.FAILED, Finding.FAILED):
+        air.assembly.finish_job(JobResult(job, finding))
+        job = air.assembly.next_job()
+    assert air.landings[1].held.any()
