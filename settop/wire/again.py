@@ -47,7 +47,6 @@ def contested(targets: Targets, flat: Bytes, pieces: Sequence[Piece], lots: Lots
 def _packets(pieces: Sequence[Piece]) -> tuple[IntArray, IntArray]:
     """Return (offsets, sizes) of the packets that fill their piece's stride."""
     table = np.array(pieces, dtype=np.int64).reshape(-1, 3)
-    table = table[table[:, 1] > 0]
     counts = table[:, 2] // table[:, 1]
     which = np.repeat(np.arange(len(table)), counts)
     within = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)

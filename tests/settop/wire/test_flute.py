@@ -20,7 +20,7 @@ from carousel.release.header import SignedHeader
 from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece
 from settop.stitch.seam import Announcement, Bulletin, Symbols
-from settop.wire import flute
+from settop.wire import early, flute, gate
 from settop.wire.early import MAX_BYTES
 from settop.wire.flute import FluteWire
 from settop.wire.gate import BULLETINS_PER_S, CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
@@ -473,3 +473,134 @@ def test_early_memory_is_bounded(release):
         give(wire, [packet] * 64, 0.0)
     assert wire._early._bytes <= MAX_BYTES
     assert rejected(wire)["early"] + rejected(wire)["early_dropped"] == 64 * (2 * MAX_BYTES // (64 * 1468))
+
+
+# --- books -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other(make_release):
+    return make_release(150_000, symbol_size=512, version="2.0.0")
+
+
+def both_opened(*releases, now=0.0):
+    wire, landings = FluteWire(releases[0].tsi, TRUST), {}
+    assert len(give(wire, [header_packet(each) for each in releases], now)) == len(releases)
+    for each in releases:
+        landings[each] = landings_of(each)
+        wire.open(each.header, each.layout, landings[each], now)
+    return wire, landings
+
+
+def damaged(packet):
+    return packet[:-1] + bytes([packet[-1] ^ 1])
+
+
+def test_what_brings_nothing_is_counted_by_what_it_was(release):
+    wire, landings = opened(release)
+    packets = packets_of(release, 0, release.layout.objects[0].rows)
+    give(wire, [damaged(packets[0]), damaged(packets[1]), packets[2], packets[2]], 1.0)
+    assert (wire.stats.corrupt, wire.stats.duplicates, wire.stats.ignored) == (2, 1, 0)
+    landings[0].wanted[:] = 0
+    give(wire, packets[3:10], 1.0)
+    assert (wire.stats.corrupt, wire.stats.duplicates, wire.stats.ignored) == (2, 1, 7)
+    landings[0].wanted[:] = 99
+    landings[0].free_count[0] = 0
+    sources = release.layout.objects[0].source_symbols
+    assert give(wire, packets[sources : sources + 4], 1.0) == []
+    assert rejected(wire) == {"crc": 2, "no_room": 4}
+
+
+def test_two_releases_are_told_apart_in_one_wake_up_and_when_one_leaves(release, other):
+    wire, landings = both_opened(release, other)
+    ids = [each.header.release_id for each in (release, other)]
+    arrivals = give(wire, [*packets_of(other, 0, 3), *packets_of(release, 0, 5), *packets_of(other)[-2:]], 2.0)
+    assert {(each.release, len(each.rows)) for each in arrivals if not each.level} == {(ids[0], 5), (ids[1], 3)}
+    assert {each.release for each in arrivals if each.level} == {ids[1]}
+    assert [wire.heard(each).received for each in ids] == [5, 3]
+    give(wire, packets_of(other, 3, 1), 3.0)
+    assert [wire.heard(each).last_s for each in ids] == [2.0, 3.0]
+    wire.close(ids[0])
+    (symbols,) = give(wire, packets_of(other, 4, 7), 4.0)
+    assert (symbols.release, len(symbols.rows)) == (ids[1], 7)
+    assert np.count_nonzero(landings[release][0].held) == 5
+    assert np.count_nonzero(landings[other][0].held) == 11
+
+
+def test_blocks_that_fill_are_told_with_their_own_release_and_level(release, other):
+    wire, _ = both_opened(release, other)
+    arrivals = give(wire, [*packets_of(release), *packets_of(other)], 1.0)
+    filled = {(each.release, each.level): set(each.filled) for each in arrivals}
+    assert filled == {
+        (made.header.release_id, level): set(range(geometry.blocks))
+        for made in (release, other)
+        for level, geometry in enumerate(made.layout.objects)
+    }
+
+
+def test_of_a_release_that_nobody_knows_nothing_was_heard(release, other):
+    wire, _ = opened(release)
+    heard = wire.heard(other.header.release_id)
+    assert (heard.last_s, heard.received, heard.lost, heard.expected) == (float("-inf"), 0, 0, 0)
+    wire.close(other.header.release_id)
+    wire.forget(other.header.release_id)
+    assert len(give(wire, packets_of(release, 0, 4), 1.0)[0].rows) == 4, "forgetting one leaves the other alone"
+
+
+def test_of_too_many_headers_in_a_wake_up_the_most_heard_ones_are_looked_at(release, other, monkeypatch):
+    monkeypatch.setattr(flute, "MOST_ANNOUNCEMENTS", 3)
+    wire = FluteWire(release.tsi, TRUST)
+    give(wire, packets_of(other, 0, 9), 0.0)
+    give(wire, packets_of(release, 0, 5), 0.0)
+    liars = [announcement_of(forged(release, number)) for number in range(9)]
+    found = give(wire, [*liars, header_packet(release), header_packet(other)], 0.0)
+    assert found == [Announcement(other.header), Announcement(release.header)]
+    assert rejected(wire) == {"early": 14, "header_postponed": 8, "bad_signature": 1}
+
+
+def test_headers_that_were_forgotten_leave_no_trace_but_opened_releases_stay(release, other, monkeypatch):
+    monkeypatch.setattr(flute, "MAX_ADMITTED", 4)
+    monkeypatch.setattr(gate, "MAX_ADMITTED", 4)
+    wire, _ = opened(release)
+    for number in range(30):
+        newcomer = unsigned(release.header, created_unix_s=number).sign(KEY)
+        assert give(wire, [announcement_of(newcomer)], float(number)) == [Announcement(newcomer)]
+        assert len(wire._known) <= 8
+    assert len(give(wire, packets_of(release, 0, 6), 99.0)[0].rows) == 6
+
+
+def test_what_goes_beyond_an_allowance_is_counted_to_the_packet(release, monkeypatch):
+    monkeypatch.setattr(flute, "ODD_PACKETS_PER_S", 10)
+    wire, _ = opened(release)
+    odd = [with_an_extension(packet) for packet in packets_of(release, 0, 25)]
+    (symbols,) = give(wire, odd, 1.0)
+    assert len(symbols.rows) == 10
+    assert rejected(wire) == {"close_flag": 10, "odd_dropped": 15}
+    (symbols,) = give(wire, odd[20:], 1.5)
+    assert len(symbols.rows) == 5
+
+
+def test_early_packets_for_which_there_is_no_room_are_counted_and_cost_no_look(release, monkeypatch):
+    monkeypatch.setattr(early, "MAX_BYTES", 3 * 540)
+    wire, looked = FluteWire(release.tsi, TRUST), []
+    monkeypatch.setattr(flute, "crc_of_packet", lambda packet: looked.append(1) or crc_of_packet(bytes(packet)))
+    give(wire, packets_of(release, 0, 20), 0.0)
+    assert rejected(wire) == {"early": 3, "early_dropped": 17}
+    assert len(looked) == 4
+
+
+def test_a_bulletin_of_the_largest_size_passes_and_a_larger_one_is_dropped(release):
+    wire = FluteWire(release.tsi, TRUST)
+    for size, count in ((flute.MAX_BULLETIN_BYTES, 1), (flute.MAX_BULLETIN_BYTES + 1, 0)):
+        assert len(give(wire, [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, bytes(size))], 0.0)) == count
+    assert rejected(wire) == {"bulletin_dropped": 1}
+
+
+def test_wake_ups_without_packets_bring_what_waits_and_nothing_else(release):
+    wire, _ = opened(release)
+    assert wire.receive(b"", [], 1.0) == []
+    for number in range(CHECKS_PER_S):
+        give(wire, [announcement_of(forged(release, number))], 2.0)
+    newcomer = unsigned(release.header, created_unix_s=99).sign(KEY)
+    assert give(wire, [announcement_of(newcomer)], 2.0) == []
+    assert wire.receive(b"", [], 3.0) == [Announcement(newcomer)]

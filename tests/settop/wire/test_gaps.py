@@ -90,6 +90,13 @@ def test_every_other_sample_is_looked_at(estimate):
     assert said(estimate) == (half, SAMPLE_PACKETS - 1 + 2 * half)
 
 
+def test_each_sample_is_as_large_as_the_first(estimate):
+    for sample in range(3):
+        look(estimate, HEADS[:SAMPLE_PACKETS])
+        assert said(estimate) == (0, (sample + 1) * (SAMPLE_PACKETS - 1))
+        look(estimate, (HEADS * 2)[:REST_PACKETS], together=REST_PACKETS)
+
+
 def test_a_large_wake_up_is_looked_at_in_part(estimate):
     look(estimate, [*HEADS[:SAMPLE_PACKETS], *HEADS[SAMPLE_PACKETS::2]])
     assert said(estimate) == (0, SAMPLE_PACKETS - 1)

@@ -31,6 +31,7 @@ def sort(packets):
         flat += packet
     table = np.array(places, dtype=np.int64).reshape(-1, 2)
     found = sort_packets(np.frombuffer(bytes(flat), dtype=np.uint8), table, TSI)
+    assert found.toi.dtype == np.int64
     indices = {kind: getattr(found, kind).tolist() for kind in KINDS}
     assert sorted(index for kind in indices.values() for index in kind) == list(range(len(packets))), "each is one kind"
     return indices, found.toi.tolist()
@@ -57,6 +58,7 @@ def kind_of(packet):
         (plain(FDT_TOI, b"<xml>"), "fdt"),
         (plain(FDT_TOI, b"<xml>", extensions=((Extension.FDT, b"\x10\x00\x00"),)), "fdt"),
         (plain(BULLETIN_TOI, b"short"), "bulletins"),
+        (plain(BULLETIN_TOI, b""), "bulletins"),
         (plain(2), "odd"),
         (plain(7, bytes(256)), "announcements"),
         (plain(tsi=TSI + 1), "foreign"),

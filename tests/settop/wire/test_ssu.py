@@ -1,5 +1,6 @@
 """The SSU wire: what comes off a transport stream, in virtual time, with losses, remultiplexers and forgers."""
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,16 +12,19 @@ from carousel.flute.releasefile import Release
 from carousel.release.identity import Hardware
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
+from carousel.ssu.crc import crc32_mpeg2
 from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
 from carousel.ssu.modules import group_id_of
-from carousel.ssu.psi import Program, UpdateType, pat, pmt
+from carousel.ssu.psi import PAT_PID, Program, UpdateType, pat, pmt
 from carousel.ssu.psi import Stream as PmtStream
-from carousel.ssu.transport import DATAGRAM_BYTES, ContinuityCounters, cut_section, fill_datagrams, pids_of
+from carousel.ssu.transport import DATAGRAM_BYTES, NULL_PID, ContinuityCounters, cut_section, fill_datagrams, pids_of
 from carousel.take import Landing, Piece
 from headend.pack.ssuplan import SsuProfile
 from settop.stitch.seam import Announcement, Bulletin, Symbols
+from settop.wire import early
+from settop.wire import ssu as module
 from settop.wire.ssu import SsuWire
-from tests.conftest import KEY, OTHER_KEY, noise
+from tests.conftest import KEY, OTHER_KEY, noise, unsigned
 from tests.headend.cast.ssustreams import Stream, packets_in
 
 HARDWARE = Hardware(0x00A1B2, 7, 3)
@@ -386,3 +390,167 @@ def test_lengths_that_lie_and_pointers_into_nowhere_are_counted(release, ear):
 def test_datagrams_of_any_size_are_counted(ear):
     ear.hear([b"", b"x", bytes(DATAGRAM_BYTES), bytes(1000), b"\x47" * 188])
     assert dict(ear.wire.stats.rejected)["datagram_size"] >= 2
+
+
+# --- books -----------------------------------------------------------------------------------------------------
+
+
+def rejected(ear):
+    return dict(ear.wire.stats.rejected)
+
+
+def test_each_symbol_that_lands_is_told_once_whatever_came_in_its_wake_up(release, ear):
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent, size=300)
+    landings = ear.landings[release.header.release_id]
+    for level, landing in enumerate(landings):
+        told = [row for each in ear.symbols if each.level == level for row in each.rows.tolist()]
+        assert len(told) == len(set(told))
+        assert set(np.flatnonzero(landing.held).tolist()) <= set(told)
+    filled = [sbn for each in ear.symbols if each.level == 0 for sbn in each.filled]
+    assert sorted(filled) == list(range(release.layout.objects[0].blocks))
+    assert {each.release for each in ear.symbols} == {release.header.release_id}
+
+
+def test_a_wake_up_without_packets_brings_nothing(ear):
+    assert ear.wire.receive(b"", [], 0.0) == []
+    ear.hear([b""])
+    assert ear.wire.stats.rejected == ()
+
+
+def test_who_looks_at_no_strange_pid_is_led_by_pat_and_pmt_alone(release, ear, monkeypatch):
+    monkeypatch.setattr(module, "BLIND_PIDS", 1)
+    hear_all(ear, Stream.of(release, rate_bps=8e6).cycles(1).sent)
+    assert ear.has_all(release)
+    assert np.flatnonzero(ear.wire._filter.wanted).tolist() == [PAT_PID, 0x100, 0x101, 0x102]
+
+
+def test_strange_pids_are_looked_at_for_a_while_and_so_many(release, ear, monkeypatch):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    packets = packets_in(b"".join(datagram for _, datagram in sent))
+    blind = [packet.tobytes() for packet in packets if pids_of(packet[None])[0] in (0x101, 0x102)]
+    ear.hear([b"\x47\x1f\xff\x10" + bytes(184)], 10.0)
+    assert not ear.wire._filter.wanted[NULL_PID]
+    ear.hear(blind, 10.0 + module.BLIND_S)
+    assert ear.has_all(release)
+    late = Ear(SsuWire(ear.wire.trust, ear.wire.ouis))
+    late.hear([b"\x47\x1f\xff\x10" + bytes(184)], 10.0)
+    late.hear(blind, 10.0 + module.BLIND_S + 0.01)
+    assert late.announced == []
+    crowd = Ear(SsuWire(ear.wire.trust, ear.wire.ouis))
+    crowd.hear([bytes([0x47, 0x05, pid, 0x10]) + bytes(184) for pid in range(40)], 0.0)
+    assert np.count_nonzero(crowd.wire._filter.wanted) == module.BLIND_PIDS
+    assert crowd.wire._filter.wanted[0x500]
+
+
+def test_tables_beyond_an_allowance_are_counted_and_known_ones_cost_none_of_it(release, monkeypatch):
+    monkeypatch.setattr(module, "TABLES_PER_S", 4)
+    monkeypatch.setattr(module, "MAX_KNOWN_TABLES", 3)
+    ear = Ear(SsuWire(TrustRing.of([KEY.public_key()]), frozenset([HARDWARE.oui])))
+    tables = [
+        datagrams_of(pat(Program(service_id=number + 1, pmt_pid=0x600 + number)), pid=PAT_PID) for number in range(9)
+    ]
+    for number in (0, 0, 1, 1, 2, 2, 3, 3):
+        ear.hear(tables[number], 1.0)
+    assert rejected(ear) == {}
+    assert len(ear.wire._known) == 3
+    for number in (3, 4, 5):
+        ear.hear(tables[number], 1.0)
+    assert rejected(ear) == {"tables_dropped": 2}
+    ear.hear(tables[0], 2.0)
+    assert rejected(ear) == {"tables_dropped": 2}
+    assert np.count_nonzero(ear.wire._filter.wanted[0x600:0x610]) == 4
+
+
+def test_only_so_many_pmts_are_followed(ear, monkeypatch):
+    monkeypatch.setattr(module, "MAX_PMTS", 2)
+    monkeypatch.setattr(module, "BLIND_PIDS", 1)
+    for number in range(5):
+        ear.hear(datagrams_of(pat(Program(service_id=number + 1, pmt_pid=0x600 + number)), pid=PAT_PID))
+    assert np.flatnonzero(ear.wire._filter.wanted).tolist() == [PAT_PID, 0x600, 0x601]
+
+
+@pytest.mark.parametrize(("oui", "is_ours"), [(HARDWARE.oui, True), (0x00015A, True), (0x123456, False)])
+def test_a_pmt_names_pids_for_this_maker_or_for_any(ear, monkeypatch, oui, is_ours):
+    monkeypatch.setattr(module, "BLIND_PIDS", 1)
+    stream = PmtStream(0x300, 1, oui, UpdateType.STANDARD, 1)
+    ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
+    assert not ear.wire._filter.wanted[0x300], "no PAT has named this PMT"
+    ear.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x111)), pid=PAT_PID))
+    ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
+    assert bool(ear.wire._filter.wanted[0x300]) == is_ours
+    assert ear.wire._filter.wanted[[PAT_PID, 0x111]].all()
+
+
+def test_early_blocks_for_which_there_is_no_room_are_counted(release, ear, monkeypatch):
+    monkeypatch.setattr(early, "MAX_BYTES", 4 * 1400)
+    sent = [each for each in Stream.of(release, rate_bps=50e6).cycles(1).sent if b"BCIH" not in each[1]]
+    hear_all(ear, sent[:30], size=1)
+    counts = rejected(ear)
+    assert counts["early"] == 4
+    assert counts["early_dropped"] > 10
+
+
+def test_what_is_heard_of_a_release_is_counted_opened_or_not(release, ear):
+    release_id = release.header.release_id
+    assert ear.wire.heard(release_id).last_s == float("-inf")
+    stream = Stream.of(release, rate_bps=50e6).cycles(1)
+    hear_all(ear, stream.sent)
+    heard = ear.wire.heard(release_id)
+    image = release.layout.objects[0]
+    assert heard.last_s == stream.sent[-1][0]
+    assert 0.8 * image.rows < heard.received <= image.rows
+    assert (heard.lost, heard.loss) == (0, 0.0)
+    assert heard.expected >= heard.received
+    ear.wire.close(release_id)
+    hear_all(ear, [(time_s + 9, datagram) for time_s, datagram in stream.sent])
+    again = ear.wire.heard(release_id)
+    assert again.received > 1.5 * heard.received
+    assert again.last_s == stream.sent[-1][0] + 9
+    assert rejected(ear)["refused_release"] > image.source_symbols
+
+
+def test_blocks_that_are_held_or_not_wanted_or_find_no_room_are_counted(release, ear):
+    sent, image = Stream.of(release, rate_bps=50e6).cycles(1).sent, release.layout.objects[0]
+    hear_all(ear, sent)
+    landing, before = ear.landings[release.header.release_id][0], ear.wire.stats
+    assert before.ignored > 0
+    landing.wanted[:] = image.rows
+    landing.free_count[0] = 0
+    hear_all(ear, sent)
+    assert ear.wire.stats.duplicates == before.duplicates + np.count_nonzero(landing.held)
+    assert rejected(ear)["no_room"] > image.repair_symbols // 2
+    assert ear.wire.stats.ignored >= before.ignored
+
+
+def test_blocks_that_contradict_their_section_are_counted_and_nothing_else(release, ear):
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent[:5])
+    group = group_id_of(release.header.release_id)
+    good = ddb(group, (group & 0xFF) << 8, 0, 9, 240, b"\xee" * 1256)
+    bad = bytearray(good[:-4])
+    bad[6] ^= 1  # the section's number
+    before = ear.held(release)
+    ear.hear(datagrams_of(bytes(bad) + crc32_mpeg2(bytes(bad)).to_bytes(4, "big"), good))
+    assert rejected(ear) == {"odd_blocks": 1}
+    assert ear.held(release) == before + 1
+
+
+def test_bulletins_have_an_allowance(release, ear, monkeypatch):
+    hear_all(ear, Stream.of(release).seconds(0.1).sent)
+    group = group_id_of(release.header.release_id, is_sidecar=True)
+    bulletin = ddb(group, (group & 0xFF) << 8 | 1, 0, 0, 1, b"a decision")
+    for _ in range(7):
+        ear.hear(datagrams_of(*[bulletin] * 100, pid=0x102), 5.0)
+    assert len(ear.bulletins) == module.BULLETINS_PER_S
+    assert rejected(ear)["bulletin_dropped"] == 700 - module.BULLETINS_PER_S
+
+
+def test_releases_that_were_announced_are_remembered_within_bounds(release, ear, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RELEASES", 2)
+    for number in range(6):
+        header = dataclasses.replace(unsigned(release.header), created_unix_s=number).sign(KEY)
+        ear.wire._gate.hear(header.release_id, header.raw, 0)
+        ear.wire.receive(
+            datagrams_of(pat(Program(service_id=1, pmt_pid=0x100)), pid=PAT_PID)[0], [Piece(0, 188, 188)], 1.0 + number
+        )
+        assert ear.wire.heard(header.release_id).last_s == 1.0 + number
+        assert len(ear.wire._hearing) <= 4
