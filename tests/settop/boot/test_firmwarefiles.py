@@ -191,8 +191,8 @@ class TestTurns:
 
 
 def test_a_program_is_placed_whole_in_place_of_what_was_there(disk, machine, rails):
-    store, image = RailDisk(rails), None
-    image = stored(store)
+    image = stored(store := RailDisk(rails))
+    store.chunks = lambda name: iter([image_of("1.0.0")[:100], image_of("1.0.0")[100:150], image_of("1.0.0")[150:]])
     disk.write("slot-b.efi", 0, bytes(100_000))
     place_program(disk, image, B, machine, "U-Boot")
     assert disk.read("slot-b.efi") == image_of("1.0.0")
