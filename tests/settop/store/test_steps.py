@@ -54,13 +54,22 @@ def test_an_install_leaves_image_header_and_a_trial_and_nothing_else():
     assert store.record().floor == 0, "the floor rises with the confirmation"
 
 
-def test_a_sign_of_life_is_given_at_the_begin_and_with_each_piece_that_is_read_back():
-    store, lives = new_store(), []
-    store._disk.chunks = lambda name: iter([image_of("1.0.0")[:300], image_of("1.0.0")[300:]])
-    store.install(deliver(store, "1.0.0"), "x.part", lambda: lives.append(store._disk.operations))
-    assert len(lives) == 3
-    assert lives == sorted(lives)
-    assert lives[0] < lives[1] == lives[2]
+@pytest.mark.parametrize("is_right", [True, False])
+def test_whoever_has_a_better_proof_is_asked_for_it_with_what_reads_back(is_right):
+    store, asked = new_store(), []
+    header = deliver(store, "1.0.0")
+
+    def holds(chunks):
+        asked.append((b"".join(chunks), "slot-a.header" in store._disk.names()))
+        return is_right
+
+    if is_right:
+        assert store.install(header, "x.part", holds) is A
+    else:
+        with pytest.raises(InstallError, match="does not read back"):
+            store.install(header, "x.part", holds)
+    assert asked == [(image_of("1.0.0"), False)], "asked once, before the slot counts as anything"
+    assert states(store)[0] is (SlotState.TRIAL if is_right else SlotState.FAILED)
 
 
 def test_an_image_that_does_not_read_back_fails_alone():
