@@ -78,6 +78,19 @@ def test_left_out_is_the_part_with_the_forged_symbol(air, size, expected, esi):
     assert blake3(air.landings[0].block(0).tobytes()).digest() == expected
 
 
+@pytest.mark.parametrize("esi", [7, 200])
+def test_one_forged_symbol_is_found_by_the_code_without_a_hint(air, size, expected, esi):
+    """A source symbol or a repair symbol; the digest is right, and the forged symbol is put right where it lay."""
+    air.hear([air.forged(0, 0, esi)])
+    Holdings(air.landings[0]).want_more(0, 12)
+    air.hear_block(0, range(3, size + 12))
+    present = Holdings(air.landings[0]).present(0)
+    result = run_job(LeaveOutJob(*where(air), expected, present, ()), codec())
+    assert result.finding is Finding.GOOD
+    assert result.bad_esis.tolist() == ([esi] if esi < size else [])
+    assert blake3(air.landings[0].block(0).tobytes()).digest() == expected
+
+
 def test_a_sort_tells_good_from_bad(air):
     esis = np.array([0, 3, 9])
     rows = np.frombuffer(b"".join(air.symbol(0, 0, esi) for esi in esis.tolist()), np.uint8).reshape(3, 256).copy()

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from bench.virtual.memory import landings_in_memory
+from carousel.fec import codec
 from carousel.release.identity import Hardware, Version
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
-from settop.stitch.receiver import MAX_CANDIDATES, MAX_WAITING, Receiver
+from settop.stitch.jobs import run_job
+from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, Receiver
 from settop.stitch.seam import Heard, Symbols
 from tests.settop.stitch.air import Air
 
@@ -255,9 +257,6 @@ def test_at_the_deadline_the_best_verified_release_is_had(box, releases):
 
 
 def test_results_for_a_release_that_was_given_up_are_of_no_use(box, releases):
-    from carousel.fec import codec
-    from settop.stitch.jobs import run_job
-
     box.announce(releases(1))
     assembly = box.receiver.assembly(releases(1).header.release_id)
     air = Air(releases(1))
@@ -268,3 +267,116 @@ def test_results_for_a_release_that_was_given_up_are_of_no_use(box, releases):
     job = box.receiver.next_job()
     box.perform(box.receiver.lose(releases(1).header.release_id, "gone"))
     assert box.receiver.finish_job(run_job(job, codec())) == []
+
+
+def whole_on_air(box, release):
+    """All of a release has landed in its candidate; nothing is worked on yet."""
+    air = Air(release)
+    air.assembly = box.receiver.assembly(release.header.release_id)
+    air.landings[:] = air.assembly.landings
+    air.retarget()
+    air.hear_digests(block_digests_only=True)
+    air.hear_block(0)
+    return air
+
+
+def test_jobs_go_to_the_best_candidate_first_and_their_results_come_back_to_it(box, releases):
+    for minor in (4, 6, 5):
+        box.announce(releases(minor))
+    for minor in (4, 5):
+        whole_on_air(box, releases(minor))
+    jobs = [box.receiver.next_job() for _ in range(3)]
+    assert [job.release for job in jobs[:2]] == [releases(minor).header.release_id for minor in (5, 4)]
+    assert jobs[2] is None
+    assert box.receiver.at_deadline() is None
+    (done,) = box.receiver.finish_job(run_job(jobs[1], codec()))
+    assert (done.release, done.sbn) == (releases(4).header.release_id, 0)
+    assert box.receiver.at_deadline().header.version.minor == 4
+    box.receiver.finish_job(run_job(jobs[0], codec()))
+    assert box.receiver.at_deadline().header.version.minor == 5
+    assert box.receiver.most_complete.is_verified
+
+
+def test_results_of_an_earlier_collection_of_the_same_release_are_of_no_use(box, releases):
+    box.announce(releases(1))
+    whole_on_air(box, releases(1))
+    late = run_job(box.receiver.next_job(), codec())
+    box.perform(box.receiver.withdraw(releases(1).header.release_id))
+    assert of(box.announce(releases(1)), ImageFound)
+    assert box.receiver.finish_job(late) == []
+    assert not box.receiver.assembly(releases(1).header.release_id).is_verified
+
+
+def test_refusals_are_remembered_so_many_of_them(box, releases):
+    foreign = [releases(minor, hardware=Hardware(0x00A1B2, 8)) for minor in range(MAX_REFUSED + 2)]
+    for release in foreign:
+        assert len(of(box.announce(release), ImageRefused)) == 1
+    told_again = [bool(box.announce(release)) for release in foreign]
+    assert told_again == [False] * MAX_REFUSED + [True] * 2
+
+
+def test_what_it_would_take_is_what_is_acceptable_and_was_not_refused(box, releases):
+    good, foreign, lost = releases(1), releases(2, hardware=Hardware(0x00A1B2, 8)), releases(3)
+    assert box.receiver.would_take(good.header)
+    assert not box.receiver.would_take(foreign.header)
+    box.announce(good)
+    box.announce(lost)
+    assert box.receiver.would_take(good.header), "collected already or not"
+    box.perform(box.receiver.lose(lost.header.release_id, "its disk fails"))
+    assert not box.receiver.would_take(lost.header)
+
+
+def test_of_those_that_wait_the_most_heard_gets_the_place_unless_it_is_off_the_air(box, releases):
+    for minor in (7, 8, 9):
+        box.announce(releases(minor))
+    for minor in (4, 5, 6):
+        box.announce(releases(minor))
+    received = {releases(minor).header.release_id: count for minor, count in ((4, 10), (5, 30), (6, 20))}
+
+    def hearing(release, last_s=10.0):
+        return Heard(last_s, received.get(release, 0))
+
+    assert box.perform(box.receiver.look_around(lambda release: hearing(release, 7.9), 10.0)) == [], "too long ago"
+    box.perform(box.receiver.look_around(hearing, 10.0))
+    assert box.versions == [5, 8, 9]
+    box.perform(box.receiver.look_around(hearing, 10.1))
+    assert box.versions == [5, 6, 9], "the least heard one, and of equals the lowest version"
+
+
+def test_one_that_waits_takes_a_free_place(box, releases):
+    for minor in (6, 7, 8, 9):
+        box.announce(releases(minor))
+    assert box.versions == [7, 8, 9]
+    box.perform(box.receiver.withdraw(releases(9).header.release_id))
+    box.perform(box.receiver.look_around(lambda release: Heard(5.0, 0), 5.0))
+    assert box.versions == [6, 7, 8]
+    assert [header.version.minor for header in box.receiver.headers] == [7, 8, 6]
+    assert box.receiver.look_around(lambda release: Heard(5.0, 0), 5.0) == []
+
+
+def test_a_box_is_sated_when_all_it_collects_is_there(box, releases):
+    assert not box.receiver.is_sated
+    for minor in (1, 2):
+        box.announce(releases(minor))
+    whole_on_air(box, releases(1))
+    assert not box.receiver.is_sated
+    whole_on_air(box, releases(2))
+    assert box.receiver.is_sated
+
+
+def test_the_most_complete_is_the_one_with_the_largest_share(box, releases):
+    assert box.receiver.most_complete is None
+    for minor in (1, 2):
+        box.announce(releases(minor))
+    air = Air(releases(1))
+    air.assembly = box.receiver.assembly(releases(1).header.release_id)
+    air.landings[:] = air.assembly.landings
+    air.retarget()
+    air.hear_block(0, range(3))
+    assert box.receiver.most_complete is air.assembly
+
+
+def test_a_header_of_which_no_memory_is_got_any_more_is_given_up(box, releases):
+    release = releases(1)
+    assert box.receiver.collect(release.header, [], False, 0.0) == [GivenUp(release.header.release_id)]
+    assert box.receiver.lose(release.header.release_id, "x") == []

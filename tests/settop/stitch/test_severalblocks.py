@@ -1,0 +1,249 @@
+"""A release of five blocks, whose level 1 is of two: what happens to one block happens to no other."""
+
+import numpy as np
+import pytest
+
+from carousel.fec import codec
+from carousel.release import layout
+from headend.pack import packing
+from settop.events import BlockVerified, Suspicion
+from settop.stitch.holdings import BlockState, Holdings
+from settop.stitch.jobs import DecodeJob, Finding, HashJob, JobResult, run_job
+from tests.conftest import noise
+from tests.settop.stitch.air import Air
+
+SIZE, BLOCKS = 100_009, 5
+
+
+@pytest.fixture
+def air(make_release, monkeypatch):
+    monkeypatch.setattr(packing, "blocks_of_image", lambda symbols: BLOCKS)
+    monkeypatch.setattr(layout, "MAX_LEVEL_BLOCK_SYMBOLS", 40)
+    air = Air(make_release(SIZE, symbol_size=256, version="1.9.5"))
+    assert [geometry.blocks for geometry in air.layout.objects] == [BLOCKS, 2, 1, 1]
+    return air
+
+
+def size_of(air, sbn):
+    return int(air.layout.objects[0].block_sizes[sbn])
+
+
+def rows_of(air, level, rows):
+    sbn, esi = air.layout.objects[level].symbols_of(np.asarray(rows))
+    return list(zip(sbn.tolist(), esi.tolist(), strict=True))
+
+
+def hear_upper_levels(air):
+    """All that is above level 1, repair symbols too, so that each symbol of level 1 can be judged."""
+    for level in range(air.layout.top, 1, -1):
+        air.hear_symbols(level, rows_of(air, level, range(air.layout.objects[level].rows)))
+
+
+def verified(air):
+    return [event.sbn for event in air.events if isinstance(event, BlockVerified)]
+
+
+def suspected(air):
+    return [event.block for event in air.events if isinstance(event, Suspicion)]
+
+
+def test_blocks_are_verified_one_by_one_in_any_order(air):
+    air.hear_digests(block_digests_only=True)
+    for number, sbn in enumerate((3, 0, 4, 1, 2)):
+        assert not air.assembly.is_verified
+        assert air.assembly.image.done_blocks == number
+        air.hear_block(sbn)
+        air.work()
+    assert verified(air) == [3, 0, 4, 1, 2]
+    assert air.assembly.is_verified
+    assert air.image == noise(SIZE)
+
+
+def test_a_block_that_is_done_leaves_the_others_as_they_were(air):
+    holdings, landing = Holdings(air.landings[0]), air.landings[0]
+    air.hear_block(1, range(4, size_of(air, 1) + 4))
+    air.hear_block(2, range(7))
+    holdings.begin(1)
+    holdings.finish(1)
+    rows = holdings.source_rows(1)
+    assert landing.held[rows].all()
+    assert holdings.proven[rows].all()
+    others = np.ones(len(landing.held), dtype=bool)
+    others[rows] = False
+    assert not holdings.proven[others].any()
+    assert np.count_nonzero(landing.held[: air.layout.objects[0].source_symbols]) == size_of(air, 1) + 7
+    assert holdings.state.tolist() == [BlockState.OPEN, BlockState.DONE] + [BlockState.OPEN] * 3
+    assert landing.source_held.tolist() == [0, size_of(air, 1), 7, 0, 0]
+    assert holdings.useful_symbols == size_of(air, 1) + 7
+    holdings.begin(2)
+    holdings.finish(2)
+    assert holdings.done_blocks == 2
+
+
+def test_what_an_earlier_run_left_is_worked_on_without_another_symbol(air):
+    air.hear_digests()
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn, range(size_of(air, sbn) - (sbn == 2)))
+    air.assemble(resumed=True)
+    air.work()
+    assert sorted(verified(air)) == [0, 1, 3, 4]
+    air.hear_block(2)
+    air.work()
+    assert air.assembly.is_verified
+
+
+def test_what_was_torn_of_one_block_is_no_reason_to_drop_another(air):
+    air.hear_digests()
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn, range(size_of(air, sbn) - 3))
+    first = int(air.layout.objects[0].first_rows[1])
+    air.landings[0].source[first, 9] ^= 1
+    air.assemble(resumed=True)
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn)
+    air.work()
+    assert sorted(verified(air)) == [0, 2, 3, 4]
+    assert air.events == [event for event in air.events if isinstance(event, BlockVerified)], "nobody is suspected"
+    assert air.hear_block(1) == size_of(air, 1) - 3, "the three that came in this run are no leftovers"
+    air.work()
+    assert air.assembly.is_verified
+
+
+def test_a_forged_symbol_is_told_with_its_block_and_costs_its_block_alone(air):
+    air.hear_digests(block_digests_only=True)
+    air.hear([air.forged(0, 3, 5)])
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn)
+    air.work()
+    assert verified(air) == [0, 1, 2, 4]
+    assert suspected(air) == [3]
+    assert [event.release for event in air.events] == [air.release.header.release_id] * 5
+    air.hear_block(3, range(2 * size_of(air, 3)))
+    air.work()
+    assert air.assembly.is_verified
+    assert air.image == noise(SIZE)
+
+
+def test_a_forged_digest_is_told_of_the_first_block(air):
+    air.hear([air.forged(air.layout.top, 0, 0)])
+    air.hear_digests()
+    air.hear_block(0)
+    air.work()
+    assert suspected(air) == [0]
+
+
+def test_each_block_of_a_level_is_completed_by_itself(air):
+    level_1 = air.layout.objects[1]
+    hear_upper_levels(air)
+    air.hear_symbols(1, [(0, esi) for esi in range(int(level_1.block_sizes[0]))])
+    few = int(level_1.block_sizes[1])
+    air.hear_symbols(1, [(1, esi) for esi in range(5, few + 7)])
+    assert air.assembly.next_job() is None, "nobody is suspected, so nothing hangs on the rest"
+    air.assembly.inquiry.begin()
+    job = air.assembly.next_job()
+    assert isinstance(job, DecodeJob)
+    assert (job.level, job.sbn) == (1, 1)
+    assert air.assembly.next_job() is None
+    assert air.assembly.finish_job(run_job(job, codec())) == []
+    assert air.assembly.tree.holdings(1).proven[: level_1.source_symbols].all()
+    assert air.assembly.next_job() is None
+
+
+def test_what_a_decoded_level_tells_of_the_image_is_judged_at_once(air):
+    """The digest of a symbol that came long ago is among those that were decoded."""
+    hear_upper_levels(air)
+    air.assembly.inquiry.begin()
+    offset = int(air.layout.digest_offsets(0, np.array([4]), np.array([60]))[0]) // 256
+    sbn, esi = rows_of(air, 1, [offset])[0]
+    air.hear([air.forged(0, 4, 60), air.packet(0, 4, 59)])
+    first, size = int(air.layout.objects[0].first_rows[4]), int(air.layout.objects[1].block_sizes[sbn])
+    assert air.landings[0].held[first + 60]
+    places = [(sbn, each) for each in range(size + 8) if abs(each - esi) > 1]
+    air.hear_symbols(1, places)
+    assert air.landings[0].held[first + 60], "nobody can judge it yet"
+    air.work()
+    assert "DecodeJob" in air.jobs
+    assert not air.landings[0].held[first + 60]
+    assert air.assembly.image.proven[first + 59]
+    assert air.assembly.rejected_symbols == 1
+
+
+def test_a_block_of_which_all_is_there_and_does_not_decode_begins_afresh(air, monkeypatch):
+    """It can't be; and if it were, no block may wait for ever."""
+    air.hear_digests(block_digests_only=True)
+    air.hear_block(2, range(1, size_of(air, 2) + 1))
+    air.hear_block(3, range(5))
+    job = air.assembly.next_job()
+    monkeypatch.setattr(air.assembly.image, "want_more", lambda sbn, count: 0)
+    air.assembly.finish_job(JobResult(job, Finding.TOO_FEW))
+    assert len(air.assembly.image.held_rows(2)) == 0
+    assert len(air.assembly.image.held_rows(3)) == 5
+    assert air.hear_block(2) == size_of(air, 2)
+    air.work()
+    assert verified(air) == [2]
+
+
+def test_a_whole_image_without_digests_is_one_job_of_level_0(air):
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn)
+    job = air.assembly.next_job()
+    assert (type(job).__name__, job.level, job.sbn) == ("WholeJob", 0, 0)
+    assert air.assembly.next_job() is None
+    assert air.assembly.finish_job(run_job(job, codec())) != []
+    assert air.assembly.is_verified
+
+
+def test_an_image_that_lacks_a_block_or_has_repair_symbols_is_not_proven_whole(air):
+    for sbn in range(BLOCKS - 1):
+        air.hear_block(sbn)
+    assert air.assembly.next_job() is None
+    air.hear_block(4, range(1, size_of(air, 4) + 1))
+    assert air.assembly.next_job() is None
+    air.hear_digests(block_digests_only=True)
+    jobs = [air.assembly.next_job() for _ in range(BLOCKS)]
+    assert [(type(job), job.sbn) for job in jobs] == [(HashJob, sbn) for sbn in range(4)] + [(DecodeJob, 4)]
+
+
+def test_a_whole_image_that_is_wrong_though_digests_have_come_waits_for_the_others(air):
+    hear_upper_levels(air)
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn)
+    air.landings[0].source[0, 0] ^= 1
+    air.work()
+    assert air.jobs == ["WholeJob"]
+    assert air.landings[0].held[: air.layout.objects[0].source_symbols].all(), "the digests will say which"
+    air.hear_digests()
+    air.work()
+    assert sorted(verified(air)) == [1, 2, 3, 4]
+
+
+def test_failed_jobs_count_for_their_block_alone(air):
+    air.hear_digests(block_digests_only=True)
+    for sbn in (1, 2):
+        air.hear_block(sbn)
+    for _ in range(2):
+        for job in [air.assembly.next_job() for _ in (1, 2)]:
+            air.assembly.finish_job(JobResult(job, Finding.FAILED))
+    air.work()
+    assert verified(air) == [1, 2]
+    assert air.assembly.failed_jobs == 4
+
+
+def test_where_it_stands_is_told_over_all_blocks_and_levels(air):
+    assembly = air.assembly
+    assert (assembly.needed_symbols, assembly.useful_symbols, assembly.proven_symbols) == (391, 0, 0)
+    air.hear_digests()
+    proven = assembly.proven_symbols
+    assert proven == sum(geometry.source_symbols for geometry in air.layout.objects[1:])
+    air.hear_block(0)
+    air.hear_block(1, range(10))
+    assert assembly.useful_symbols == size_of(air, 0) + 10
+    assert not assembly.is_sated
+    air.work()
+    assert assembly.proven_symbols == proven + size_of(air, 0)
+    for sbn in range(1, BLOCKS):
+        air.hear_block(sbn)
+    assert assembly.is_sated
+    assert not assembly.is_verified
+    air.work()
+    assert assembly.is_verified
