@@ -98,6 +98,8 @@ class Air:
             job = self.assembly.next_job()
             if job is None:
                 return
+            assert job.landing is self.landings[job.level]
+            assert job.release == self.release.header.release_id
             self.jobs.append(type(job).__name__)
             self.events += self.assembly.finish_job(run_job(job, codec()))
         raise AssertionError("jobs without end")

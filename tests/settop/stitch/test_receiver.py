@@ -247,6 +247,34 @@ def test_a_newer_release_that_never_completes_delays_a_good_one_by_two_at_most(b
     assert box.receiver.choose(now).header.version.minor == 5
 
 
+def test_a_newer_release_of_which_nothing_is_proven_delays_nothing_though_it_is_heard(box, releases):
+    box.announce(releases(5))
+    box.announce(releases(6))
+    box.prove(releases(5), whole=True)
+    box.receiver.look_around(lambda release: Heard(1.0, 500), 1.0)
+    assert box.receiver.choose(1.0).header.version.minor == 5
+    box.prove(releases(6))
+    assert box.receiver.choose(1.0) is None
+    box.receiver.look_around(lambda release: Heard(1.0, 500), 1.5)
+    assert box.receiver.choose(1.9) is None, "once it is patient, it is for as long again"
+    assert box.receiver.choose(2.0).header.version.minor == 5
+
+
+def test_an_older_release_that_proves_itself_delays_nothing(box, releases):
+    for minor in (5, 6):
+        box.announce(releases(minor))
+    box.prove(releases(6), whole=True)
+    box.prove(releases(5))
+    box.receiver.look_around(lambda release: Heard(1.0, 500), 1.0)
+    assert box.receiver.choose(1.0).header.version.minor == 6
+
+
+def test_the_first_release_for_which_there_is_no_room_is_refused(box, releases):
+    box.room = 0
+    assert [effect.reason for effect in of(box.announce(releases(5)), ImageRefused)] == ["no room"]
+    assert box.receiver.is_refusing
+
+
 def test_at_the_deadline_the_best_verified_release_is_had(box, releases):
     box.announce(releases(5))
     box.announce(releases(6))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from carousel.fec import codec
 from settop.events import Suspicion
 from settop.stitch.assembly import MOST_DIGESTS_WAITING
-from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob
+from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob, run_job
 from settop.stitch.suspicion import LEAST_SURPLUS, SAMPLE_EVERY, SURPLUS_SHARES
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
@@ -264,6 +265,47 @@ def test_forged_repair_symbols_make_room_for_genuine_ones(air):
     for esi in range(size, 2 * size):
         air.hear([air.forged(0, 0, esi)])
         assert landing.free_count[0] > 0
+
+
+def test_a_block_that_has_enough_without_what_was_sorted_out_is_tried_at_once(air):
+    """It took its surplus before its digests were held against it."""
+    air.hear_digests()
+    size = size_of(air)
+    air.hear([air.forged(0, 0, 3)])
+    air.hear_block(0)
+    job = air.assembly.next_job()
+    assert air.assembly.finish_job(run_job(job, codec())) != []
+    assert air.hear_block(0, range(size, size + LEAST_SURPLUS)) == LEAST_SURPLUS
+    air.work()
+    assert air.assembly.image.done_blocks == 1
+    assert air.assembly.rejected_symbols == 1
+
+
+def test_a_block_that_lacks_what_was_sorted_out_wants_just_that(air):
+    air.hear_digests()
+    air.hear(air.forged(0, 0, esi) for esi in (3, 40, 77))
+    air.hear_block(0)
+    air.work()
+    assert air.landings[0].wanted[0] == 3
+    assert air.hear_block(0, [3, 40, 77]) == 3
+    air.work()
+    assert air.assembly.image.done_blocks == 1
+
+
+def test_a_block_that_has_its_proof_does_not_wait_for_a_doubted_symbol_beside_it(air):
+    """All source symbols are proven; a repair symbol is not, on a day when forgers are many."""
+    hear_chain(air)
+    size = size_of(air)
+    air.assembly.image.want_more(0, 1)
+    air.assembly.inquiry.begin()
+    hear_level_1(air, digest_rows_of(air, range(size)))
+    air.hear(air.forged(0, 0, esi) for esi in range(8))
+    assert air.assembly.rejected_symbols == 8
+    air.hear([air.packet(0, 0, 2 * size - 1)])
+    assert not air.assembly.image.proven.all()
+    air.hear_block(0)
+    air.work()
+    assert air.assembly.image.done_blocks == 1
 
 
 def test_a_job_in_hand_keeps_its_symbols(air):
