@@ -12,6 +12,7 @@ from carousel.console.files import load_public_key, open_release
 from carousel.errors import OperatorError, UsageError
 from settop.flasher.driver import claimed, drive, run_console, tracer
 from settop.flasher.errors import FlashError
+from settop.flasher.events import Note
 from settop.flasher.flasher import Image, Job
 from settop.flasher.frames import INITIAL_BAUD, Place
 from settop.flasher.line import ResetLine
@@ -66,11 +67,19 @@ def flash(request: FlashRequest) -> int:
         with SerialPort.open(request.port, request.initial_baud, raise_lines=request.reset == "none") as line:
             job = replace(job, resets=_reset_lines(request.reset, line))
             with claimed(line), closing(_reporter(request.port, request.as_json)) as reporter:
-                drive(job, line, request.initial_baud, reporter, tracer() if request.trace else None)
+                _drive(job, line, request, reporter)
             if request.then_console:
                 print(f"{request.port}: Ctrl-] leaves", file=sys.stderr)
                 run_console(line, request.initial_baud)
     return 0
+
+
+def _drive(job: Job, line: SerialPort, request: FlashRequest, reporter: BoardReporter) -> None:
+    try:
+        drive(job, line, request.initial_baud, reporter, tracer() if request.trace else None)
+    except KeyboardInterrupt:
+        reporter.tell(Note("interrupted; what the flash holds stays there: run it again to go on"))
+        raise
 
 
 @contextmanager

@@ -133,8 +133,12 @@ def _say(event: str, fields: Mapping[str, Any]) -> str | None:
 
 
 def _speed(fields: Mapping[str, Any]) -> str:
-    left_s = (fields["total_bytes"] - fields["done_bytes"]) / max(1.0, fields["rate_bytes_per_s"])
-    return f"{format_size_bytes(fields['rate_bytes_per_s'])}/s, {left_s:.0f} s left"
+    """Say how fast it is and how long it takes yet, once anything has moved."""
+    rate_bytes_per_s = fields["rate_bytes_per_s"]
+    if rate_bytes_per_s < 1:
+        return "0 B/s"
+    left_s = (fields["total_bytes"] - fields["done_bytes"]) / rate_bytes_per_s
+    return f"{format_size_bytes(rate_bytes_per_s)}/s, {left_s:.0f} s left"
 
 
 def _show(event: str, fields: Mapping[str, Any]) -> str | None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.emulator
 
 SETTOP = Path(sys.executable).parent / "settop"
 LONGEST_S = 120.0
-UPDATE_BYTES = 600_000
+UPDATE_BYTES = 400_000
 SECTOR_BYTES = 1 << 18
 
 
@@ -96,8 +96,9 @@ def test_an_update_is_interrupted_and_goes_on_and_nobody_presses_reset(desk):
     desk.press(b"\x1dr")  # single keys: no Enter
     here = desk.until("nothing to confirm", here)
 
-    cut = desk.flash("good", interrupt_at=UPDATE_BYTES // 2)
+    cut = desk.flash("good", interrupt_at=UPDATE_BYTES * 3 // 4)
     assert "flashed" not in cut
+    assert "run it again to go on" in cut["note"]["text"]
     here = desk.until("the console has the line again", here)
 
     events = desk.flash("good")

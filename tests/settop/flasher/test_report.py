@@ -28,11 +28,12 @@ def test_lines_for_people(capfd):
     reporter = BoardReporter("tty", as_json=False, is_terminal=False)
     reporter.tell(Connected("00A1B2:7", 1))
     for done in range(0, 1001, 10):
-        reporter.tell(Progress(done, 1000, 100.0))
+        reporter.tell(Progress(done, 1000, 100.0 if done >= 400 else 0.0))
     reporter.tell(Flashed(Place.SLOT_B, "1.0.0", Sent(**SENT)))
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "tty: connected: hardware 00A1B2:7, stub 1"
     assert "tty:  50 %, 100 B/s, 5 s left" in lines
+    assert "tty:  30 %, 0 B/s" in lines, "nobody knows how long it takes before anything has moved"
     assert len(lines) == 13
     assert lines[-1].startswith("tty: slot-b holds 1.0.0: 9,000 bytes in 0.5 s, 18.0 kB/s; 4,904 bytes were there")
 
