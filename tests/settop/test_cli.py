@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from carousel.flute import alc
-from settop.cli import make_parser
+from settop.cli import main, make_parser
 from settop.commands import flashing, options
 from settop.flasher import frames
 
@@ -108,12 +108,15 @@ def test_version():
     ],
     ids=" ".join,
 )
-def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(arguments, words):
-    done = settop(*arguments)
-    assert done.returncode == 2, done
-    assert words in done.stderr + done.stdout
+def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(arguments, words, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["settop", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2, told
+    assert words in told.err + told.out
     if arguments:
-        assert len(done.stderr.splitlines()) == 1
+        assert len(told.err.splitlines()) == 1
 
 
 def test_values_are_read_where_they_are_typed():

@@ -9,6 +9,7 @@ from bench.siege.livesoak import Household, Vitals
 from bench.siege.soak import Hour, a_life
 
 
+@pytest.mark.slow
 def test_nothing_grows_in_a_few_hours():
     seed = 2
     print(f"seed {seed}")
