@@ -25,7 +25,9 @@ def why_nothing(stats: WireStats, share: float | None, silent_s: float, refused:
         keys = " and ".join(stats.unknown_keys)
         return f"heard a carousel signed by key {keys}, which this box does not trust; see its folder trust/"
     if silent_s == float("inf"):
-        return "no packet came: check group, port and interface, and the switch's IGMP querier (docs/operations.md)"
+        return (
+            "no packet came: check group, port, interface, firewall, and the switch's IGMP querier (docs/operations.md)"
+        )
     return _of_strange_packets(stats, counts)
 
 

@@ -89,6 +89,7 @@ def test_an_image_takes_little_more_than_its_bytes(make_release, loss, most):
     assert of_computed <= 1.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 def test_without_the_sidecar_repetition_does(make_release, loss):
     """The header comes with the DSI, no digests: the image is proven whole."""

@@ -89,6 +89,7 @@ def test_a_replaced_file_is_taken_up(casting, make_release):
     assert new.toi_base.to_bytes(4, "big") == wire.sent[-1][12:15] + bytes([wire.sent[-1][15] & 0xF8])
 
 
+@pytest.mark.slow
 def test_swaps_leave_no_descriptor_behind(casting, make_release):
     """Nor the map of a file that is gone, whose room would stay taken."""
     carousel, _, time, told, path = casting
