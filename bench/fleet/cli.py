@@ -32,7 +32,10 @@ LOG_EVERY_S = 10.0
 def fleet(
     scenario: Annotated[str | None, typer.Argument(help="A TOML file, or the name of one that ships.")] = None,
     boxes: Annotated[str | None, typer.Option(help="How many, instead of the scenario's number: 220M.")] = None,
-    fidelity: Annotated[str | None, typer.Option(help="packet (real receivers) or sampled.")] = None,
+    fidelity: Annotated[str | None, typer.Option(help="packet (box by box) or sampled.")] = None,
+    real_receivers: Annotated[
+        bool, typer.Option("--real-receivers", help="In packet fidelity, run the receiver's own code for each box.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 7,
     seeds: Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="How many runs, for bands.")] = 1,
     workers: Annotated[int, typer.Option(min=0, max=1024, help="Local processes; 0: one for each core.")] = 0,
@@ -58,11 +61,13 @@ def fleet(
     fidelity = fidelity or "sampled"
     if fidelity not in FIDELITIES:
         raise UsageError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
+    if real_receivers and fidelity != "packet":
+        raise UsageError("--real-receivers is for --fidelity packet: the sampled one follows no single boxes")
     output.mkdir(parents=True, exist_ok=True)
     print(f"{chosen.name}: seeds {', '.join(str(seed + index) for index in range(seeds))}", file=sys.stderr)
     with _pool(workers, dask) as (run, where), progress_bar(chosen.name) as tell:
         begin_s = time.monotonic()
-        result = run_fleet(chosen, fidelity, [seed + index for index in range(seeds)], run, tell)
+        result = run_fleet(chosen, fidelity, [seed + index for index in range(seeds)], run, tell, real_receivers)
         wall_s = time.monotonic() - begin_s
     write_report(result, wall_s, where, output)
     if result.is_partial:

@@ -223,7 +223,8 @@ def tally_of(scenario: Scenario, outcomes: list[Outcome]) -> Tally:
         box, box_class = outcome.box, by_name[outcome.box.class_name]
         start_s = np.array([box.start_s])
         verified_s = start_s + (np.inf if outcome.verified_s is None else outcome.verified_s)
-        tally.count_boxes(box.region, start_s, verified_s, box_class.install_s + box_class.boot_s, scenario.deadline_s)
+        up_s = verified_s + scenario.start_up_s(box_class)
+        tally.count_boxes(box.region, start_s, verified_s, up_s, scenario.deadline_s)
         if outcome.verified_s is not None:
             tally.count_efficiency(np.array([outcome.efficiency]))
     return tally

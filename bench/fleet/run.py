@@ -18,7 +18,8 @@ from carousel.errors import OperatorError
 __all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard"]
 
 FIDELITIES = ("packet", "sampled")
-MOST_PACKET_BOXES = 20_000
+MOST_PACKET_BOXES = {True: 20_000, False: 200_000}
+"""With real receivers, and with counted ones."""
 
 
 @dataclass
@@ -39,9 +40,14 @@ def run_shard(shard: PacketShard | SampledShard) -> Tally:
 
 
 def run_fleet(
-    scenario: Scenario, fidelity: str, seeds: list[int], run: Run, tell: Callable[[int, int], None]
+    scenario: Scenario,
+    fidelity: str,
+    seeds: list[int],
+    run: Run,
+    tell: Callable[[int, int], None],
+    is_real: bool = False,
 ) -> FleetRun:
-    """Run everything that a scenario asks for; `tell` is called with (done, of all).
+    """Run everything that a scenario asks for; `tell` is called with (done, of all); `is_real`: by real receivers.
 
     An interruption leaves what is done, marked as partial: a carousel counts only with all of its shards.
     """
@@ -51,7 +57,7 @@ def run_fleet(
         (name, seed, shard)
         for name, variant in variants.items()
         for seed in seeds
-        for shard in _shards(variant, fidelity, seed)
+        for shard in _shards(variant, fidelity, seed, is_real)
     ]
     storms = storms_of(scenario, seeds)
     total, ended = len(jobs) + len(storms) + len(seeds) * len(logins_of(scenario)), 0
@@ -97,15 +103,16 @@ def _taken_over(silence: Silence, takeover_s: float) -> Silence:
     return Silence(silence.at_s, min(silence.for_s, takeover_s), (1 + silence.rate_share) / 2)
 
 
-def _shards(scenario: Scenario, fidelity: str, seed: int) -> "list[PacketShard] | list[SampledShard]":
+def _shards(scenario: Scenario, fidelity: str, seed: int, is_real: bool) -> "list[PacketShard] | list[SampledShard]":
     if fidelity == "sampled":
         return sampled_shards(scenario, seed)
-    if scenario.boxes > MOST_PACKET_BOXES:
+    most = MOST_PACKET_BOXES[is_real]
+    if scenario.boxes > most:
         raise OperatorError(
-            f"packet fidelity runs a real receiver for each box: {MOST_PACKET_BOXES} at the most, not "
-            f"{scenario.boxes}; give --boxes, or take --fidelity sampled"
+            f"packet fidelity follows each box by itself: {most} at the most{' by real receivers' if is_real else ''}, "
+            f"not {scenario.boxes}; give --boxes, or take --fidelity sampled"
         )
-    return packet_shards(scenario, seed)
+    return packet_shards(scenario, seed, is_real)
 
 
 def _carousel_stories(
@@ -132,10 +139,20 @@ def _carousel_stories(
             on, verified = (np.flatnonzero(whole.events[event]) for event in ("power", "verified"))
             busy_s = np.diff(clock.on_air_s(ends_s[[int(on[0]), min(int(verified[-1]) + 1, STEPS)]]))
             sent_bytes = rate_bps / 8 * float(busy_s[0]) / scenario.boxes
-            notes = tuple(whole.notes)
+            notes = (*whole.notes, *_receivers_note(whole))
             phases = phases_of_events(whole.events)
             stories.append(Story(name, seed, whole, phases, [load], sent_bytes, notes=notes))
     return stories
+
+
+def _receivers_note(tally: Tally) -> list[str]:
+    """Say which receivers ran, in packet fidelity."""
+    if not (tally.real_boxes or tally.counted_boxes):
+        return []
+    return [
+        f"{tally.real_boxes:,} boxes by the real receiver, {tally.counted_boxes:,} by counted ones, which say the same "
+        "times without handling bytes"
+    ]
 
 
 def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:

@@ -70,10 +70,14 @@ class Chain:
             stages.append(Reorder(spec.reorder, spec.delay_s, rng(4)))
         return stages
 
-    def carry(self, traffic: Traffic) -> None:
-        """Let a batch pass, changing it."""
+    def let_through(self, traffic: Traffic) -> None:
+        """Let a batch pass, changing it; no patterns are noted."""
         for stage in self.stages:
             self.counts[stage.name] += stage.apply(traffic)
+
+    def carry(self, traffic: Traffic) -> None:
+        """Let a batch pass, changing it, and note what became of it."""
+        self.let_through(traffic)
         alive = traffic.copies > 0
         self.offered += len(traffic.arrival_s)
         self.delivered += alive.sum(axis=0)

@@ -37,6 +37,7 @@ class InlineBox:
         wire: Wire | None = None,
         work_codec: Codec | None = None,
         hear_bulletin: Callable[[bytes, float], None] | None = None,
+        is_resumed: bool = False,
     ) -> None:
         self.events: list[Event] = []
         self.wire: Wire = wire or FluteWire(tsi, profile.trust)
@@ -45,6 +46,7 @@ class InlineBox:
         self._make_landings = landings
         self._codec = work_codec or codec()
         self._hear_bulletin = hear_bulletin
+        self._is_resumed = is_resumed
         self._looked_s = 0.0
         self.receiver = Receiver(profile, can_decode, 0.0)
 
@@ -89,7 +91,7 @@ class InlineBox:
             match to_do.popleft():
                 case Collect(header, layout):
                     landings = self._make_landings(layout)
-                    to_do.extendleft(self.receiver.collect(header, landings, resumed=False, now=now))
+                    to_do.extendleft(self.receiver.collect(header, landings, resumed=self._is_resumed, now=now))
                     self._take_symbols(self.wire.open(header, layout, landings, now))
                 case GivenUp(release):
                     self.wire.close(release)

@@ -27,8 +27,10 @@ else (announcements, FDTs, other extensions) is read by `parse_packet`, the cold
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
@@ -53,6 +55,8 @@ __all__ = [
     "render_packet",
     "split_payload_id",
 ]
+
+Id = TypeVar("Id", int, NDArray[np.int64])
 
 DEFAULT_TSI = 0xB007CA57
 
@@ -161,8 +165,8 @@ class AlcPacket:
         return next((content for kind, content in self.extensions if kind == het), None)
 
 
-def split_payload_id(payload_id: int, fec: FecId) -> tuple[int, int]:
-    """Return (SBN, ESI) of a FEC payload ID: 8+24 bits for RaptorQ, 16+16 without a code."""
+def split_payload_id(payload_id: Id, fec: FecId) -> tuple[Id, Id]:
+    """Return (SBN, ESI) of a FEC payload ID, or of each of an array: 8+24 bits for RaptorQ, 16+16 without a code."""
     shift = 24 if fec is FecId.RAPTORQ else 16
     return payload_id >> shift, payload_id & ((1 << shift) - 1)
 

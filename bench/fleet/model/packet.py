@@ -1,132 +1,40 @@
-"""Packet fidelity: the real broadcaster, the real receivers, and link models between them, in virtual time.
+"""Packet fidelity: the real broadcaster, link models, and a receiver for each box, in virtual time.
 
-Everything is the code that runs on a head-end and on a box: pacing, order, announcements, parsing, CRC, bookkeeping,
-signature, RaptorQ, BLAKE3. One thing stands in: a box keeps no source symbols of its own. Symbols that arrive intact
-are what was sent, so all boxes of a process let them land in one copy of the release; a packet that the link corrupts
-fails its CRC as on a real box.
+All of the head-end is its own code: pacing, order, announcements. Of the boxes either all is (`real.py`), or only what
+decides when they are done (`counted.py`), which says the same times to the packet, dozens of times as fast.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from bench.fleet.model.onair import OnAirClock
+from bench.fleet.model.air import air_log, on_air, packed_releases
+from bench.fleet.model.counted import CountedBoxes, worked_s
+from bench.fleet.model.power import on_spans, powered_s, up_s
+from bench.fleet.model.real import RealBox
 from bench.fleet.model.starts import draw_starts
 from bench.fleet.model.tally import Tally
-from bench.fleet.scenario.values import Group, ReleaseSpec, Scenario
+from bench.fleet.scenario.values import Group, Scenario
 from bench.link.chain import Chain
 from bench.link.traffic import Traffic
-from bench.virtual.box import InlineBox
-from bench.virtual.memory import landings_in_memory
-from carousel.batch import MAX_BATCH_PACKETS, Batch
-from carousel.buffers import Bytes
-from carousel.flute.alc import PLAIN_HEADER_BYTES
-from carousel.flute.interleave import transmit_places
-from carousel.flute.releasefile import Release, digest_places
-from carousel.release.identity import Hardware, Version
-from carousel.release.trust import TrustRing
-from headend.cast.broadcaster import Broadcaster, BroadcastSettings
-from headend.pack.packing import PackRequest, pack
-from settop.stitch.policy import BoxProfile
 
-__all__ = ["PacketShard", "carousel_offset_s", "packet_shards", "run_packet_shard", "trunk_seed"]
+__all__ = ["PacketShard", "Simulated", "packet_shards", "run_packet_shard", "simulate", "trunk_seed"]
 
 FloatArray = NDArray[np.float64]
-SHARD_BOXES = 32
-GATHER_PACKETS = 512
-"""So many packets of one size are carried at once; a box takes them in parts that can't complete its image unseen."""
-SIGNING_KEY = b"bootcast's simulated signing key"
-TRUNK_STREAM, START_STREAM, LINK_STREAM, OFFSET_STREAM = range(4)
-
-
-def carousel_offset_s(seed: int, turn_s: float) -> float:
-    """Return how far the carousel has got on its turn when the scenario begins: nobody knows, so it is drawn."""
-    return float(np.random.default_rng([seed, OFFSET_STREAM]).random() * turn_s)
+Packets = TypeVar("Packets")
+SHARD_BOXES = 64
+TRUNK_STREAM, START_STREAM, LINK_STREAM = range(3)
+WARM_UP_S = 1.0
+ROOMY = 1.1
+"""A line so much faster than the carousel has a queue that is empty, whenever one begins to look."""
 
 
 def trunk_seed(seed: int, group: Group, neighbourhood: int) -> tuple[int, ...]:
     """Return the seed of the losses that a neighbourhood shares."""
     return (seed, TRUNK_STREAM, group.index, neighbourhood)
-
-
-@lru_cache(maxsize=4)
-def packed_releases(specs: tuple[ReleaseSpec, ...]) -> tuple[Release, ...]:
-    """Pack images of noise, one for each kind of hardware, signed by one key."""
-    key = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY)
-    releases = []
-    with tempfile.TemporaryDirectory(prefix="bootcast-fleet-") as folder:
-        for number, spec in enumerate(specs):
-            image, output = Path(folder, "image"), Path(folder, "release")
-            image.write_bytes(hashlib.shake_128(f"image {number}".encode()).digest(spec.image_bytes))
-            version = Version.parse("2.0.0")
-            request = PackRequest(
-                _hardware(number),
-                version,
-                created_unix_s=1_750_000_000,
-                name=spec.name[:32],
-                symbol_size=spec.symbol_bytes,
-                repair_ratio=spec.repair_ratio,
-            )
-            pack(image, output, key, request)
-            releases.append(Release.parse(memoryview(output.read_bytes())))
-    return tuple(releases)
-
-
-def _hardware(number: int) -> Hardware:
-    return Hardware(0x00A1B2, 7 + number)
-
-
-@lru_cache(maxsize=4)
-def _source_symbols(specs: tuple[ReleaseSpec, ...], number: int) -> tuple[Bytes, ...]:
-    """Return a release's source symbols, level by level: one copy that all boxes of a process write alike."""
-    release = packed_releases(specs)[number]
-    levels = []
-    for level, geometry in enumerate(release.layout.objects):
-        sbn, esi = geometry.symbols_of(np.arange(geometry.source_symbols))
-        places = transmit_places(geometry, sbn, esi)
-        if level:
-            places = release.image_packets + digest_places(release.layout, level, sbn, esi)
-        levels.append(np.ascontiguousarray(release.packets[places, PLAIN_HEADER_BYTES:]))
-    return tuple(levels)
-
-
-class SimulatedBox:
-    """One receiver whose jobs are done at once. `verified_s` is in the scenario's time, infinity for never."""
-
-    def __init__(self, specs: tuple[ReleaseSpec, ...], number: int, start_s: float) -> None:
-        release = packed_releases(specs)[number]
-        key = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY)
-        profile = BoxProfile(_hardware(number), TrustRing.of([key.public_key()]))
-        shared = _source_symbols(specs, number)
-        self.box = InlineBox(profile, release.tsi, landings=lambda layout: landings_in_memory(layout, shared))
-        self.box.tune_in(start_s)
-        self.verified_s = np.inf
-        self.start_s = start_s
-        self.efficiency = 0.0
-        self.packets = 0
-
-    @property
-    def lacking(self) -> int:
-        """How many symbols must come at the least until an image is whole; many while no header was heard."""
-        lacking = (each.needed_symbols - each.useful_symbols for each in self.box.assemblies.values())
-        return min(lacking, default=MAX_BATCH_PACKETS)
-
-    def receive(self, batch: Batch, now_s: float) -> None:
-        """Take a batch, do all work that it makes possible, and see whether the image is there."""
-        self.packets += batch.count
-        self.box.receive(batch, now_s)
-        chosen = self.box.receiver.choose(now_s)
-        if chosen is not None:
-            self.verified_s = now_s
-            received = self.box.wire.heard(chosen.header.release_id).received
-            self.efficiency = chosen.needed_symbols / max(received, chosen.needed_symbols)
 
 
 @dataclass(frozen=True)
@@ -138,9 +46,19 @@ class PacketShard:
     group: Group
     first: int
     boxes: int
+    is_real: bool = False
+
+    @property
+    def street(self) -> tuple[int, int]:
+        """The number of this shard's street, and how many boxes share it: the whole group without a trunk."""
+        trunk = self.scenario.trunk(self.group.box_class.trunk)
+        if trunk is None:
+            return 0, self.group.boxes
+        number = self.first // trunk.boxes
+        return number, min(trunk.boxes, self.group.boxes - number * trunk.boxes)
 
 
-def packet_shards(scenario: Scenario, seed: int) -> list[PacketShard]:
+def packet_shards(scenario: Scenario, seed: int, is_real: bool = False) -> list[PacketShard]:
     """Cut a fleet into shards, the same whatever the number of workers; neighbourhoods stay apart."""
     shards = []
     for group in scenario.groups():
@@ -149,95 +67,142 @@ def packet_shards(scenario: Scenario, seed: int) -> list[PacketShard]:
         for street in range(0, group.boxes, whole):
             end = min(street + whole, group.boxes)
             for first in range(street, end, SHARD_BOXES):
-                shards.append(PacketShard(scenario, seed, group, first, min(SHARD_BOXES, end - first)))
+                shards.append(PacketShard(scenario, seed, group, first, min(SHARD_BOXES, end - first), is_real))
     return shards
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What became of a shard's boxes, in order of power-on; shapes (boxes,). `real` says of how many real receivers
+    were run.
+    """
+
+    start_s: FloatArray
+    verified_s: FloatArray
+    efficiency: FloatArray
+    packets: NDArray[np.int64]
+    real: int
 
 
 def run_packet_shard(shard: PacketShard) -> Tally:
     """Let the boxes of a shard listen until all have their image, or the horizon is reached."""
-    boxes = simulate(shard)
-    scenario, box_class = shard.scenario, shard.group.box_class
+    found = simulate(shard)
+    scenario, box_class, region = shard.scenario, shard.group.box_class, shard.group.region
     tally = Tally(scenario.horizon_s)
-    starts_s = np.array([box.start_s for box in boxes])
-    verified_s = np.array([box.verified_s for box in boxes])
-    region, start_up_s = shard.group.region.name, box_class.install_s + box_class.boot_s
-    tally.count_boxes(region, starts_s, verified_s, start_up_s, scenario.deadline_s)
-    tally.count_efficiency(np.array([box.efficiency for box in boxes])[np.isfinite(verified_s)])
-    tally.packets = sum(box.packets for box in boxes)
+    runs_s = up_s(found.verified_s, scenario.install_s(box_class), box_class.boot_s, region.cuts)
+    tally.count_boxes(region.name, found.start_s, found.verified_s, runs_s, scenario.deadline_s)
+    tally.count_efficiency(found.efficiency[np.isfinite(found.verified_s)])
+    tally.packets = int(found.packets.sum())
+    tally.real_boxes, tally.counted_boxes = found.real, shard.boxes - found.real
     return tally
 
 
-def simulate(shard: PacketShard) -> list[SimulatedBox]:
+def simulate(shard: PacketShard) -> Simulated:
     """Cast to the boxes of a shard, each behind a link of its own."""
-    scenario, group, seed = shard.scenario, shard.group, shard.seed
-    rng = np.random.default_rng([seed, START_STREAM, group.index, shard.first])
-    number = next(n for n, each in enumerate(scenario.releases) if each.name == group.box_class.release)
-    starts_s = np.sort(draw_starts(group, shard.boxes, rng))
-    boxes = [SimulatedBox(scenario.releases, number, float(start_s)) for start_s in starts_s]
-    links = Chain(group.box_class.down, len(boxes), (seed, LINK_STREAM, group.index, shard.first))
-    trunk = scenario.trunk(group.box_class.trunk)
-    street = shard.first // trunk.boxes if trunk else 0
-    shared = Chain(trunk.down, 1, trunk_seed(seed, group, street)) if trunk else None
-    for rows, arrival_s in _on_air(scenario, seed):
-        if arrival_s[0] > scenario.horizon_s:
+    spans_s = _spans_s(shard)
+    everybody = np.arange(shard.boxes)
+    if shard.is_real:
+        return _by_real(shard, spans_s, everybody)
+    scenario, box_class = shard.scenario, shard.group.box_class
+    boxes = CountedBoxes(
+        packed_releases(scenario.releases), _number(shard), spans_s, scenario.keeps_parts, box_class.work_bytes_per_s
+    )
+    log = air_log(scenario.carousel, scenario.releases, shard.seed)
+    gathers = ((each, each.times_s, each.size_bytes) for each in log.gathers(scenario.horizon_s))
+    for gather, traffic in _behind_links(shard, spans_s, gathers):
+        boxes.hear(gather, traffic)
+        if not boxes.is_waiting.any():
             break
-        traffic = Traffic.arriving(arrival_s, np.full(len(rows), rows.shape[1], dtype=np.int64), 1)
-        if shared is not None:
-            shared.carry(traffic)
-        traffic = traffic.behind_trunk(len(boxes))
-        links.carry(traffic)
-        waiting = [index for index, box in enumerate(boxes) if box.verified_s == np.inf]
+    beyond = np.flatnonzero(boxes.is_beyond)
+    verified_s, efficiency, packets = boxes.verified_s, boxes.efficiency, boxes.packets
+    if len(beyond):
+        real = _by_real(shard, spans_s, beyond)
+        verified_s[beyond], efficiency[beyond] = real.verified_s[beyond], real.efficiency[beyond]
+        packets[beyond] = real.packets[beyond]
+    return Simulated(boxes.start_s, verified_s, efficiency, packets, len(beyond))
+
+
+def _by_real(shard: PacketShard, spans_s: list[list[tuple[float, float]]], chosen: NDArray[np.int64]) -> Simulated:
+    """Run real receivers for the chosen boxes; of the others nothing is said."""
+    scenario = shard.scenario
+    boxes = [RealBox(scenario.releases, _number(shard), each, scenario.keeps_parts) for each in spans_s]
+    source = on_air(scenario.carousel, scenario.releases, shard.seed)
+    air = ((packets, times_s, packets.shape[1]) for packets, times_s in source)
+    for packets, traffic in _behind_links(shard, spans_s, air):
+        waiting = [index for index in chosen.tolist() if boxes[index].verified_s == np.inf]
         if not waiting:
             break
         for index in waiting:
-            if boxes[index].start_s <= traffic.due_s[-1, index]:
-                _deliver(rows, traffic, index, boxes[index])
-    return boxes
+            boxes[index].hear(packets, traffic, index)
+    rate = shard.group.box_class.work_bytes_per_s
+    image_bytes = scenario.release(shard.group.box_class.release).image_bytes
+    verified_s = [worked_s(box.ripe_s, image_bytes / len(box.ripe_s), rate) if box.verified_s < np.inf else np.inf
+                  for box in boxes]  # fmt: skip
+    return Simulated(
+        np.array([box.start_s for box in boxes]),
+        np.array(verified_s),
+        np.array([box.efficiency for box in boxes]),
+        np.array([box.packets for box in boxes]),
+        len(chosen),
+    )
 
 
-def _on_air(scenario: Scenario, seed: int) -> Iterator[tuple[NDArray[np.uint8], FloatArray]]:
-    """Yield what the head-end sends from time 0 on: packets of one size, and when the last bit of each has left."""
-    releases = list(packed_releases(scenario.releases))
-    carousel = scenario.carousel
-    packets_bits = sum(len(each.packets) * each.packet_size for each in releases) * 8
-    offset_s = carousel_offset_s(seed, packets_bits / carousel.rate_bps)
-    settings = BroadcastSettings(carousel.rate_bps, carousel.announce_interval_s)
-    broadcaster = Broadcaster(releases, settings, now=0.0)
-    clock = OnAirClock(carousel.silences)
-    now = 0.0
-    gathered: list[NDArray[np.uint8]] = []
-    times_s: list[FloatArray] = []
-    count = 0
-    while True:
-        now = max(now, broadcaster.due(now))
-        batch = broadcaster.next_batch(now)
-        if now < offset_s:
+def _number(shard: PacketShard) -> int:
+    names = [each.name for each in shard.scenario.releases]
+    return names.index(shard.group.box_class.release)
+
+
+def _spans_s(shard: PacketShard) -> list[list[tuple[float, float]]]:
+    """Return when each box is on. Boxes of a shard power up one soon after the other: so none waits for long."""
+    street, boxes = shard.street
+    rng = np.random.default_rng([shard.seed, START_STREAM, shard.group.index, street])
+    starts_s = np.sort(powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts))
+    trunk = shard.scenario.trunk(shard.group.box_class.trunk)
+    first = shard.first - (street * trunk.boxes if trunk else 0)
+    mine_s = starts_s[first : first + shard.boxes].tolist()
+    return [on_spans(start_s, shard.group.region.cuts) for start_s in mine_s]
+
+
+def _begin_s(shard: PacketShard, first_s: float) -> float:
+    """Return from when on links must be followed: from the begin, where queues remember."""
+    trunk = shard.scenario.trunk(shard.group.box_class.trunk)
+    specs = [shard.group.box_class.down, *([trunk.down] if trunk else [])]
+    for spec in specs:
+        is_slow = spec.rate_bps is not None and spec.rate_bps < ROOMY * shard.scenario.carousel.rate_bps
+        if is_slow or spec.rate_trace_ms is not None:
+            return 0.0
+    return first_s - WARM_UP_S - sum(spec.delay_s + spec.jitter_s for spec in specs)
+
+
+def _behind_links(
+    shard: PacketShard, spans_s: list[list[tuple[float, float]]], air: Iterator[tuple[Packets, FloatArray, int]]
+) -> Iterator[tuple[Packets, Traffic]]:
+    """Yield (packets, what the links make of them) of what is on air, up to the horizon."""
+    scenario, group, seed = shard.scenario, shard.group, shard.seed
+    boxes, first_s = len(spans_s), spans_s[0][0][0]
+    links = Chain(group.box_class.down, boxes, (seed, LINK_STREAM, group.index, shard.first))
+    trunk = scenario.trunk(group.box_class.trunk)
+    shared = Chain(trunk.down, 1, trunk_seed(seed, group, shard.street[0])) if trunk else None
+    begin_s = _begin_s(shard, first_s)
+    if shared is not None:
+        begin_s = min(begin_s, _street_begin_s(shard))
+    for packets, arrival_s, size_bytes in air:
+        if arrival_s[0] > scenario.horizon_s:
+            return
+        if arrival_s[-1] < begin_s:
             continue
-        packet_s = batch.stride * 8 / carousel.rate_bps
-        leave_s = clock.times_s(now - offset_s + np.arange(1, batch.count + 1, dtype=np.float64) * packet_s)
-        if gathered and (gathered[0].shape[1] != batch.stride or count + batch.count > GATHER_PACKETS):
-            yield np.concatenate(gathered), np.concatenate(times_s)
-            gathered, times_s, count = [], [], 0
-        gathered.append(batch.as_rows())
-        times_s.append(leave_s)
-        count += batch.count
+        traffic = Traffic.arriving(arrival_s, np.full(len(arrival_s), size_bytes, dtype=np.int64), 1)
+        if shared is not None:
+            shared.let_through(traffic)
+        traffic = traffic.behind_trunk(boxes)
+        links.let_through(traffic)
+        if traffic.due_s[-1].max() >= first_s:
+            yield packets, traffic
 
 
-def _deliver(rows: NDArray[np.uint8], traffic: Traffic, index: int, box: SimulatedBox) -> None:
-    """Hand one box what its link let through of some packets, in the order in which they come."""
-    due_s, copies = traffic.due_s[:, index], traffic.copies[:, index]
-    come = np.repeat(np.arange(len(rows)), np.where(due_s >= box.start_s, copies, 0))
-    if not len(come):
-        return
-    come = come[np.argsort(due_s[come], kind="stable")]
-    arrived = rows[come]
-    bits = traffic.corrupt_bit[come, index]
-    for row in np.flatnonzero(bits >= 0).tolist():
-        arrived[row, bits[row] // 8] ^= 1 << (bits[row] % 8)
-    first = 0
-    while first < len(come) and box.verified_s == np.inf:
-        # Fewer than it lacks can't complete it; the last ones come one by one, so that times are exact to the packet.
-        part = arrived[first : first + max(1, min(box.lacking - 1, MAX_BATCH_PACKETS))]
-        last_s = float(due_s[come[first + len(part) - 1]])
-        box.receive(Batch(part.data.cast("B"), part.shape[1], len(part)), last_s)
-        first += len(part)
+def _street_begin_s(shard: PacketShard) -> float:
+    """Return from when on a trunk is followed: the same for all shards of its street, so that all see one trunk."""
+    street, boxes = shard.street
+    rng = np.random.default_rng([shard.seed, START_STREAM, shard.group.index, street])
+    starts_s = powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts)
+    return _begin_s(shard, float(starts_s.min()))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.fleet.model.air import carousel_offset_s
 from bench.fleet.model.curves import FEW_STREETS, Curve, curve_of, is_wide
 from bench.fleet.model.histogram import BINS, EDGES_S, Histogram
 from bench.fleet.model.law import law_of_class
 from bench.fleet.model.onair import OnAirClock
-from bench.fleet.model.packet import carousel_offset_s
 from bench.fleet.model.starts import share_up_by, stratified_starts
 from bench.fleet.model.tally import STEPS, Tally
 from bench.fleet.scenario.values import Group, Scenario, apportion
@@ -77,7 +77,7 @@ def _draw(tally: Tally, shard: SampledShard, group: Group, curve: Curve) -> None
     scenario, region, box_class = shard.scenario, group.region, group.box_class
     rng = np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
     taken = _taken(curve, group.boxes, rng)
-    start_up_s = box_class.install_s + box_class.boot_s
+    start_up_s = scenario.start_up_s(box_class)
     some = np.flatnonzero(taken)
     # Anywhere within its bin: a quantile of a few boxes is not the bin's end.
     middles_s = (EDGES_S[some] + EDGES_S[some + 1]) / 2
@@ -104,10 +104,8 @@ def _draw_by_starts(tally: Tally, shard: SampledShard, group: Group, curve: Curv
         some = np.flatnonzero(taken)
         verified_s = np.append(clock.times_s(on_air_s + middles_s[some]), np.inf)
         counts = np.append(taken[some], boxes - int(taken.sum()))
-        start_up_s = box_class.install_s + box_class.boot_s
-        tally.count_boxes(
-            region.name, np.full(len(counts), start_s), verified_s, start_up_s, scenario.deadline_s, counts
-        )
+        up_s = verified_s + scenario.start_up_s(box_class)
+        tally.count_boxes(region.name, np.full(len(counts), start_s), verified_s, up_s, scenario.deadline_s, counts)
         tally.count_efficiency(law.efficiency(middles_s[some]), taken[some])
 
 

@@ -26,7 +26,8 @@ def _no_events() -> dict[str, IntArray]:
 class Tally:
     """Boxes of one strategy. `boot` by region, from power-on to the started image; `events` by step of the horizon,
     the last entry for what comes later or never; `efficiency`, needed over received symbols, in 1,000 bins from 0 to 1;
-    `packets` that simulated receivers took in one by one; `notes` on what was drawn from, with its measured error.
+    `packets` that simulated receivers took in one by one, of which so many boxes were real and so many counted
+    receivers (packet.py); `notes` on what was drawn from, with its measured error.
     """
 
     horizon_s: float
@@ -34,6 +35,8 @@ class Tally:
     events: dict[str, IntArray] = field(default_factory=_no_events)
     efficiency: IntArray = field(default_factory=lambda: np.zeros(EFFICIENCY_BINS + 1, dtype=np.int64))
     packets: int = 0
+    real_boxes: int = 0
+    counted_boxes: int = 0
     notes: dict[str, float | None] = field(default_factory=dict)
 
     @property
@@ -49,6 +52,8 @@ class Tally:
             self.events[name] = self.events[name] + other.events[name]
         self.efficiency = self.efficiency + other.efficiency
         self.packets += other.packets
+        self.real_boxes += other.real_boxes
+        self.counted_boxes += other.counted_boxes
         self.notes |= other.notes
 
     def count(self, name: str, times_s: FloatArray, counts: IntArray | None = None) -> None:
@@ -61,13 +66,14 @@ class Tally:
         region: str,
         starts_s: FloatArray,
         verified_s: FloatArray,
-        start_up_s: float,
+        up_s: FloatArray,
         deadline_s: float,
         counts: IntArray | None = None,
     ) -> None:
-        """Count boxes of a region by power-on and verified image (infinity for never), `counts` of each kind."""
+        """Count boxes of a region by when they power up, have their image and run (infinity for never), `counts` of
+        each kind.
+        """
         each = np.ones(len(starts_s), dtype=np.int64) if counts is None else counts
-        up_s = verified_s + start_up_s
         is_late = verified_s > starts_s + deadline_s
         self.count("power", starts_s, each)
         self.count("fallback", (starts_s + deadline_s)[is_late], each[is_late])

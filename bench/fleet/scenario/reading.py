@@ -4,12 +4,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from bench.fleet.scenario.values import (
     BoxClass,
     Carousel,
+    Cut,
     Discipline,
     Login,
     Peers,
@@ -40,7 +42,17 @@ from headend.rollout.stages import parse_rule
 __all__ = ["SHIPPED", "find_scenario", "parse_scenario", "shipped"]
 
 SHIPPED = files("bench").joinpath("scenarios")
-STRATEGIES = ("carousel", "carousel-plain", "carousel-pair", "unicast", "datacentres", "elastic", "p2p", "rollout")
+STRATEGIES = (
+    "carousel",
+    "carousel-plain",
+    "carousel-pair",
+    "carousel-forgetful",
+    "unicast",
+    "datacentres",
+    "elastic",
+    "p2p",
+    "rollout",
+)
 MOST_HORIZON_S = 30 * 86400.0
 
 Reader = Callable[[Any], Any]
@@ -138,6 +150,19 @@ def _mix(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple((name, _share(share)) for name, share in value.items())
 
 
+CUT: dict[str, tuple[str, Reader]] = {"at": ("at_s", _time), "for": ("for_s", _span)}
+
+
+def _cuts(value: Any) -> tuple[Cut, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError('a list of power cuts, such as [{at = "40s", for = "5s"}]')
+    cuts = tuple(Cut(**_read(f"cut {index + 1}", raw, CUT, ("at", "for"))) for index, raw in enumerate(value))
+    for earlier, later in pairwise(cuts):
+        if later.at_s <= earlier.end_s:
+            raise OperatorError(f"a power cut at {format_duration_s(later.at_s)} begins before the one before it ends")
+    return cuts
+
+
 SCENARIO: dict[str, tuple[str, Reader]] = {
     "title": ("title", _text),
     "description": ("description", _text),
@@ -174,6 +199,8 @@ CLASS: dict[str, tuple[str, Reader]] = {
     "trunk": ("trunk", _text),
     "install": ("install_s", _time),
     "boot": ("boot_s", _time),
+    "work": ("work_bytes_per_s", _size),
+    "flash": ("flash_bytes_per_s", _size),
 }
 SPREAD: dict[str, tuple[str, Reader]] = {"kind": ("kind", _one_of(SpreadKind)), "over": ("over_s", _span)}
 REGION: dict[str, tuple[str, Reader]] = {
@@ -182,6 +209,7 @@ REGION: dict[str, tuple[str, Reader]] = {
     "power_at": ("power_at_s", _time),
     "classes": ("classes", _mix),
     "spread": ("spread", lambda value: _spread("spread", value)),
+    "cuts": ("cuts", _cuts),
 }
 RETRY: dict[str, tuple[str, Reader]] = {
     "kind": ("kind", _one_of(RetryKind)),

@@ -8,6 +8,7 @@ from bench.link.spec import LinkSpec
 __all__ = [
     "BoxClass",
     "Carousel",
+    "Cut",
     "Discipline",
     "Group",
     "Login",
@@ -87,7 +88,11 @@ class Trunk:
 
 @dataclass(frozen=True)
 class BoxClass:
-    """Boxes of one kind behind links of one kind. `install_s` and `boot_s` follow on the verified image."""
+    """Boxes of one kind behind links of one kind. `install_s` and `boot_s` follow on the verified image.
+
+    `work_bytes_per_s` is how fast a box decodes and hashes a block that is full, one after the other (None: at once),
+    `flash_bytes_per_s` how fast it writes the image when it installs it.
+    """
 
     name: str
     share: float
@@ -97,17 +102,35 @@ class BoxClass:
     trunk: str | None = None
     install_s: float = 0.0
     boot_s: float = 0.0
+    work_bytes_per_s: float | None = None
+    flash_bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The power of a region fails at `at_s` for `for_s`."""
+
+    at_s: float
+    for_s: float
+
+    @property
+    def end_s(self) -> float:
+        """When power is back."""
+        return self.at_s + self.for_s
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the fleet: when its power comes back, and its mix of classes where it differs from the fleet's."""
+    """A part of the fleet: when its power comes back, when it fails again (`cuts`, in order), and its mix of classes
+    where it differs from the fleet's.
+    """
 
     name: str
     share: float
     power_at_s: float = 0.0
     spread: Spread = Spread()
     classes: tuple[tuple[str, float], ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
 
 class RetryKind(Enum):
@@ -253,6 +276,8 @@ class Scenario:
     login: Login | None = None
     rollout: Rollout | None = None
     description: str = ""
+    keeps_parts: bool = True
+    """Whether boxes keep what they received over a power cut."""
 
     def release(self, name: str) -> ReleaseSpec:
         """Return a release by name."""
@@ -261,6 +286,16 @@ class Scenario:
     def trunk(self, name: str | None) -> Trunk | None:
         """Return a trunk by name; None for none."""
         return next((each for each in self.trunks if each.name == name), None)
+
+    def install_s(self, box_class: BoxClass) -> float:
+        """Return how long a class takes to install its image."""
+        flash_bytes_per_s = box_class.flash_bytes_per_s
+        write_s = self.release(box_class.release).image_bytes / flash_bytes_per_s if flash_bytes_per_s else 0.0
+        return box_class.install_s + write_s
+
+    def start_up_s(self, box_class: BoxClass) -> float:
+        """Return how long a class takes from the verified image until it runs."""
+        return self.install_s(box_class) + box_class.boot_s
 
     def groups(self) -> tuple["Group", ...]:
         """Split the fleet into regions and classes, each box in one group; the counts add up to `boxes`."""

@@ -51,6 +51,7 @@ class _Storm:
     ) -> None:  # fmt: skip
         self._clock, self._scenario, self._peers, self._retry = clock, scenario, peers, retry
         self._is_healing, self._seed, self._took = is_healing, seed, took
+        self._start_up_s = start_up_s(scenario)
         self._rng = np.random.default_rng([seed, P2P_STREAM, list(RetryKind).index(retry.kind), int(is_healing)])
         self._groups = groups = scenario.groups()
         came = arrivals_of(groups, clock, self._rng)
@@ -117,7 +118,7 @@ class _Storm:
         if not done:
             return
         self._busy -= done
-        peers, back_s = self._peers, float(counts @ start_up_s(self._groups) / done)
+        peers, back_s = self._peers, float(counts @ self._start_up_s / done)
         self._later(self._backs, index, back_s, done * peers.supernode_share * peers.restart_share)
         self._later(self._chances, index, back_s + peers.promote_after_s, done * peers.eligible_share)
 
@@ -137,7 +138,7 @@ class _Storm:
 
     def story(self) -> Story:
         """Return what happened."""
-        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._groups))
+        tally = self._fates.tally(self._scenario.deadline_s, self._start_up_s)
         bin_s, peers = self._clock.bin_s, self._peers
         alive = np.maximum(1e-9, self._nodes)
         loads = [

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS, phases_of_events
-from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server
+from bench.fleet.scenario.values import BoxClass, Retry, RetryKind, Scenario, Server
 from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
@@ -67,9 +67,9 @@ def line_rate_bps(box_class: BoxClass, server: Server) -> float:
     return min(line_bps * (1 - down.mean_loss), server.streams * one_bps)
 
 
-def start_up_s(groups: tuple[Group, ...]) -> FloatArray:
+def start_up_s(scenario: Scenario) -> FloatArray:
     """Return how long each group takes from the image to the started system."""
-    return np.array([each.box_class.install_s + each.box_class.boot_s for each in groups])
+    return np.array([scenario.start_up_s(each.box_class) for each in scenario.groups()])
 
 
 def capacity_share(server: Server, now_s: float) -> float:
@@ -235,7 +235,7 @@ class _Storm:
 
     def story(self) -> Story:
         """Return what happened."""
-        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._groups))
+        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._scenario))
         seen, server, bin_s = self._seen, self._server, self._clock.bin_s
         there = np.where(seen.share > 0, seen.share, 1.0) * self._scale
         loads = [

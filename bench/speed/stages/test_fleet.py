@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from bench.fleet.model.packet import packed_releases, packet_shards, run_packet_shard
+from bench.fleet.model.air import packed_releases
+from bench.fleet.model.packet import packet_shards, run_packet_shard
 from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
 from bench.fleet.scenario.reading import find_scenario
 from bench.fleet.storm.strategies import run_storm, storms_of
@@ -13,7 +14,7 @@ Benchmark = Callable[..., Any]
 
 
 def test_packet_fidelity(benchmark: Benchmark) -> None:
-    """Real receivers on one core; `packets` a run over its time is receiver-packets a second."""
+    """Counted receivers on one core; `packets` a run over its time is receiver-packets a second."""
     shelf = find_scenario("lab-shelf")
     shard = packet_shards(shelf, 7)[0]
     packed_releases(shelf.releases)

@@ -87,7 +87,7 @@ def test_packet_fidelity_makes_the_same_report():
 
 
 def test_packet_fidelity_has_its_limit():
-    with pytest.raises(OperatorError, match="20000 at the most, not 220000000"):
+    with pytest.raises(OperatorError, match="200000 at the most, not 220000000"):
         run_fleet(replace(FLEET, boxes=220_000_000), "packet", [1], run_on_processes(1), silent)
 
 
