@@ -91,6 +91,8 @@ def _carousel_variant(scenario: Scenario, strategy: str) -> Scenario:
     carousel = scenario.carousel
     if strategy == "carousel":
         return scenario
+    if strategy == "carousel-forgetful":
+        return replace(scenario, keeps_parts=False)
     if strategy == "carousel-pair":
         silences = tuple(_taken_over(each, carousel.takeover_s) for each in carousel.silences)
         return replace(scenario, carousel=replace(carousel, silences=silences))

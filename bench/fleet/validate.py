@@ -168,11 +168,9 @@ def validate(
     verdicts: list[Verdict | None] = [None] * len(POINTS)
     begin_s = time.monotonic()
     with progress_bar("validate") as tell:
-        keep = _keeper(verdicts, tell)
+        keep = _keeper(verdicts, tell, output)
         run_on_processes(workers)(_run, [_Job(point, boxes, seed) for point in POINTS], keep)
     found = [each for each in verdicts if each is not None]
-    (output / "validation.json").write_text(json.dumps([asdict(each) for each in found]) + "\n")
-    _write_page(found, output / "index.html")
     bad = [each for each in found if not each.holds]
     for each in bad:
         print(f"off by {each.worst:.1%}: {each.point.name} ({each.note})")
@@ -185,10 +183,17 @@ def validate(
         raise SystemExit(1)
 
 
-def _keeper(verdicts: list[Verdict | None], tell: Callable[[int, int], None]) -> Callable[[int, Verdict], None]:
+def _keeper(
+    verdicts: list[Verdict | None], tell: Callable[[int, int], None], output: Path
+) -> Callable[[int, Verdict], None]:
+    """Return what notes a verdict; files are written each time, so that an interruption leaves what is done."""
+
     def keep(index: int, verdict: Verdict) -> None:
         verdicts[index] = verdict
-        tell(sum(each is not None for each in verdicts), len(verdicts))
+        found = [each for each in verdicts if each is not None]
+        (output / "validation.json").write_text(json.dumps([asdict(each) for each in found]) + "\n")
+        _write_page(found, output / "index.html")
+        tell(len(found), len(verdicts))
 
     return keep
 

@@ -18,7 +18,7 @@ from bench.fleet.model.trunks import TrunkedLaw
 from bench.fleet.model.walks import Walks, walk, walk_street
 from bench.fleet.scenario.values import BoxClass, Region, Scenario, SpreadKind
 
-__all__ = ["FEW_STREETS", "Curve", "curve_of", "is_wide"]
+__all__ = ["FEW_STREETS", "Curve", "curve_of", "is_wide", "shown_by"]
 
 FloatArray = NDArray[np.float64]
 WIDE_INTERVALS = 8
@@ -108,7 +108,7 @@ def _repeats(law: CompletionLaw, trunked: TrunkedLaw | None) -> bool:
 
 def _one_by_one(box_class: BoxClass, law: CompletionLaw, trunked: TrunkedLaw | None, seed: int, why: str) -> Curve:
     walks = _walks(law, trunked, CELLS_INSTEAD, seed + 1)
-    shown = _shown_by(walks)
+    shown = shown_by(walks.times_s)
     refused = f"percentiles beyond p{100 * (1 - shown):g} are refused"
     note = f"{box_class.name}: drawn from {len(walks.times_s):,} boxes one by one, since {why}; {refused}"
     return Curve(walks.late(EDGES_S), shown, note, None)
@@ -127,14 +127,15 @@ def _each_street(apart: Curve, trunked: TrunkedLaw, starts: FloatArray, streets:
     return replace(apart, streets=np.array(lates))
 
 
-def _shown_by(walks: Walks) -> float:
-    """Return the smallest share of late boxes at which walks know the time to a percent."""
-    count, shown = len(walks.times_s), 1.0
+def shown_by(times_s: FloatArray) -> float:
+    """Return the smallest share of late boxes at which single boxes, sorted, know the time to a percent."""
+    count, shown = len(times_s), 1.0
     for share in (0.5, 0.1, 1e-2, 1e-3, 1e-4):
         scatter = (share * (1 - share) / count) ** 0.5
         if share * count < ENOUGH_BEYOND:
             break
-        low_s, high_s = np.quantile(walks.times_s, [max(0.0, 1 - share - scatter), min(1.0, 1 - share + scatter)])
+        places = (np.array([max(0.0, 1 - share - scatter), min(1.0, 1 - share + scatter)]) * (count - 1)).round()
+        low_s, high_s = times_s[places.astype(np.int64)]
         if not high_s - low_s <= 2 * AGREES * low_s:
             break
         shown = share

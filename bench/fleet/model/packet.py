@@ -17,11 +17,19 @@ from bench.fleet.model.power import on_spans, powered_s, up_s
 from bench.fleet.model.real import RealBox
 from bench.fleet.model.starts import draw_starts
 from bench.fleet.model.tally import Tally
-from bench.fleet.scenario.values import Group, Scenario
+from bench.fleet.scenario.values import Group, Scenario, Trunk
 from bench.link.chain import Chain
 from bench.link.traffic import Traffic
 
-__all__ = ["PacketShard", "Simulated", "packet_shards", "run_packet_shard", "simulate", "trunk_seed"]
+__all__ = [
+    "PacketShard",
+    "Simulated",
+    "packet_shards",
+    "packet_shards_of",
+    "run_packet_shard",
+    "simulate",
+    "trunk_seed",
+]
 
 FloatArray = NDArray[np.float64]
 Packets = TypeVar("Packets")
@@ -49,10 +57,15 @@ class PacketShard:
     is_real: bool = False
 
     @property
+    def trunk(self) -> Trunk | None:
+        """The trunk that its boxes are behind: all of them one, or each its own, where it is for one box."""
+        return self.scenario.trunk(self.group.box_class.trunk)
+
+    @property
     def street(self) -> tuple[int, int]:
-        """The number of this shard's street, and how many boxes share it: the whole group without a trunk."""
-        trunk = self.scenario.trunk(self.group.box_class.trunk)
-        if trunk is None:
+        """The number of this shard's street, and how many boxes share it: the whole group where none share a trunk."""
+        trunk = self.trunk
+        if trunk is None or trunk.boxes == 1:
             return 0, self.group.boxes
         number = self.first // trunk.boxes
         return number, min(trunk.boxes, self.group.boxes - number * trunk.boxes)
@@ -60,14 +73,17 @@ class PacketShard:
 
 def packet_shards(scenario: Scenario, seed: int, is_real: bool = False) -> list[PacketShard]:
     """Cut a fleet into shards, the same whatever the number of workers; neighbourhoods stay apart."""
-    shards = []
-    for group in scenario.groups():
-        trunk = scenario.trunk(group.box_class.trunk)
-        whole = trunk.boxes if trunk else group.boxes
-        for street in range(0, group.boxes, whole):
-            end = min(street + whole, group.boxes)
-            for first in range(street, end, SHARD_BOXES):
-                shards.append(PacketShard(scenario, seed, group, first, min(SHARD_BOXES, end - first), is_real))
+    return [shard for group in scenario.groups() for shard in packet_shards_of(scenario, seed, group, is_real)]
+
+
+def packet_shards_of(scenario: Scenario, seed: int, group: Group, is_real: bool = False) -> list[PacketShard]:
+    """Cut one group into shards."""
+    trunk, shards = scenario.trunk(group.box_class.trunk), []
+    whole = trunk.boxes if trunk and trunk.boxes > 1 else group.boxes
+    for street in range(0, group.boxes, whole):
+        end = min(street + whole, group.boxes)
+        for first in range(street, end, SHARD_BOXES):
+            shards.append(PacketShard(scenario, seed, group, first, min(SHARD_BOXES, end - first), is_real))
     return shards
 
 
@@ -157,20 +173,20 @@ def _spans_s(shard: PacketShard) -> list[list[tuple[float, float]]]:
     street, boxes = shard.street
     rng = np.random.default_rng([shard.seed, START_STREAM, shard.group.index, street])
     starts_s = np.sort(powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts))
-    trunk = shard.scenario.trunk(shard.group.box_class.trunk)
-    first = shard.first - (street * trunk.boxes if trunk else 0)
+    first = shard.first - (street * shard.trunk.boxes if shard.trunk else 0)
     mine_s = starts_s[first : first + shard.boxes].tolist()
     return [on_spans(start_s, shard.group.region.cuts) for start_s in mine_s]
 
 
 def _begin_s(shard: PacketShard, first_s: float) -> float:
-    """Return from when on links must be followed: from the begin, where queues remember."""
-    trunk = shard.scenario.trunk(shard.group.box_class.trunk)
-    specs = [shard.group.box_class.down, *([trunk.down] if trunk else [])]
+    """Return from when on links must be followed for boxes that listen from `first_s` on: always, where queues
+    remember.
+    """
+    specs = [shard.group.box_class.down, *([shard.trunk.down] if shard.trunk else [])]
     for spec in specs:
         is_slow = spec.rate_bps is not None and spec.rate_bps < ROOMY * shard.scenario.carousel.rate_bps
         if is_slow or spec.rate_trace_ms is not None:
-            return 0.0
+            return -np.inf
     return first_s - WARM_UP_S - sum(spec.delay_s + spec.jitter_s for spec in specs)
 
 
@@ -181,23 +197,31 @@ def _behind_links(
     scenario, group, seed = shard.scenario, shard.group, shard.seed
     boxes, first_s = len(spans_s), spans_s[0][0][0]
     links = Chain(group.box_class.down, boxes, (seed, LINK_STREAM, group.index, shard.first))
-    trunk = scenario.trunk(group.box_class.trunk)
-    shared = Chain(trunk.down, 1, trunk_seed(seed, group, shard.street[0])) if trunk else None
+    trunks = boxes if shard.trunk and shard.trunk.boxes == 1 else 1
+    shared_seed = trunk_seed(seed, group, shard.first if trunks > 1 else shard.street[0])
+    shared = Chain(shard.trunk.down, trunks, shared_seed) if shard.trunk else None
     begin_s = _begin_s(shard, first_s)
     if shared is not None:
         begin_s = min(begin_s, _street_begin_s(shard))
     for packets, arrival_s, size_bytes in air:
         if arrival_s[0] > scenario.horizon_s:
             return
-        if arrival_s[-1] < begin_s:
+        if arrival_s[-1] < begin_s or _is_unheard(shard, arrival_s):
             continue
-        traffic = Traffic.arriving(arrival_s, np.full(len(arrival_s), size_bytes, dtype=np.int64), 1)
+        traffic = Traffic.arriving(arrival_s, np.full(len(arrival_s), size_bytes, dtype=np.int64), trunks)
         if shared is not None:
             shared.let_through(traffic)
-        traffic = traffic.behind_trunk(boxes)
+        traffic = traffic if trunks == boxes else traffic.behind_trunk(boxes)
         links.let_through(traffic)
         if traffic.due_s[-1].max() >= first_s:
             yield packets, traffic
+
+
+def _is_unheard(shard: PacketShard, arrival_s: FloatArray) -> bool:
+    """Whether all of this comes while the power of all boxes is off."""
+    return any(
+        cut.at_s <= arrival_s[0] and arrival_s[-1] < _begin_s(shard, cut.end_s) for cut in shard.group.region.cuts
+    )
 
 
 def _street_begin_s(shard: PacketShard) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.model.air import carousel_offset_s
+from bench.fleet.model.boxbybox import draw_box_by_box, why_box_by_box
 from bench.fleet.model.curves import FEW_STREETS, Curve, curve_of, is_wide
 from bench.fleet.model.histogram import BINS, EDGES_S, Histogram
 from bench.fleet.model.law import law_of_class
@@ -48,6 +49,10 @@ def run_sampled_shard(shard: SampledShard) -> Tally:
     """Draw what becomes of a shard's boxes."""
     tally = Tally(shard.scenario.horizon_s)
     for group in shard.groups:
+        why = why_box_by_box(shard.scenario, group)
+        if why is not None:
+            draw_box_by_box(tally, shard.scenario, shard.seed, group, why)
+            continue
         curve = _curve(shard, group)
         tally.notes.setdefault(curve.note, curve.error)
         clock = OnAirClock(shard.scenario.carousel.silences)

@@ -421,6 +421,7 @@ def _check_sums(scenario: Scenario) -> None:
     if scenario.horizon_s > MOST_HORIZON_S:
         raise OperatorError("a horizon of more than 30 days")
     _check_deadline(scenario)
+    _check_cuts(scenario)
     needed = (
         ("unicast", "server"),
         ("datacentres", "datacentres"),
@@ -431,6 +432,20 @@ def _check_sums(scenario: Scenario) -> None:
     for strategy, field in needed:
         if strategy in scenario.strategies and getattr(scenario, field) is None:
             raise OperatorError(f"strategy {strategy!r} needs a table [{strategy}]")
+
+
+def _check_cuts(scenario: Scenario) -> None:
+    """Refuse power cuts where they are not followed: on servers, on peers, and in the work of boxes."""
+    if not any(region.cuts for region in scenario.regions):
+        return
+    others = [each for each in scenario.strategies if not each.startswith("carousel")]
+    if others or scenario.login is not None:
+        raise OperatorError(
+            f"power cuts are followed for carousels alone, not for {others[0] if others else 'logins'}; leave one out"
+        )
+    slow = [each.name for each in scenario.classes if each.work_bytes_per_s is not None]
+    if slow:
+        raise OperatorError(f"class {slow[0]!r} has `work`, and a region `cuts`: they are not followed together")
 
 
 def _check_deadline(scenario: Scenario) -> None:

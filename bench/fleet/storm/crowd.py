@@ -136,9 +136,9 @@ class WaitingRoom:
             waits_s = np.full(1, least_s + retry.wait_s)
         else:
             waits_s = least_s + np.minimum(retry.wait_s * 2.0**tries, retry.most_s)
-        # Who is turned away within a step asks again half a step later than at its end, and leaves at one: the
-        # mean wait of a geometric number of steps is 1/chance, less the half.
-        self._leave = (step_s / (waits_s + step_s / 2))[:, None]
+        # Tries come anywhere within a step: from one to the next is a whole number of steps, on average 1/chance. So
+        # one that mostly fails comes round as often as its wait says, whatever the step.
+        self._leave = np.minimum(1.0, step_s / waits_s)[:, None]
         self.crowd = np.zeros((len(tries), groups), dtype=np.int64)
         self.total = 0
 

@@ -61,7 +61,7 @@ class _Storm:
         self._to_come = int(came[:, self._reachable].sum())
         self._known = peers.supernode_share * scenario.boxes
         self._alive = self._known * (1 - peers.restart_share)
-        self._steps = np.ceil(np.where(self._reachable, took, 0) / clock.step_s).astype(np.int64)
+        self._steps = np.where(self._reachable, took, 0) / clock.step_s
         self._ends = np.zeros((clock.count + 1, len(groups)), dtype=np.int64)
         self._busy = 0
         self._backs, self._chances = np.zeros(clock.count + 1), np.zeros(clock.count + 1)
@@ -103,13 +103,16 @@ class _Storm:
         """Let transfers begin, and note when they end."""
         self._busy += int(counts.sum())
         for group in np.flatnonzero(counts).tolist():
-            end = min(self._clock.count, index + max(1, int(self._steps[group])))
-            self._ends[end, group] += counts[group]
-            if end < self._clock.count:
-                one = np.zeros_like(counts)
-                one[group] = counts[group]
-                at_s = (index + 0.5) * self._clock.step_s + self._took[group]
-                self._fates.finish(one, index, float(self._took[group]), at_s)
+            # Some end a step sooner than others: on average as soon as they do, whatever the steps.
+            whole, part = divmod(max(1.0, float(self._steps[group])), 1.0)
+            later = int(self._rng.binomial(counts[group], part))
+            for end, some in ((index + int(whole), int(counts[group]) - later), (index + int(whole) + 1, later)):
+                self._ends[min(self._clock.count, end), group] += some
+                if some and end < self._clock.count:
+                    one = np.zeros_like(counts)
+                    one[group] = some
+                    at_s = (index + 0.5) * self._clock.step_s + self._took[group]
+                    self._fates.finish(one, index, float(self._took[group]), at_s)
 
     def _finish(self, index: int) -> None:
         """Let transfers end; nodes that restarted come back, and who runs long enough may become one."""
@@ -123,9 +126,10 @@ class _Storm:
         self._later(self._chances, index, back_s + peers.promote_after_s, done * peers.eligible_share)
 
     def _later(self, ledger: FloatArray, index: int, after_s: float, nodes: float) -> None:
-        at = index + 1 + int(after_s / self._clock.step_s)
-        if at < len(ledger):
-            ledger[at] += nodes
+        whole, part = divmod(max(1.0, after_s / self._clock.step_s), 1.0)
+        for at, some in ((index + int(whole), nodes * (1 - part)), (index + int(whole) + 1, nodes * part)):
+            if at < len(ledger):
+                ledger[at] += some
 
     def _tend_nodes(self, index: int) -> None:
         """Bring nodes back, up to as many as there were; healing fills what lacks with boxes that run."""
