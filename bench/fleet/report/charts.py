@@ -19,15 +19,22 @@ __all__ = ["curves_chart", "load_panels", "phase_panels"]
 FloatArray = NDArray[np.float64]
 WIDTH, HEIGHT = 980, 470
 LABELS_FROM = 720.0
+NARROW_WIDTH, NARROW_HEIGHT = 380, 300
+"""On a telephone: the same lines, named below instead of beside them."""
 LEVELS = 220
 LABEL_GAP = 15.0
 WIDE = 40.0
 """Times that differ by less than this are shown from zero on a straight axis: a tenth of a second is a tenth."""
 MOST_LABEL = 40
+FEW_TICKS = 5
 
 
 def curves_chart(run: FleetRun) -> str:
-    """Draw the share of boxes that do not run yet against the time since power-on."""
+    """Draw the share of boxes that do not run yet against the time since power-on: for wide pages, and for narrow."""
+    return _curves(run, False) + _curves(run, True)
+
+
+def _curves(run: FleetRun, is_narrow: bool) -> str:
     labels = by_label(story for story in run.stories if story.counts_from == "power-on")
     least = max(1e-9, 1 / max(1, run.scenario.boxes))
     levels = np.geomspace(1, least, LEVELS)
@@ -35,26 +42,38 @@ def curves_chart(run: FleetRun) -> str:
     seen = np.concatenate([np.append(each[1], np.nan) for each in times.values()] or [np.ones(1)])
     seen = seen[np.isfinite(seen)]
     if not len(seen):
-        return "<p>No box runs: there is nothing to draw.</p>"
+        return "" if is_narrow else "<p>No box runs: there is nothing to draw.</p>"
     longest_s = max(float(seen.max()), min(run.scenario.deadline_s, 3 * float(seen.max())))
     is_log = longest_s / max(1e-3, float(seen.min())) > WIDE
     unit_s, unit = (1.0, "seconds") if is_log else time_unit(longest_s)
-    frame = Frame(64, 26, LABELS_FROM, HEIGHT - 48)
+    width, height = (NARROW_WIDTH, NARROW_HEIGHT) if is_narrow else (WIDTH, HEIGHT)
+    frame = Frame(72, 26, width - 14 if is_narrow else LABELS_FROM, height - 48)
     low = float(seen.min()) / 1.3 if is_log else 0.0
     x = Scale(low / unit_s, longest_s * 1.05 / unit_s, frame.left, frame.right, is_log)
     y = Scale(1.0, least, frame.top, frame.bottom, True)
-    parts = [axes(frame, x, y, [(t, f"{t:g}") for t in time_ticks(x.low, x.high, is_log)], _share_ticks(least))]
-    parts.append(text(frame.right, HEIGHT - 12, f"{unit} from power-on to the started image", "end"))
+    parts = [axes(frame, x, y, _time_labels(x, is_log, is_narrow), _share_ticks(least))]
+    parts.append(text(frame.right, height - 12, f"{unit} from power-on to the started image", "end"))
     parts.append(text(0, 13, "boxes that do not run yet", style='class="note"'))
     if x.low * unit_s < run.scenario.deadline_s < x.high * unit_s:
         at = x.at(run.scenario.deadline_s / unit_s)
         parts.append(f'<path d="M{at:.1f} {frame.top}V{frame.bottom}" class="deadline"/>')
         words = f"deadline {format_duration_s(run.scenario.deadline_s)}"
         parts.append(text(at + 4, frame.top + 12, words, "start", 'class="note"'))
-    parts += _labelled_lines(times, levels, x, y, frame, unit_s)
+    below = height if is_narrow else None
+    parts += _labelled_lines(times, levels, x, y, frame, unit_s, below)
+    height += int(LABEL_GAP * len(times)) if is_narrow else 0
     data = f"data-low='{x.low * unit_s}' data-high='{x.high * unit_s}' data-log='{int(is_log)}'"
     data += f" data-boxes='{run.scenario.boxes}' data-left='{frame.left}' data-right='{frame.right}'"
-    return _svg(WIDTH, HEIGHT, "".join(parts), f"id='curves' {data}", "Share of boxes that do not run yet, over time")
+    kind = f"class='curves {'narrow' if is_narrow else 'broad'}' {data}"
+    return _svg(width, height, "".join(parts), kind, "Share of boxes that do not run yet, over time")
+
+
+def _time_labels(x: Scale, is_log: bool, is_narrow: bool) -> list[tuple[float, str]]:
+    """Return ticks with their labels; where there is little room, only every other one, or the decades, has one."""
+    ticks = time_ticks(x.low, x.high, is_log)
+    if is_narrow and is_log and len(ticks) > FEW_TICKS:
+        return [(each, f"{each:g}" if f"{each:e}".startswith("1.0") else "") for each in ticks]
+    return [(each, "" if is_narrow and number % 2 else f"{each:g}") for number, each in enumerate(ticks)]
 
 
 def _times(stories: list[Story], levels: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -81,8 +100,9 @@ def _share_ticks(least: float) -> list[tuple[float, str]]:
 
 def _labelled_lines(
     times: dict[str, tuple[FloatArray, FloatArray, FloatArray]], levels: FloatArray, x: Scale, y: Scale, frame: Frame,
-    unit_s: float,
+    unit_s: float, below: int | None,
 ) -> list[str]:  # fmt: skip
+    """Draw a line for each strategy, its name at its end; or under each other from `below` on."""
     ends, parts, shown = [], [], []
     for label, (_, middle, _) in times.items():
         seen = np.flatnonzero(np.isfinite(middle))
@@ -106,8 +126,13 @@ def _labelled_lines(
         width = 3.2 if label == "carousel" else 1.8
         drawn = line(x(middle / unit_s), heights, colour, dash_of(label), width)
         last = x.at(float(middle[seen[-1]]) / unit_s)
-        lead = f'<path d="M{last:.1f} {end:.1f}L{frame.right + 8:.1f} {at - 4:.1f}" class="lead"/>'
-        words = text(frame.right + 12, at, _short(label), style=f'fill="{colour}" class="label"')
+        if below is None:
+            lead = f'<path d="M{last:.1f} {end:.1f}L{frame.right + 8:.1f} {at - 4:.1f}" class="lead"/>'
+            words = text(frame.right + 12, at, _short(label), style=f'fill="{colour}" class="label"')
+        else:
+            line_y = below + LABEL_GAP * shown.index(label)
+            lead = line(np.array([4.0, 34.0]), np.full(2, line_y - 4.0), colour, dash_of(label), width)
+            words = text(42, line_y, _short(label), style=f'fill="{colour}" class="label"')
         values = ",".join(f"{each:.4g}" if math.isfinite(each) else "" for each in middle.tolist())
         parts.append(
             f"<g class='series' data-label='{html.escape(label, quote=True)}' data-times='{values}'>{band}{drawn}{lead}"

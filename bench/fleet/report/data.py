@@ -88,6 +88,7 @@ def _story(story: Story) -> dict[str, Any]:
         "step_s": _rounded(story.step_s),
         "step_error": _rounded(story.step_error),
         "notes": list(story.notes),
+        "price": _rounded(story.price),
         "wire_bytes_per_box": _rounded(story.wire_bytes_per_box),
         "receiver_packets": story.tally.packets,
         "phases": {name: counts.tolist() for name, counts in story.phases.items()},

@@ -2,7 +2,7 @@
 
 from bench.fleet.report.data import by_label
 from bench.fleet.run import FleetRun
-from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.crowd import Story, format_price
 from carousel.console.quantities import format_duration_s
 
 __all__ = ["headline"]
@@ -68,6 +68,7 @@ def _deepest(story: Story) -> tuple[float, float | None]:
 def _part(run: FleetRun, story: Story) -> str:
     name, share = story.label.split(",")[0], _booted(story)
     half_s = story.tally.all_boot().quantile(0.5)
+    price = f" for {format_price(story.price)}" if story.price is not None else ""
     if share == 1 and half_s is not None:
-        return f"by {name} all do, half of them within {format_duration_s(half_s)}"
-    return f"by {name} {_share(share)} do within {format_duration_s(run.scenario.horizon_s)}"
+        return f"by {name} all do{price}, half of them within {format_duration_s(half_s)}"
+    return f"by {name} {_share(share)} do within {format_duration_s(run.scenario.horizon_s)}{price}"

@@ -1,5 +1,5 @@
-const svg = document.getElementById('curves'), out = document.getElementById('reading');
-if (svg) {
+const out = document.getElementById('reading');
+for (const svg of document.querySelectorAll('svg.curves')) {
   const series = [...svg.querySelectorAll('g.series')], d = svg.dataset;
   for (const g of series) {
     g.addEventListener('click', () => g.classList.toggle('off'));

@@ -222,6 +222,8 @@ SERVER: dict[str, tuple[str, Reader]] = {
     "resume": ("resume", _flag),
     "elastic_share": ("elastic_share", _positive),
     "elastic_after": ("elastic_after_s", _time),
+    "price_per_tb": ("price_per_tb", _positive),
+    "price_per_gbps_hour": ("price_per_gbps_hour", _positive),
     "fails_share": ("fails_share", _share),
     "fails_at": ("fails_at_s", _time),
     "fails_for": ("fails_for_s", _time),

@@ -170,8 +170,9 @@ class Server:
     """Unicast boot servers (TFTP or HTTP), balanced. Capacities are for each million boxes, so that fleets scale.
 
     An HTTP client takes `streams` connections; with `resume` it goes on where it was (Range), else what is not done at
-    `transfer_timeout_s` starts over. `elastic_share` more capacity is there after `elastic_after_s`; `fails_share`
-    is missing from `fails_at_s` for `fails_for_s`.
+    `transfer_timeout_s` starts over. `elastic_share` more capacity, all that can be had, is there
+    `elastic_after_s` after the server was first full; `fails_share` is missing from `fails_at_s` for `fails_for_s`.
+    Prices are in dollars for each TB sent, and for each Gb/s of added capacity and hour until all are served.
     """
 
     protocol: str = "http"
@@ -179,6 +180,8 @@ class Server:
     resume: bool = True
     elastic_share: float = 0.0
     elastic_after_s: float = 0.0
+    price_per_tb: float = 0.0
+    price_per_gbps_hour: float = 0.0
     fails_share: float = 1.0
     fails_at_s: float = 0.0
     fails_for_s: float = 0.0

@@ -15,7 +15,7 @@ from carousel.console.quantities import format_duration_s
 from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
 
-__all__ = ["STEPS_A_TIME", "Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some"]
+__all__ = ["STEPS_A_TIME", "Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some", "format_price"]
 
 FloatArray = NDArray[np.float64]
 STEPS_A_TIME = 4
@@ -74,7 +74,7 @@ class Story:
     """One strategy's run: its tally, how many boxes are in each phase by bin, and the loads.
 
     `step_error` is how much a reported figure changed when the steps were halved last; `notes` name what is
-    approximated, with its measured error.
+    approximated, with its measured error. `price` is in dollars, where the scenario has prices.
     """
 
     label: str
@@ -87,6 +87,12 @@ class Story:
     step_s: float | None = None
     step_error: float | None = None
     notes: tuple[str, ...] = field(default=())
+    price: float | None = None
+
+
+def format_price(dollars: float) -> str:
+    """Write a price in three digits."""
+    return f"${float(f'{dollars:.3g}'):,.12g}"
 
 
 def draw_some(crowd: IntArray, count: int, rng: np.random.Generator) -> IntArray:

@@ -7,7 +7,8 @@
 
 The server stands for as many as one likes, perfectly balanced: a rival as strong as in life. Transfers share its rate
 fairly, none faster than its own line, nor than TCP gets over that line's loss and round trip. A client that resumes
-(HTTP Range) keeps what it has and its place. Capacity may be added at a time (elastic), or fail for a while.
+(HTTP Range) keeps what it has and its place. Capacity may be added (elastic): it is ordered
+when the server is first full, is there a lead time later, and has a price. Or it may fail for a while.
 """
 
 from collections import deque
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS, phases_of_events
 from bench.fleet.scenario.values import BoxClass, Retry, RetryKind, Scenario, Server
-from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some
+from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some, format_price
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
+from carousel.console.quantities import format_duration_s
 from carousel.release.blocks import IntArray
 
 __all__ = ["capacity_share", "fair_shares", "line_rate_bps", "run_unicast", "start_up_s", "tcp_rate_bps"]
@@ -72,14 +74,22 @@ def start_up_s(scenario: Scenario) -> FloatArray:
     return np.array([scenario.start_up_s(each.box_class) for each in scenario.groups()])
 
 
-def capacity_share(server: Server, now_s: float) -> float:
-    """Return how much of the server's capacity is there: what failed is missing, what was added is more than 1."""
+def capacity_share(server: Server, now_s: float, full_at_s: float | None) -> float:
+    """Return how much of the server's capacity is there: what failed is missing, what was added is more than 1.
+
+    `full_at_s` is when the server was first full, None for not yet.
+    """
     share = 1.0
     if server.fails_for_s and server.fails_at_s <= now_s < server.fails_at_s + server.fails_for_s:
         share -= server.fails_share
-    if server.elastic_share and now_s >= server.elastic_after_s:
+    if has_added(server, now_s, full_at_s):
         share += server.elastic_share
     return share
+
+
+def has_added(server: Server, now_s: float, full_at_s: float | None) -> bool:
+    """Say whether capacity that was ordered when the server was first full is there."""
+    return bool(server.elastic_share) and full_at_s is not None and now_s >= full_at_s + server.elastic_after_s
 
 
 class _Transfers:
@@ -174,6 +184,8 @@ class _Storm:
         self._reachable = self._lines > 0
         self._to_come = int(came[:, self._reachable].sum())
         self._active = 0
+        self._full_at_s: float | None = None
+        self._added_s = 0.0
         self._seen = _Seen(*(np.zeros(STEPS) for _ in range(4)))
 
     @property
@@ -188,7 +200,8 @@ class _Storm:
         come = np.where(self._reachable, self._fates.came[index], 0)
         self._to_come -= int(come.sum())
         asking = self._room.leave(self._rng) + self._room.newcomers(come)
-        share = capacity_share(self._server, now_s)
+        share = capacity_share(self._server, now_s, self._full_at_s)
+        self._added_s += clock.step_s if has_added(self._server, now_s, self._full_at_s) else 0.0
         self._seen.requests[at] += asking.sum()
         self._let_in(asking, now_s - clock.step_s, index, share)
         self._transfer(now_s, at, share)
@@ -209,7 +222,10 @@ class _Storm:
         free = int(server.connections_per_million * scale) - self._active
         free += int(self._freed_in_a_step)
         let_in = draw_some(answered, max(0, free), self._rng)
-        self._room.turn_away(asking - let_in)
+        turned_away = asking - let_in
+        if self._full_at_s is None and turned_away.any():
+            self._full_at_s = now_s
+        self._room.turn_away(turned_away)
         for number, transfers in enumerate(self._transfers):
             crowd = np.zeros_like(let_in)
             crowd[:, number] = let_in[:, number]
@@ -244,5 +260,24 @@ class _Storm:
             Load("connections", "", seen.connections, server.connections_per_million * there),
         ]
         sent = float(seen.served_bits.sum()) / 8 / self._scenario.boxes
+        price, notes = self._price(sent * self._scenario.boxes)
         label = f"{self._name}, {self._retry.kind.value} retry"
-        return Story(label, self._seed, tally, phases_of_events(tally.events), loads, sent)
+        phases = phases_of_events(tally.events)
+        return Story(label, self._seed, tally, phases, loads, sent, notes=notes, price=price)
+
+    def _price(self, sent_bytes: float) -> tuple[float | None, tuple[str, ...]]:
+        """Return what it costs, and a sentence on it."""
+        server = self._server
+        if not (server.price_per_tb or server.price_per_gbps_hour):
+            return None, ()
+        added_gbps = server.elastic_share * server.rate_bps_per_million * self._scale / 1e9
+        sending = sent_bytes / 1e12 * server.price_per_tb
+        adding = added_gbps * self._added_s / 3600 * server.price_per_gbps_hour
+        words = f"{self._name}: {format_price(sending)} for {sent_bytes / 1e12:,.4g} TB sent"
+        if server.elastic_share and self._full_at_s is not None:
+            words += (
+                f", {format_price(adding)} for {added_gbps:,.4g} Gb/s more, ordered after "
+                f"{format_duration_s(self._full_at_s)}, there {format_duration_s(server.elastic_after_s)} later, and "
+                f"kept for {format_duration_s(self._added_s)}"
+            )
+        return sending + adding, (words,)

@@ -161,6 +161,19 @@ def test_elastic_capacity_comes_when_it_comes():
     assert more.loads[0].values[half + 20 : -20].mean() == pytest.approx(4e9, rel=0.03)
 
 
+def test_elastic_capacity_is_ordered_when_the_server_is_full_and_has_its_price():
+    elastic = replace(SERVER, elastic_share=1.0, elastic_after_s=50.0, price_per_tb=100.0, price_per_gbps_hour=36.0)
+    story = unicast(fleet(server=elastic), 3, RANDOM)
+    assert story.notes[0].startswith("unicast: $")
+    sending, adding = story.wire_bytes_per_box * 1e6 / 1e12 * 100, 1.0 * 150 / 3600 * 36
+    assert story.price == pytest.approx(sending + adding, rel=0.02)
+    idle = replace(elastic, rate_bps_per_million=1e12, connections_per_million=1e6)
+    quiet = unicast(fleet(server=idle), 3, RANDOM)
+    assert quiet.price == pytest.approx(100.0, rel=1e-3)  # 1 TB, and nothing was ordered
+    assert "ordered" not in quiet.notes[0]
+    assert unicast(fleet(), 3, RANDOM).price is None
+
+
 def test_tcp_is_as_fast_as_its_losses_allow():
     """Mathis and others (1997): MSS/RTT sqrt(3/2p) at small loss; less where time-outs come in."""
     assert tcp_rate_bps(1e-5, 1.0, 0.05) == pytest.approx(1448 * 8 / 0.05 * math.sqrt(1.5 / 1e-5), rel=0.02)
