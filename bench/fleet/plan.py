@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import numpy as np
 import typer
@@ -40,6 +40,8 @@ TRIES = 14
 CLOSE_ENOUGH = 0.005
 MOST_RATE_BPS = 100e9
 REPAIRS = (0.0, 0.1, 0.25, 0.5, 1.0)
+NEARLY = 1.01
+"""What is missed by more than this is not worth a search."""
 INTERVALS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -215,11 +217,14 @@ def _search(question: Question, tell: Callable[[int, int], None]) -> dict[tuple[
 
 
 def _plan_rate(question: Question, boxes: int, margin: float) -> Plan:
+    best_s = _at_best_s(question)
+    if best_s > question.deadline_s * NEARLY:
+        _refuse(question, best_s)
     with progress_bar("plan") as tell:
         rates = _search(question, tell)
     found = {key: each for key, each in rates.items() if each is not None}
     if not found:
-        _refuse(question)
+        _refuse(question, best_s)
     # A rate lower by half a percent is no reason for announcements twice as often.
     best_bps = min(found.values())
     chosen = max((key for key in found if found[key] <= best_bps * 1.005), key=lambda key: (key[1], -key[0]))
@@ -260,17 +265,18 @@ def _plan_order(question: Question, boxes: int, rate_bps: float) -> Plan:
     return choice
 
 
-def _refuse(question: Question) -> None:
+def _at_best_s(question: Question) -> float:
+    """Return what takes least but for a fraction of a percent: all that the link carries, and repair for all losses."""
+    plans = [Plan(question.line_bps, REPAIRS[-1], interval_s) for interval_s in (0.05, 0.25)]
+    return min(time_to_image_s(question, each, 1 - question.quantile) for each in plans)
+
+
+def _refuse(question: Question, best_s: float) -> NoReturn:
     """Say that nobody can meet this deadline, and what can be had."""
-    fastest = [
-        time_to_image_s(question, Plan(question.line_bps, repair, interval_s), 1 - question.quantile)
-        for repair in REPAIRS
-        for interval_s in (0.05, 0.25)
-    ]
     raise OperatorError(
         f"no rate boots {question.quantile:.6g} of the boxes within {format_duration_s(question.deadline_s)}: at "
         f"{format_rate_bps(question.line_bps)}, all that the link carries, they take "
-        f"{format_duration_s(min(fastest))}; allow more time, a smaller image, or a better link"
+        f"{format_duration_s(best_s)}; allow more time, a smaller image, or a better link"
     )
 
 
