@@ -83,6 +83,8 @@ def test_the_scenarios_that_ship():
         "accept-fast",
         "same-problem",
         "dying-head-end",
+        "flapping-power",
+        "patch-tuesday",
     }
 
 
