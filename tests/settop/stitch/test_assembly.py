@@ -191,8 +191,9 @@ def test_a_job_that_raises_is_a_finding(air):
 
     air.hear_digests(block_digests_only=True)
     air.hear_block(0, range(1, int(air.layout.objects[0].block_sizes[0]) + 1))
-    result = run_job(air.assembly.next_job(), Broken())
-    assert result.finding is Finding.FAILED
+    job = air.assembly.next_job()
+    result = run_job(job, Broken())
+    assert (result.job, result.finding) == (job, Finding.FAILED)
     assert "out of luck" in result.error
 
 
@@ -244,3 +245,15 @@ def test_a_block_whose_digest_is_missing_holds_up_no_other(make_release, monkeyp
     assert air.hear_symbols(1, [(0, 0)]) == 1
     air.work()
     assert [event.sbn for event in air.events] == [8, 0]
+
+
+def test_a_digest_that_ends_with_its_symbol_needs_no_other(make_release, monkeypatch):
+    monkeypatch.setattr(packing, "blocks_of_image", lambda symbols: 9)
+    air = Air(make_release(100_009, symbol_size=256))
+    for level in range(air.layout.top, 1, -1):
+        geometry = air.layout.objects[level]
+        sbn, esi = geometry.symbols_of(np.arange(geometry.source_symbols))
+        air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
+    air.hear_symbols(1, [(0, 0)])
+    assert [air.assembly.tree.block_digest(sbn) is not None for sbn in (0, 7, 8)] == [True, True, False]
+    assert not air.assembly.tree.has_all_block_digests

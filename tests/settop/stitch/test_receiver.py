@@ -8,6 +8,7 @@ import pytest
 from bench.virtual.memory import landings_in_memory
 from carousel.fec import codec
 from carousel.release.identity import Hardware, Version
+from carousel.take import Piece, Target, Targets, taker
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
 from settop.stitch.jobs import run_job
 from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, Receiver
@@ -77,16 +78,15 @@ def of(effects, kind):
 def test_an_acceptable_release_is_collected_once(box, releases):
     release = releases(1)
     found = of(box.announce(release), ImageFound)
-    assert [(each.name, each.version, each.resumed) for each in found] == [
-        (release.header.name, Version(1, 1, 0), False)
-    ]
+    header = release.header
+    assert found == [ImageFound(header.name, Version(1, 1, 0), header.image_size, header.release_id, False, 0.0)]
     assert box.announce(release) == []
 
 
 def test_what_is_not_for_this_box_is_refused_once(box, releases):
     foreign = releases(1, hardware=Hardware(0x00A1B2, 8))
     (refused,) = box.announce(foreign)
-    assert isinstance(refused, ImageRefused)
+    assert (refused.version, refused.name) == (foreign.header.version, foreign.header.name)
     assert "hardware" in refused.reason
     assert box.announce(foreign) == []
     assert box.receiver.is_refusing
@@ -273,6 +273,30 @@ def test_the_first_release_for_which_there_is_no_room_is_refused(box, releases):
     box.room = 0
     assert [effect.reason for effect in of(box.announce(releases(5)), ImageRefused)] == ["no room"]
     assert box.receiver.is_refusing
+
+
+def test_no_room_for_one_as_good_as_another_refuses_the_newcomer(box, make_release):
+    first, second = (make_release(SIZE + number, symbol_size=512, version="1.5.0") for number in range(2))
+    box.announce(first)
+    box.room = 0
+    assert of(box.announce(second), GivenUp) == []
+    assert list(box.receiver.candidates) == [first.header.release_id]
+
+
+def test_symbols_reach_their_own_candidate_and_it_is_said_when_some_were_forged(box, releases):
+    for minor in (5, 6):
+        box.announce(releases(minor))
+    air = Air(releases(5))
+    assembly = box.receiver.assembly(releases(5).header.release_id)
+    top = air.layout.top
+    for packet, is_forged in ((air.forged(top, 0, 0), True), (air.packet(top, 0, 0), False)):
+        taken = taker().take(
+            Targets([Target(air._prefixes[top], assembly.landings[top])]), packet, [Piece(0, 540, 540)]
+        )
+        assert len(taken.rows[0]) == 1
+        assert box.receiver.take(Symbols(releases(5).header.release_id, top, taken.rows[0], ())) == is_forged
+    assert assembly.proven_symbols == 1
+    assert box.receiver.assembly(releases(6).header.release_id).proven_symbols == 0
 
 
 def test_at_the_deadline_the_best_verified_release_is_had(box, releases):

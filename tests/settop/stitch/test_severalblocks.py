@@ -8,7 +8,7 @@ from carousel.release import layout
 from headend.pack import packing
 from settop.events import BlockVerified, Suspicion
 from settop.stitch.holdings import BlockState, Holdings
-from settop.stitch.jobs import DecodeJob, Finding, HashJob, JobResult, run_job
+from settop.stitch.jobs import DecodeJob, Finding, HashJob, JobResult, SortJob, run_job
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
 
@@ -247,3 +247,44 @@ def test_where_it_stands_is_told_over_all_blocks_and_levels(air):
     assert not assembly.is_verified
     air.work()
     assert assembly.is_verified
+
+
+def test_while_one_block_is_worked_on_the_others_are_sorted(air):
+    air.hear_digests()
+    air.hear([air.forged(0, sbn, 5) for sbn in (1, 2)])
+    for sbn in (0, 1, 2):
+        air.hear_block(sbn)
+    busy, wrong = air.assembly.next_job(), air.assembly.next_job()
+    assert (busy.sbn, wrong.sbn) == (0, 1)
+    air.assembly.finish_job(run_job(wrong, codec()))
+    jobs = [air.assembly.next_job() for _ in range(2)]
+    assert [(type(job), job.sbn) for job in jobs] == [(SortJob, 1), (SortJob, 2)]
+    for job in (*jobs, busy):
+        air.assembly.finish_job(run_job(job, codec()))
+    assert air.assembly.rejected_symbols == 2
+    assert air.assembly.image.done_blocks == 1
+    assert air.assembly.next_job() is None, "a block that is done needs no sorting"
+
+
+def test_what_is_decoded_for_proof_is_decoded_from_proven_symbols_alone(air):
+    """A forged repair symbol lies beside them, and nobody can judge it yet."""
+    hear_upper_levels(air)
+    air.assembly.inquiry.begin()
+    size = size_of(air, 1)
+    far = size + air.layout.objects[0].repair_per_block - 1
+    last = int(air.layout.digest_offsets(0, np.array([1]), np.array([far]))[0]) // 256
+    level_1 = air.layout.objects[1]
+    air.hear_symbols(
+        1, [place for row, place in enumerate(rows_of(air, 1, range(level_1.source_symbols))) if row != last]
+    )
+    air.hear([air.forged(0, 1, esi) for esi in range(6)])
+    assert air.assembly.rejected_symbols == 6
+    air.hear([air.forged(0, 1, far)])
+    air.hear_block(1, range(1, size))
+    air.assembly.next_job()
+    assert air.assembly.inquiry.needs_proof(1)
+    air.hear_block(1, [size])
+    job = air.assembly.next_job()
+    assert isinstance(job, DecodeJob)
+    assert job.present.missing.tolist() == [0]
+    assert job.present.esis.tolist() == [size]
