@@ -106,3 +106,38 @@ def test_a_lock_that_is_held_is_waited_for_so_long(store):
     assert len(pauses) == 5
     with BoxFolder(store).locked():
         json.loads((store / "box.json").read_text())
+
+
+def test_what_a_box_is_called_and_where_it_may_report_is_read(store):
+    said = {"hardware": "00A1B2:7", "id": 12, "reports_to": ["192.0.2.1", 7]}
+    (store / "box.json").write_text(json.dumps(said))
+    identity = boots(store)
+    assert (identity.box_id, identity.reports_to) == ("12", ("192.0.2.1", "7"))
+    (store / "box.json").write_text('{"hardware": "00A1B2:7"}')
+    assert (boots(store).box_id, boots(store).reports_to) == ("", ())
+
+
+def test_keys_for_bulletins_are_read_apart_and_their_troubles_told(store):
+    (store / "trust-bulletin").mkdir()
+    (store / "trust-bulletin" / "1-desk.pub").write_bytes((store / "trust" / "0-lab.pub").read_bytes())
+    (store / "trust-bulletin" / "2-odd.pub").write_bytes(b"none")
+    (store / "trust" / "3-odd.pub").mkdir()
+    (store / "trust" / "notes.txt").write_text("no key, and none of ours")
+    identity = boots(store)
+    assert list(identity.bulletin_trust.keys) == list(identity.trust.keys)
+    trouble, bulletin_trouble = identity.troubles
+    assert trouble == f"{store}/trust/3-odd.pub is passed over: Is a directory"
+    assert bulletin_trouble.startswith(f"{store}/trust-bulletin/2-odd.pub is passed over: ")
+    (store / "box.json").write_text("{")
+    guess = boots(store)
+    assert guess.is_guess
+    assert guess.troubles[1:] == identity.troubles
+    assert list(guess.bulletin_trust.keys) == list(identity.bulletin_trust.keys)
+    assert "the box takes itself for 00A1B2:7, as its EEPROM image says" in guess.troubles[0]
+
+
+def test_nobody_guesses_from_an_eeprom_header_by_a_stranger(store):
+    (store / "box.json").write_text("{")
+    (store / "trust" / "0-lab.pub").unlink()
+    with pytest.raises(OperatorError, match=r"box\.json is damaged"):
+        BoxFolder(store)
