@@ -2,11 +2,12 @@
 
 import pytest
 
-from carousel.bulletin import claim_of
+from carousel.bulletin import MAX_BULLETIN_BYTES, claim_of
 from settop.rollout.board import Board
 from settop.store.bulletins import BulletinStore
 from settop.store.disk import FolderDisk
 from tests.settop.rollout.signed import BOX, TRUST, bulletin, stage
+from tests.settop.store import powercut
 
 KEY_ID = claim_of(bulletin(1)).key_id
 
@@ -94,3 +95,26 @@ def test_what_else_lies_there_is_no_bulletin(store, tmp_path):
     (tmp_path / f"{KEY_ID.hex()}-1.bulletin").mkdir()
     (tmp_path / "other.bulletin").write_bytes(bulletin(1))
     assert store.packets([KEY_ID]) == []
+
+
+def test_what_is_kept_is_on_the_medium_and_of_the_largest_size_too():
+    disk = powercut.CutDisk()
+    store = BulletinStore(disk)
+    disk.write("bulletin.new", 0, b"of an earlier try, and longer" * 100)
+    keep(store, bulletin(1, stage(), part=0, parts=11), bulletin(1, part=10, parts=11))
+    disk._lose_power()
+    assert sorted(disk.names()) == [f"{KEY_ID.hex()}-0.bulletin", f"{KEY_ID.hex()}-10.bulletin"]
+    assert store.packets([KEY_ID]) == [bulletin(1, stage(), part=0, parts=11), bulletin(1, part=10, parts=11)]
+    disk.write(f"{KEY_ID.hex()}-1.bulletin", 0, b"x" * MAX_BULLETIN_BYTES)
+    disk.write(f"{KEY_ID.hex()}-2.bulletin", 0, b"x" * (MAX_BULLETIN_BYTES + 1))
+    disk.write(f"{KEY_ID.hex()}-3.bulletin", 0, b"")
+    assert len(store.packets([KEY_ID])) == 3
+
+
+def test_parts_of_another_key_stay():
+    disk = powercut.CutDisk()
+    store, others = BulletinStore(disk), f"{b'another!'.hex()}-5.bulletin"
+    disk.write(others, 0, b"theirs")
+    keep(store, bulletin(1, part=0, parts=3), bulletin(1, part=2, parts=3), bulletin(2, part=0, parts=2))
+    assert sorted(disk.names()) == sorted([others, f"{KEY_ID.hex()}-0.bulletin"])
+    assert sorted(store.packets([b"another!", KEY_ID])) == sorted([b"theirs", bulletin(2, part=0, parts=2)])
