@@ -125,7 +125,7 @@ class Receiver:
             worst = min(self.candidates.values(), key=lambda each: each.rank)
             if newcomer.rank <= worst.rank:
                 return self._wait(newcomer)
-            effects += self._give_up(worst, now)
+            effects = self._give_up(worst, now)
         newcomer.since_s = now
         self.candidates[newcomer.header.release_id] = newcomer
         return [*effects, Collect(newcomer.header, ReleaseLayout.of_header(newcomer.header))]
@@ -185,7 +185,7 @@ class Receiver:
             silent = [each for each in self.candidates.values() if self._is_silent(each, best, now)]
             if not silent:
                 return effects
-            effects += self._give_up(min(silent, key=lambda each: (each.heard.received, each.rank)), now)
+            effects = self._give_up(min(silent, key=lambda each: (each.heard.received, each.rank)), now)
         del self._waiting[best.header.release_id]
         return effects + self._seat(best, now)
 

@@ -15,10 +15,11 @@ import ctypes
 import json
 import math
 import random
+import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +35,7 @@ do_not_mutate_patterns = ['raise (OperatorError|UsageError|ValueError|OSError|Fo
 """
 """The words of an error are for people; that it is raised is mutated where that is decided."""
 NOTICED = {"killed", "timeout"}
+EXPLAINED = tomllib.loads((Path(__file__).parent / "explained.toml").read_text())["explained"]
 DROP_FROM_BOUNDING_SET, MAY_REBOOT = 24, 22  # linux/prctl.h, linux/capability.h
 
 
@@ -133,18 +135,30 @@ class Room:
         """Print what became of the chosen ones, and what the survivors change."""
         found = self.verdicts()
         judged = [name for name in chosen if name in found]
-        counts = Counter(found[name] for name in judged)
-        noticed = sum(counts[verdict] for verdict in NOTICED)
-        low, high = wilson(noticed, len(judged))
-        said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+        survivors = sorted(name for name in judged if found[name] not in NOTICED)
+        changes = (
+            [json.loads(line) for line in library(self.folder, "show", *survivors).splitlines()] if survivors else []
+        )
+        open_ones = [change for change in changes if not is_explained(*change)]
+        explained, noticed = len(changes) - len(open_ones), len(judged) - len(survivors)
+        low, high = wilson(noticed, len(judged) - explained)
+        is_sample = len(judged) < len(self.mutants)
         print(
-            f"{self.room}: {len(judged)} of {len(self.mutants)} mutants: {said}; noticed {noticed / len(judged):.1%}"
-            + (f" (95 %: {low:.1%} to {high:.1%})" if len(judged) < len(self.mutants) else ""),
+            f"{self.room}: {len(judged)} of {len(self.mutants)} mutants judged; {noticed} noticed, {explained} change "
+            f"nothing that can be seen, {len(open_ones)} open; of what can be seen, noticed: "
+            f"{noticed / (len(judged) - explained):.1%}" + (f" (95 %: {low:.1%} to {high:.1%})" if is_sample else ""),
             flush=True,
         )
-        survivors = sorted(name for name in judged if found[name] not in NOTICED)
-        if survivors:
-            print(library(self.folder, "show", *survivors), flush=True)
+        for name, was, says in open_ones:
+            print(f"  {name}\n    - {was}\n    + {says}", flush=True)
+
+
+def is_explained(name: str, was: str, says: str) -> bool:
+    """Say whether a surviving mutant is known to change nothing that can be seen (explained.toml)."""
+    module, _, mutant = name.rpartition(".")
+    function = mutant.rpartition("__mutmut_")[0].removeprefix("x").strip("_ǁ").replace("ǁ", ".")
+    text = f"{module}.{function}: {was} => {says}"
+    return any(re.search(like, text) for each in EXPLAINED for like in each["like"])
 
 
 def main() -> None:

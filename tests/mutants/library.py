@@ -4,6 +4,7 @@ python -m tests.mutants.library make
 python -m tests.mutants.library show NAME...
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,15 +22,16 @@ def make() -> None:
 
 
 def show(names: list[str]) -> None:
+    """Print for each mutant a line with its name, what its function said, and what it says instead."""
     files = {}
     for path in mutmut.walk_mutatable_files():
         data = SourceFileMutationData(path=path)
         data.load()
         files |= dict.fromkeys(data.exit_code_by_key, path)
     for name in names:
-        lines = get_diff_for_mutant(name, path=files[name]).splitlines()
-        changed = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
-        print(f"  {name}\n    " + "\n    ".join(changed), flush=True)
+        lines = get_diff_for_mutant(name, path=files[name]).splitlines()[2:]
+        was, says = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
+        print(json.dumps([name, was, says]), flush=True)
 
 
 if __name__ == "__main__":

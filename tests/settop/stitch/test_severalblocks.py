@@ -9,6 +9,7 @@ from headend.pack import packing
 from settop.events import BlockVerified, Suspicion
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import DecodeJob, Finding, HashJob, JobResult, SortJob, run_job
+from settop.stitch.suspicion import SAMPLE_EVERY
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
 
@@ -288,3 +289,41 @@ def test_what_is_decoded_for_proof_is_decoded_from_proven_symbols_alone(air):
     assert isinstance(job, DecodeJob)
     assert job.present.missing.tolist() == [0]
     assert job.present.esis.tolist() == [size]
+
+
+def test_two_blocks_of_a_level_are_worked_on_side_by_side(air):
+    hear_upper_levels(air)
+    air.assembly.inquiry.begin()
+    for sbn in (0, 1):
+        size = int(air.layout.objects[1].block_sizes[sbn])
+        air.hear_symbols(1, [(sbn, esi) for esi in range(5, size + 7)])
+    jobs = [air.assembly.next_job() for _ in range(3)]
+    assert [(job.level, job.sbn) for job in jobs[:2]] == [(1, 0), (1, 1)]
+    assert jobs[2] is None
+    for job in jobs[:2]:
+        air.assembly.finish_job(run_job(job, codec()))
+    tree = air.assembly.tree
+    assert tree.holdings(1).proven[: air.layout.objects[1].source_symbols].all()
+
+
+def test_a_sample_that_is_forged_tells_its_block(air):
+    air.hear_digests()
+    air.hear([air.forged(0, 3, esi) for esi in range(SAMPLE_EVERY)])
+    air.work()
+    assert suspected(air) == [3]
+
+
+def test_a_forged_digest_that_waits_to_be_judged_is_counted_once(air):
+    """It is judged with the level above it, and then it is gone."""
+    for level in (3, 2, 1):
+        air.hear_symbols(level, rows_of(air, level, [0]))
+    assert air.assembly.tree.has_all_block_digests
+    sbn, esi = rows_of(air, 1, [20])[0]
+    air.hear([air.forged(1, sbn, esi)])
+    air.hear_symbols(2, rows_of(air, 2, [1]))
+    wanted = int(air.landings[1].wanted[sbn])
+    air.hear_block(0, range(SAMPLE_EVERY))
+    assert air.assembly.tree.forged_symbols == 1
+    assert not air.landings[1].held[20]
+    assert air.landings[1].wanted[sbn] == wanted + 1
+    assert air.hear_symbols(1, [(sbn, esi)]) == 1

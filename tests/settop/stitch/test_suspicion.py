@@ -241,6 +241,8 @@ def test_too_few_proven_ones_wait_for_one_more(air):
     job = waiting(air)
     air.assembly.finish_job(JobResult(job, Finding.TOO_FEW))
     assert air.assembly.next_job() is None
+    air.hear([air.forged(0, 0, size_of(air) + 1)])
+    assert air.assembly.next_job() is None
     air.hear_block(0, [size_of(air) + 1])
     assert isinstance(air.assembly.next_job(), DecodeJob)
 
