@@ -18,6 +18,7 @@ from carousel.errors import OperatorError
 __all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard"]
 
 FIDELITIES = ("packet", "sampled")
+TAIL = "carousel-tail"
 MOST_PACKET_BOXES = {True: 20_000, False: 200_000}
 """With real receivers, and with counted ones."""
 
@@ -52,7 +53,8 @@ def run_fleet(
     An interruption leaves what is done, marked as partial: a carousel counts only with all of its shards.
     """
     result = FleetRun(scenario, fidelity, seeds)
-    variants = {name: _carousel_variant(scenario, name) for name in scenario.strategies if name.startswith("carousel")}
+    names = [name for name in scenario.strategies if name.startswith("carousel") and name != TAIL]
+    variants = {name: _carousel_variant(scenario, name) for name in names}
     jobs = [
         (name, seed, shard)
         for name, variant in variants.items()
@@ -60,7 +62,8 @@ def run_fleet(
         for shard in _shards(variant, fidelity, seed, is_real)
     ]
     storms = storms_of(scenario, seeds)
-    total, ended = len(jobs) + len(storms) + len(seeds) * len(logins_of(scenario)), 0
+    tails = len(seeds) * len(scenario.retries) if TAIL in scenario.strategies else 0
+    total, ended = len(jobs) + len(storms) + tails + len(seeds) * len(logins_of(scenario)), 0
 
     def count() -> None:
         nonlocal ended
@@ -79,11 +82,32 @@ def run_fleet(
     except KeyboardInterrupt:
         result.is_partial = True
     result.stories += _carousel_stories(scenario, jobs, tallies, seeds)
+    if tails and not result.is_partial:
+        _run_storms(result, _tails(scenario, jobs, tallies, seeds), run, count)
     if storms and not result.is_partial:
         _run_storms(result, storms, run, count)
     if scenario.login and not result.is_partial:
         _run_logins(result, run, count)
     return result
+
+
+def _tails(
+    scenario: Scenario,
+    jobs: list[tuple[str, int, PacketShard | SampledShard]],
+    tallies: list[Tally | None],
+    seeds: list[int],
+) -> list[StormRun]:
+    """Return the unicast tails behind the carousel, by what it alone does for each class."""
+    storms = []
+    for seed in seeds:
+        by_class: dict[str, Tally] = {}
+        for (name, of_seed, shard), tally in zip(jobs, tallies, strict=True):
+            if (name, of_seed) == ("carousel", seed) and tally is not None:
+                group = shard.group if isinstance(shard, PacketShard) else shard.groups[0]
+                by_class.setdefault(group.box_class.name, Tally(scenario.horizon_s)).add(tally)
+        for retry in range(len(scenario.retries)):
+            storms.append(StormRun(scenario, seed, TAIL, retry, by_class=tuple(by_class.items())))
+    return storms
 
 
 def _carousel_variant(scenario: Scenario, strategy: str) -> Scenario:

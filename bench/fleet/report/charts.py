@@ -204,8 +204,8 @@ LOAD_DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 def load_panels(run: FleetRun) -> str:
     """Draw load against capacity where something loads; the broadcast, which is the same for one box, is left out."""
-    stories = [each[0] for each in by_label(run.stories).values() if not each[0].label.startswith("carousel")]
-    stories = [each for each in stories if each.loads]
+    stories = [each[0] for each in by_label(run.stories).values() if each[0].loads]
+    stories = [each for each in stories if each.loads[0].name != "carousel"]
     if not stories:
         return ""
     until_s = _until_s(run, stories)

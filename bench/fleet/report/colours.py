@@ -7,6 +7,8 @@ __all__ = ["DASHES", "PHASE_TINTS", "colour_of", "dash_of"]
 STRATEGY_COLOURS = {
     "carousel-plain": "#56B4E9",
     "carousel-pair": "#5E3C99",
+    "carousel-forgetful": "#8C564B",
+    "carousel-tail": "#E69F00",
     "carousel": "#0072B2",
     "unicast": "#D55E00",
     "datacentres": "#B27D00",

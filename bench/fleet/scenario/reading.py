@@ -47,6 +47,7 @@ STRATEGIES = (
     "carousel-plain",
     "carousel-pair",
     "carousel-forgetful",
+    "carousel-tail",
     "unicast",
     "datacentres",
     "elastic",
@@ -424,8 +425,11 @@ def _check_sums(scenario: Scenario) -> None:
         raise OperatorError("a horizon of more than 30 days")
     _check_deadline(scenario)
     _check_cuts(scenario)
+    if "carousel-tail" in scenario.strategies and "carousel" not in scenario.strategies:
+        raise OperatorError("strategy 'carousel-tail' follows on what the carousel does: list 'carousel' as well")
     needed = (
         ("unicast", "server"),
+        ("carousel-tail", "server"),
         ("datacentres", "datacentres"),
         ("elastic", "elastic"),
         ("p2p", "peers"),
@@ -433,14 +437,15 @@ def _check_sums(scenario: Scenario) -> None:
     )
     for strategy, field in needed:
         if strategy in scenario.strategies and getattr(scenario, field) is None:
-            raise OperatorError(f"strategy {strategy!r} needs a table [{strategy}]")
+            table = "unicast" if field == "server" else strategy
+            raise OperatorError(f"strategy {strategy!r} needs a table [{table}]")
 
 
 def _check_cuts(scenario: Scenario) -> None:
     """Refuse power cuts where they are not followed: on servers, on peers, and in the work of boxes."""
     if not any(region.cuts for region in scenario.regions):
         return
-    others = [each for each in scenario.strategies if not each.startswith("carousel")]
+    others = [each for each in scenario.strategies if not each.startswith("carousel") or each == "carousel-tail"]
     if others or scenario.login is not None:
         raise OperatorError(
             f"power cuts are followed for carousels alone, not for {others[0] if others else 'logins'}; leave one out"

@@ -178,6 +178,13 @@ class WaitingRoom:
         self.total -= int(leaving.sum())
         return leaving
 
+    def drop_some(self, group: int, share: float, rng: np.random.Generator) -> int:
+        """Let a share of one group's boxes go for good; return how many went."""
+        gone = rng.binomial(self.crowd[:, group], share)
+        self.crowd[:, group] -= gone
+        self.total -= int(gone.sum())
+        return int(gone.sum())
+
     def leave_some(self, count: int, rng: np.random.Generator) -> IntArray:
         """Return so many who were told to come now, whatever their policy."""
         leaving = draw_some(self.crowd, count, rng)

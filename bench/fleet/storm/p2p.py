@@ -51,7 +51,7 @@ class _Storm:
     ) -> None:  # fmt: skip
         self._clock, self._scenario, self._peers, self._retry = clock, scenario, peers, retry
         self._is_healing, self._seed, self._took = is_healing, seed, took
-        self._start_up_s = start_up_s(scenario)
+        self._start_up_s = start_up_s(scenario, scenario.groups())
         self._rng = np.random.default_rng([seed, P2P_STREAM, list(RetryKind).index(retry.kind), int(is_healing)])
         self._groups = groups = scenario.groups()
         came = arrivals_of(groups, clock, self._rng)

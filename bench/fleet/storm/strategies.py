@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.fleet.model.tally import Tally
 from bench.fleet.scenario.values import Discipline, Scenario, Server
 from bench.fleet.storm.crowd import Story
 from bench.fleet.storm.engine import NotConvergedError
@@ -11,6 +12,7 @@ from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.rollout import run_rollout
 from bench.fleet.storm.stages import run_ruled_rollout
+from bench.fleet.storm.tail import run_tail
 from bench.fleet.storm.unicast import run_unicast
 from carousel.release.blocks import IntArray
 
@@ -31,6 +33,7 @@ class StormRun:
     after: str = ""
     stages: tuple[float, ...] = ()
     rule: str = ""
+    by_class: tuple[tuple[str, Tally], ...] = ()
 
 
 def servers_of(scenario: Scenario) -> dict[str, Server]:
@@ -83,6 +86,8 @@ def _run(storm: StormRun) -> Story:
         return run_ruled_rollout(scenario, storm.seed, storm.rule)
     if storm.kind == "rollout":
         return run_rollout(scenario, storm.seed, storm.stages)
+    if storm.kind == "carousel-tail":
+        return run_tail(scenario, storm.seed, retry, storm.by_class)
     if storm.kind == "p2p":
         return run_p2p(scenario, storm.seed, retry, storm.is_healing)
     return run_unicast(scenario, storm.seed, retry, servers_of(scenario)[storm.kind], storm.kind)

@@ -18,14 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS, phases_of_events
-from bench.fleet.scenario.values import BoxClass, Retry, RetryKind, Scenario, Server
+from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server
 from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some, format_price
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
 from carousel.console.quantities import format_duration_s
 from carousel.release.blocks import IntArray
 
-__all__ = ["capacity_share", "fair_shares", "line_rate_bps", "run_unicast", "start_up_s", "tcp_rate_bps"]
+__all__ = [
+    "Late",
+    "UnicastStorm",
+    "capacity_share",
+    "fair_shares",
+    "line_rate_bps",
+    "run_unicast",
+    "start_up_s",
+    "tcp_rate_bps",
+]
 
 FloatArray = NDArray[np.float64]
 TFTP_BLOCK_BYTES = 1428
@@ -69,9 +78,9 @@ def line_rate_bps(box_class: BoxClass, server: Server) -> float:
     return min(line_bps * (1 - down.mean_loss), server.streams * one_bps)
 
 
-def start_up_s(scenario: Scenario) -> FloatArray:
+def start_up_s(scenario: Scenario, groups: tuple[Group, ...]) -> FloatArray:
     """Return how long each group takes from the image to the started system."""
-    return np.array([scenario.start_up_s(each.box_class) for each in scenario.groups()])
+    return np.array([scenario.start_up_s(each.box_class) for each in groups])
 
 
 def capacity_share(server: Server, now_s: float, full_at_s: float | None) -> float:
@@ -122,6 +131,19 @@ class _Transfers:
             done.append((now_s - step_s + max(0.0, target - before) / share_bps, since_s, index, count))
         return done
 
+    def drop_some(self, share: float, rng: np.random.Generator) -> list[tuple[float, int, int]]:
+        """Let a share of all go without the rest of the image; return (admitted at, step, boxes) of who went."""
+        gone, kept = [], deque[tuple[float, float, int, IntArray]]()
+        for target, since_s, index, crowd in self._queue:
+            some = rng.binomial(crowd, share)
+            count = int(some.sum())
+            self.active -= count
+            gone.append((since_s, index, count))
+            if (crowd > some).any():
+                kept.append((target, since_s, index, crowd - some))
+        self._queue = kept
+        return [each for each in gone if each[2]]
+
     def time_out(self, since_s: float) -> list[IntArray]:
         """Return who was let in before `since_s` and is not done."""
         out = []
@@ -146,13 +168,32 @@ def fair_shares(active: FloatArray, lines_bps: FloatArray, rate_bps: float) -> F
 def run_unicast(scenario: Scenario, seed: int, retry: Retry, server: Server, name: str = "unicast") -> Story:
     """Let all boxes ask the server, and see who gets an image when."""
     groups = scenario.groups()
-    rates = [line_rate_bps(each.box_class, server) for each in groups]
-    bits = [scenario.release(each.box_class.release).image_bytes * 8.0 for each in groups]
     return run_converged(
-        lambda clock: _Storm(scenario, server, retry, seed, clock, rates, bits, name),
+        lambda clock: UnicastStorm(scenario, server, retry, seed, clock, name, groups),
         scenario.horizon_s,
         server.request_timeout_s,
     )
+
+
+@dataclass(frozen=True)
+class Late:
+    """Boxes that come late, and may get the image from elsewhere. By bin: `counts` of who comes, and `shares` of those
+    who lack the image that have it from elsewhere then; shapes (STEPS, groups).
+    """
+
+    counts: IntArray
+    shares: FloatArray
+
+    def came(self, clock: Clock) -> IntArray:
+        """Return who comes in each step, evenly within its bin."""
+        each = clock.count // STEPS
+        reached = self.counts[:, None, :] * np.arange(1, each + 1)[None, :, None] // each
+        return np.diff(reached, prepend=0, axis=1).reshape(clock.count, -1)
+
+    def shares_a_step(self, clock: Clock) -> FloatArray:
+        """Return the shares for each step of a bin."""
+        found: FloatArray = 1 - (1 - self.shares) ** (STEPS / clock.count)
+        return found
 
 
 @dataclass
@@ -165,17 +206,22 @@ class _Seen:
     share: FloatArray
 
 
-class _Storm:
+class UnicastStorm:
+    """One storm on a server: of `groups` when they power up, or of those of them that come late."""
+
     def __init__(
-        self, scenario: Scenario, server: Server, retry: Retry, seed: int, clock: Clock, rates: list[float],
-        bits: list[float], name: str,
+        self, scenario: Scenario, server: Server, retry: Retry, seed: int, clock: Clock, name: str,
+        groups: tuple[Group, ...], late: Late | None = None,
     ) -> None:  # fmt: skip
         self._clock, self._scenario, self._server, self._retry, self._seed = clock, scenario, server, retry, seed
-        self._name = name
+        self._name, self._deadline_s = name, np.inf if late else scenario.deadline_s
         self._rng = np.random.default_rng([seed, STORM_STREAM, list(RetryKind).index(retry.kind)])
-        self._groups = groups = scenario.groups()
+        self._groups = groups
+        self._elsewhere = late.shares_a_step(clock) if late else None
         self._scale = scenario.boxes / 1e6
-        came = arrivals_of(groups, clock, self._rng)
+        came = late.came(clock) if late else arrivals_of(groups, clock, self._rng)
+        rates = [line_rate_bps(each.box_class, server) for each in groups]
+        bits = [scenario.release(each.box_class.release).image_bytes * 8.0 for each in groups]
         self._fates = Fates(clock, groups, came, [each.region.name for each in groups])
         self._room = WaitingRoom(retry, server.request_timeout_s, len(groups), clock.step_s)
         self._lines, self._bits = np.array(rates), np.array(bits)
@@ -199,6 +245,8 @@ class _Storm:
         now_s = (index + 1) * clock.step_s
         come = np.where(self._reachable, self._fates.came[index], 0)
         self._to_come -= int(come.sum())
+        if self._elsewhere is not None:
+            self._leave_for_elsewhere(self._elsewhere[at], now_s, index)
         asking = self._room.leave(self._rng) + self._room.newcomers(come)
         share = capacity_share(self._server, now_s, self._full_at_s)
         self._added_s += clock.step_s if has_added(self._server, now_s, self._full_at_s) else 0.0
@@ -212,6 +260,16 @@ class _Storm:
         self._active = sum(each.active for each in self._transfers)
         most = self._server.connections_per_million * self._scale * share
         self._seen.connections[at], self._seen.share[at] = min(self._active, most), share
+
+    def _leave_for_elsewhere(self, shares: FloatArray, now_s: float, index: int) -> None:
+        """Let some of those who wait or are being served have the image from elsewhere."""
+        for number in np.flatnonzero(shares).tolist():
+            counts = np.zeros(len(self._transfers), dtype=np.int64)
+            counts[number] = self._room.drop_some(number, float(shares[number]), self._rng)
+            self._fates.finish(counts, index, 0.0, now_s)
+            for since_s, asked_at, count in self._transfers[number].drop_some(float(shares[number]), self._rng):
+                counts[number] = count
+                self._fates.finish(counts, asked_at, now_s - since_s, now_s)
 
     def _let_in(self, asking: IntArray, now_s: float, index: int, share: float) -> None:
         """Answer as many as the server can, and open connections to as many of these as it may."""
@@ -251,7 +309,7 @@ class _Storm:
 
     def story(self) -> Story:
         """Return what happened."""
-        tally = self._fates.tally(self._scenario.deadline_s, start_up_s(self._scenario))
+        tally = self._fates.tally(self._deadline_s, start_up_s(self._scenario, self._groups))
         seen, server, bin_s = self._seen, self._server, self._clock.bin_s
         there = np.where(seen.share > 0, seen.share, 1.0) * self._scale
         loads = [
