@@ -26,12 +26,14 @@ def bins_of(times_s: NDArray[np.float64]) -> IntArray:
 class Histogram:
     """How many boxes took how long; `unfinished` never got there while somebody looked.
 
-    Percentiles of which a smaller share than `shown` is later are refused: nobody knows them.
+    Percentiles of which a smaller share than `shown` is later are refused: nobody knows them. Times below `least_s` are
+    not told apart, and are said to be that.
     """
 
     counts: IntArray = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
     unfinished: int = 0
     shown: float = 0.0
+    least_s: float = 0.0
 
     @classmethod
     def of_times(cls, times_s: NDArray[np.float64], unfinished: int = 0) -> "Histogram":
@@ -58,6 +60,7 @@ class Histogram:
         self.counts = self.counts + other.counts
         self.unfinished += other.unfinished
         self.shown = max(self.shown, other.shown)
+        self.least_s = max(self.least_s, other.least_s)
 
     def quantile(self, share: float) -> float | None:
         """Return the time within which `share` of all boxes got there; None if fewer did."""
@@ -68,7 +71,7 @@ class Histogram:
         index = int(np.searchsorted(reached, rank))
         before = int(reached[index - 1]) if index else 0
         within = (rank - before) / int(self.counts[index])
-        return float(EDGES_S[index] + within * (EDGES_S[index + 1] - EDGES_S[index]))
+        return max(self.least_s, float(EDGES_S[index] + within * (EDGES_S[index + 1] - EDGES_S[index])))
 
     @property
     def slowest_s(self) -> float | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.fleet.storm.crowd import Clock, Story
+from carousel.console.quantities import format_duration_s
 from carousel.errors import OperatorError
 
 __all__ = ["Storm", "run_converged"]
@@ -48,14 +49,27 @@ def run_converged(make: Callable[[Clock], Storm], horizon_s: float, shortest_s: 
         story.step_s, story.step_error = clock.step_s, _change(before, story)
         if story.step_error <= CONVERGED:
             return story
-        before = story
         try:
             Clock.of(horizon_s, shortest_s, finer * 2)
         except OperatorError as error:
+            if _holds_beyond_a_step(before, story):
+                return story
             raise NotConvergedError(
                 f"{story.label}: refused, since figures still change by {story.step_error:.1%} when steps are halved "
                 f"to {clock.step_s:.3g} s; {error}"
             ) from None
+        before = story
+
+
+def _holds_beyond_a_step(before: Story, story: Story) -> bool:
+    """Whether all figures hold where times within a step are not told apart; then the story says so."""
+    least_s = 2 * (story.step_s or 0.0)
+    for histogram in (*before.tally.boot.values(), *story.tally.boot.values()):
+        histogram.least_s = least_s
+    story.step_error = _change(before, story)
+    words = f"{story.label}: times below {format_duration_s(least_s)} are not told apart, and shown as that"
+    story.notes = (*story.notes, words)
+    return story.step_error <= CONVERGED
 
 
 def _run(make: Callable[[Clock], Storm], clock: Clock) -> Story:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.fleet.model.tally import STEPS
+from bench.fleet.model.histogram import Histogram
+from bench.fleet.model.tally import STEPS, Tally
 from bench.fleet.scenario.values import Discipline, Login, Peers, Retry, RetryKind, Server, Spread, SpreadKind
 from bench.fleet.storm import crowd, engine
 from bench.fleet.storm.crowd import Clock, WaitingRoom, draw_some
@@ -102,6 +103,32 @@ def test_figures_that_hang_on_the_step_are_refused_and_why(monkeypatch):
     told = run_storm(storms_of(world, [3])[0])
     assert isinstance(told, str)
     assert told.startswith("unicast, immediate retry: refused, since figures still change by")
+
+
+def test_times_within_a_step_are_not_told_apart_where_shorter_steps_are_too_many(monkeypatch):
+    """Who is let in at once waited for less than a step: that is no reason to refuse the others' times."""
+    monkeypatch.setattr(crowd, "MOST_STEPS", 4 * STEPS)
+
+    class Quick:
+        is_over = True
+
+        def __init__(self, clock, slow_s):
+            self.times_s = np.array([clock.step_s / 2, slow_s(clock)])
+
+        def step(self, index):
+            pass
+
+        def story(self):
+            tally = Tally(4000.0)
+            tally.boot["all"] = Histogram.of_counts(self.times_s, np.array([600_000, 400_000]), 1_000_000)
+            return crowd.Story("quick", 3, tally, {}, [])
+
+    story = engine.run_converged(lambda clock: Quick(clock, lambda clock: 100.0), 4000.0, 16.0)
+    times = story.tally.all_boot()
+    assert (times.quantile(0.5), times.quantile(0.99)) == (2 * story.step_s, pytest.approx(100.0, rel=0.002))
+    assert "are not told apart" in story.notes[0]
+    with pytest.raises(OperatorError, match="figures still change"):
+        engine.run_converged(lambda clock: Quick(clock, lambda clock: 100.0 + 20 * clock.step_s), 4000.0, 16.0)
 
 
 def test_fair_shares_fill_lines_first():
