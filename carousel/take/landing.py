@@ -46,6 +46,9 @@ class Landing:
         slot_sbn     int32 (slots,)  the block of the symbol in each slot, -1 where the slot is free
         slot_esi     int32 (slots,)  its ESI
         free         int32 (slots,)  free slots, a stack: the first `free_count[0]` entries
+
+    And one that jobs leave:
+        worked       bool (Z,)       one has begun on the block: rows that are not held may have been written
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Landing:
         self.source_held = np.zeros(geometry.blocks, dtype=np.int32)
         self.repair_held = np.zeros(geometry.blocks, dtype=np.int32)
         self.wanted = self.block_sizes + np.int32(surplus)
+        self.worked = np.zeros(geometry.blocks, dtype=np.bool_)
         tables = np.empty((2, len(repair)), dtype=np.int32) if slot_tables is None else slot_tables
         self.slot_sbn, self.slot_esi = tables
         self.slot_sbn[:] = -1

@@ -51,6 +51,7 @@ class Holdings:
     def begin(self, sbn: int) -> None:
         """Keep symbols off a block: a job works on it."""
         self.state[sbn] = BlockState.BUSY
+        self.landing.worked[sbn] = True
         self._paused[sbn] = self.landing.wanted[sbn]
         self.landing.wanted[sbn] = 0
 

@@ -6,15 +6,13 @@ All at multiples of a page. The image lies at byte 0: installed, the file is cut
 slot tables say which repair symbol lies in which slot of its pool, so that a later run finds them.
 
 A page that is touched first costs more than a packet, and on a full or failing disk a process's life (SIGBUS). So the
-space is claimed when the file is made, and pages are populated ahead of the symbols, where trouble is an error number:
-a carousel brings symbol e of all blocks, then e + 1, so what comes next is known; repair symbols fill their pool
-in order. All that is read of an earlier run is read by `pread`.
+space is claimed when the file is made, and pages are made ready ahead of the symbols (settop/store/ahead.py), where
+trouble is an error number. All that is read of an earlier run is read by `pread`.
 """
 
 import errno
 import mmap
 import os
-from bisect import bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +22,12 @@ from carousel.console.quantities import format_size_bytes
 from carousel.errors import OperatorError
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
-from carousel.take import Landing, populate
+from carousel.take import Landing
+from settop.store.ahead import Ahead
 
 __all__ = ["NoRoomError", "PartFile"]
 
 PAGE_BYTES = mmap.PAGESIZE
-AHEAD_BYTES = 4 << 20
-"""So much is populated at once, and so far ahead of the symbols."""
-LEAST_RUN_BYTES = 16 << 10
 _ROWS_AT_ONCE = 2048
 
 
@@ -56,6 +52,7 @@ class PartFile:
             left = os.fstat(self._descriptor).st_size
             self._reserve(self._plan.size_bytes)
             self._map = mmap.mmap(self._descriptor, self._plan.size_bytes)
+            self._map.madvise(mmap.MADV_RANDOM)
         except BaseException:
             os.close(self._descriptor)
             if is_new:
@@ -65,7 +62,9 @@ class PartFile:
         self.is_closed = False
         old = [self._old_slots(level) for level in range(layout.top + 1)] if self.resumed else []
         self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]
-        self._ahead = [_Ahead(landing) for landing in self.landings]
+        plan, self._is_ready = self._plan, False
+        places = zip(self.landings, plan.source_bytes, plan.repair_bytes, strict=True)
+        self._ahead = [Ahead(landing, self._descriptor, *begins) for landing, *begins in places]
         for level, slots in enumerate(old):
             self._restore(level, slots)
 
@@ -94,8 +93,11 @@ class PartFile:
         return np.frombuffer(self._map, np.uint8, count * size, offset).reshape(count, size)
 
     def make_ready(self, level: int, rows: IntArray) -> None:
-        """Populate the pages that symbols are going to need after these rows; `OSError` where the disk fails."""
+        """Make the pages ready that symbols are going to need after these rows; `OSError` where the disk fails."""
         self._ahead[level].follow(rows)
+        if not self._is_ready and not level:
+            self._is_ready = True  # the kernel may read ahead again: till now it would have made single pages of it
+            self._map.madvise(mmap.MADV_NORMAL)
 
     def close(self) -> None:
         """Let go of the file; its memory goes with the last landing that somebody holds."""
@@ -167,53 +169,3 @@ def _slots_of(geometry: ObjectGeometry, level: int, with_repair: bool) -> int:
     if level:
         return geometry.repair_symbols
     return min(geometry.repair_symbols, geometry.source_symbols + geometry.source_symbols // 8) if with_repair else 0
-
-
-class _Ahead:
-    """Keeps the pages of one landing ready ahead of its symbols."""
-
-    def __init__(self, landing: Landing) -> None:
-        geometry = landing.geometry
-        self._landing = landing
-        self._is_over = False
-        self._first_rows = geometry.first_rows.tolist()
-        run_bytes = min(max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES), AHEAD_BYTES)
-        self._run = max(1, run_bytes // geometry.symbol_size)
-        self._runs = -(-geometry.largest_block // self._run)
-        self._ready_runs: set[int] = set()
-        self._ready_slots = 0
-        self._slots_ahead = max(1, AHEAD_BYTES // geometry.symbol_size)
-
-    def follow(self, rows: IntArray) -> None:
-        """Populate what comes after these rows: of every block the run that they are in, and the next one."""
-        if self._is_over or not len(rows):
-            return
-        if len(self._ready_runs) < self._runs:
-            for run in self._runs_of(rows):
-                self._source(run)
-                self._source((run + 1) % self._runs)
-        used = len(self._landing.repair) - int(self._landing.free_count[0])
-        if used and used + self._slots_ahead // 2 > self._ready_slots:
-            end = used + self._slots_ahead
-            self._populate(self._landing.repair[self._ready_slots : end])
-            self._ready_slots = end
-
-    def _runs_of(self, rows: IntArray) -> set[int]:
-        """Return the runs of some of these rows; few, and one by one: NumPy would take longer to begin."""
-        few = rows[:: 1 + len(rows) // 8].tolist()
-        sources = [row for row in few if row < self._landing.geometry.source_symbols]
-        return {(row - self._first_rows[bisect_right(self._first_rows, row) - 1]) // self._run for row in sources}
-
-    def _source(self, run: int) -> None:
-        if run in self._ready_runs:
-            return
-        self._ready_runs.add(run)
-        for sbn in range(self._landing.geometry.blocks):
-            self._populate(self._landing.block(sbn)[run * self._run : (run + 1) * self._run])
-
-    def _populate(self, rows: Bytes) -> None:
-        code = populate(rows) if len(rows) else 0
-        if code == errno.EINVAL:
-            self._is_over = True  # an old kernel: pages come as they are touched
-        elif code:
-            raise OSError(errno.EIO if code == errno.EFAULT else code, "the part file's disk takes no more pages")

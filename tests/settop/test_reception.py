@@ -19,7 +19,7 @@ from settop.reception import Reception
 from settop.rollout.board import PATIENCE_S, Board
 from settop.stitch.jobs import Finding, JobResult, run_job
 from settop.stitch.receiver import Receiver
-from settop.store import partfile
+from settop.store import ahead, partfile
 from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
 from settop.work.threads import WorkThreads
@@ -198,7 +198,7 @@ def test_a_disk_that_fails_on_the_way_refuses_that_release_alone(lab, make_relea
     import errno
 
     release = make_release(SIZE, symbol_size=256, version="1.1.0")
-    monkeypatch.setattr(partfile, "populate", lambda rows: errno.EFAULT)
+    monkeypatch.setattr(ahead, "populate", lambda rows: errno.EFAULT)
     outcome, _ = lab.make(carousel(release), release.tsi).run(1.0)
     assert outcome is Outcome.REFUSED
     assert "part file failed" in of(lab, ImageRefused)[0].reason
@@ -315,7 +315,7 @@ def test_without_a_key_a_bulletin_is_nothing(lab, make_release):
 class FailingOs:
     """`os` as the part file's module knows it; one of its operations fails."""
 
-    OPERATIONS = ("open", "ftruncate", "posix_fallocate", "pread", "fstat")
+    OPERATIONS = ("open", "ftruncate", "posix_fallocate", "pread", "pwrite", "fstat")
 
     def __init__(self, at, code):
         self._at, self._code, self._done = at, code, 0
@@ -361,7 +361,8 @@ def test_whatever_operation_of_the_part_file_fails_refuses_that_release_alone(
         failing = FailingOs(at, code)
         with monkeypatch.context() as patched:
             patched.setattr(partfile, "os", failing)
-            patched.setattr(partfile, "populate", failing.populate)
+            patched.setattr(ahead, "os", failing)
+            patched.setattr(ahead, "populate", failing.populate)
             outcome, _ = lab.make(packets, release.tsi).run(1.0)
         finish(lab)
         if not failing.has_failed:

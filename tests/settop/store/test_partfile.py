@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carousel.take import pages
-from settop.store import partfile
 from settop.store.partfile import NoRoomError, PartFile
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
@@ -148,50 +146,6 @@ def test_a_full_disk_is_said_at_once(tmp_path, release, monkeypatch):
     with pytest.raises(NoRoomError, match="make room"):
         PartFile(tmp_path / "x.part", release.layout)
     assert not (tmp_path / "x.part").exists()
-
-
-@pytest.fixture
-def populated(monkeypatch):
-    """Watch what is populated: (bytes) of each call."""
-    calls = []
-    monkeypatch.setattr(partfile, "populate", lambda rows: calls.append(rows.nbytes) or pages.populate(rows))
-    return calls
-
-
-def test_pages_are_populated_once_and_ahead_of_the_symbols(tmp_path, make_release, populated, monkeypatch):
-    monkeypatch.setattr(partfile, "AHEAD_BYTES", 32 << 10)
-    release = make_release(900_001, symbol_size=256, version="1.3.0")
-    part = PartFile(tmp_path / "x.part", release.layout)
-    image, landing = release.layout.objects[0], part.landings[0]
-    air = air_over(part, release)
-    for esi in range(image.largest_block):
-        sbns = np.flatnonzero(image.block_sizes > esi)
-        air.hear_symbols(0, [(sbn, esi) for sbn in sbns.tolist()])
-        part.make_ready(0, image.row_of(sbns, np.full(len(sbns), esi)))
-    assert sum(populated) == landing.source.nbytes
-    assert max(populated) <= 32 << 10
-    populated.clear()
-    air.hear_symbols(0, [(0, int(image.block_sizes[0]) + 1)])
-    part.make_ready(0, np.array([], dtype=np.int64))
-    assert populated == []
-    part.close()
-
-
-@pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
-def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
-    part = PartFile(tmp_path / "x.part", release.layout)
-    monkeypatch.setattr(partfile, "populate", lambda rows: code)
-    with pytest.raises(OSError, match="disk") as caught:
-        part.make_ready(0, np.array([0]))
-    assert caught.value.errno == expected
-    part.close()
-
-
-def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, monkeypatch):
-    part = PartFile(tmp_path / "x.part", release.layout)
-    monkeypatch.setattr(partfile, "populate", lambda rows: errno.EINVAL)
-    part.make_ready(0, np.array([0]))
-    part.close()
 
 
 def test_the_file_is_its_owner_s_alone_and_closed_when_it_says_so(tmp_path, release):

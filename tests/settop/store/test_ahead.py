@@ -1,0 +1,117 @@
+"""Pages ahead of the symbols: once each, and never over what has landed or what a job has written."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from carousel.take import pages
+from settop.store import ahead
+from settop.store.partfile import PartFile
+from tests.conftest import noise
+from tests.settop.store.test_partfile import air_over
+
+SIZE = 60_000
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release(SIZE, symbol_size=256)
+
+
+@pytest.fixture
+def populated(monkeypatch):
+    """Watch what is populated: (bytes) of each call."""
+    calls = []
+    monkeypatch.setattr(ahead, "populate", lambda rows: calls.append(rows.nbytes) or pages.populate(rows))
+    return calls
+
+
+def test_pages_are_populated_once_and_ahead_of_the_symbols(tmp_path, make_release, populated, monkeypatch):
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 << 10)
+    release = make_release(900_001, symbol_size=256, version="1.3.0")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    image, landing = release.layout.objects[0], part.landings[0]
+    air = air_over(part, release)
+    for esi in range(image.largest_block):
+        sbns = np.flatnonzero(image.block_sizes > esi)
+        air.hear_symbols(0, [(sbn, esi) for sbn in sbns.tolist()])
+        part.make_ready(0, image.row_of(sbns, np.full(len(sbns), esi)))
+    assert sum(populated) == landing.source.nbytes
+    assert max(populated) <= 32 << 10
+    populated.clear()
+    air.hear_symbols(0, [(0, int(image.block_sizes[0]) + 1)])
+    part.make_ready(0, np.array([], dtype=np.int64))
+    assert populated == []
+    part.close()
+
+
+@pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
+def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    monkeypatch.setattr(ahead, "populate", lambda rows: code)
+    with pytest.raises(OSError, match="disk") as caught:
+        part.make_ready(0, np.array([0]))
+    assert caught.value.errno == expected
+    part.close()
+
+
+def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, monkeypatch):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    monkeypatch.setattr(ahead, "populate", lambda rows: errno.EINVAL)
+    part.make_ready(0, np.array([0]))
+    part.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_zeros_go_where_nothing_is_yet(tmp_path, make_release, monkeypatch, seed):
+    """Symbols in any order, wake-ups of any size, jobs in between, and pages made ready in small runs."""
+    print(f"seed {seed}")
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 4 << 10)
+    monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 1 << 10)
+    rng = np.random.default_rng(seed)
+    size = 150_001
+    release = make_release(size, symbol_size=256, version="1.5.0")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    air = air_over(part, release)
+    air.hear_digests()
+    image = release.layout.objects[0]
+    rows = rng.permutation(image.rows)
+    while len(rows):
+        now, rows = np.split(rows, [int(rng.integers(1, 60))])
+        sbn, esi = image.symbols_of(now)
+        air.hear_symbols(0, zip(sbn.tolist(), esi.tolist(), strict=True))
+        part.make_ready(0, now)
+        if rng.random() < 0.5:
+            air.work()
+    assert air.assembly.is_verified
+    assert air.image == noise(size)
+    assert air.assembly.rejected_symbols == 0
+    part.close()
+
+
+def test_what_a_job_has_written_stays_though_no_mark_tells(tmp_path, make_release, monkeypatch):
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 4 << 10)
+    monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 1 << 10)
+    release = make_release(SIZE, symbol_size=256)
+    part = PartFile(tmp_path / "x.part", release.layout)
+    landing = part.landings[0]
+    part.make_ready(0, np.array([0]))
+    landing.source[100:] = 7
+    landing.worked[0] = True
+    part.make_ready(0, np.arange(landing.geometry.source_symbols))
+    assert (landing.source[100:] == 7).all()
+    part.close()
+
+
+def test_a_disk_that_takes_no_zeros_is_an_error_number(tmp_path, release, monkeypatch):
+    part = PartFile(tmp_path / "x.part", release.layout)
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(ahead.os, "pwrite", fail)
+    with pytest.raises(OSError, match="error"):
+        part.make_ready(0, np.array([0]))
+    part.close()
