@@ -198,10 +198,21 @@ class _LazyGroup(TyperGroup):
         return {_settable(command)[name]: value for name, value in mine.items()}
 
 
+_PLAINLY = (
+    (r"Input should be a valid number\b.*", "this is no number"),
+    (r"Input should be a valid integer\b.*", "this is no whole number"),
+    (r"Input should be less than or equal to ", "the most is "),
+    (r"Input should be greater than or equal to ", "the least is "),
+)
+"""What newer versions of Typer say of numbers, and how people do."""
+
+
 def _sentence_of(error: Any, program: str) -> str:
     """Say what click says of a command line, and where to read on."""
     text = " ".join(error.format_message().split()).rstrip(".")
-    text = re.sub(r" \(env var: .*\)$", "", text)
+    for said, plainly in _PLAINLY:
+        text = re.sub(said, plainly, text)
+    text = re.sub(r" \(env var: [^)]*\)", "", text)
     variable = getattr(getattr(error, "param", None), "envvar", None)
     hint = f"; give it, or set {variable}" if variable and text.startswith("Missing") else ""
     program = error.ctx.command_path if error.ctx else program

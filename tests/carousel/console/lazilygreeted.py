@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 
-def greet(name: str, loud: bool = False, times: Annotated[int, typer.Option(envvar="BOOTCAST_TIMES")] = 1) -> None:
+def greet(
+    name: str, loud: bool = False, times: Annotated[int, typer.Option(envvar="BOOTCAST_TIMES", min=1)] = 1
+) -> None:
     """Say hello to somebody."""
     for _ in range(times):
         print(f"Hello {name}".upper() if loud else f"Hello {name}")

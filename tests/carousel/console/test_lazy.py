@@ -39,6 +39,18 @@ def test_a_command_runs_with_its_arguments_and_has_its_own_help():
         (["greet"], "missing argument 'NAME'; `polite greet --help` tells more"),
         (["greet", "Ada", "--softly"], "no such option: --softly; `polite greet --help` tells more"),
         (["greet", "Ada", "--times"], "option '--times' requires an argument; `polite --help` tells more"),
+        (
+            ["greet", "Ada", "--times", "often"],
+            "invalid value for '--times': this is no whole number; `polite greet --help` tells more",
+        ),
+        (
+            ["greet", "Ada", "--times", "2.5"],
+            "invalid value for '--times': this is no whole number; `polite greet --help` tells more",
+        ),
+        (
+            ["greet", "Ada", "--times", "0"],
+            "invalid value for '--times': the least is 1; `polite greet --help` tells more",
+        ),
         (["kneel"], "missing option '--depth'; give it, or set POLITE_DEPTH; `polite kneel --help` tells more"),
     ],
 )
