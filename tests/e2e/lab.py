@@ -94,7 +94,7 @@ class Lab:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=10) == 0, log.read_text()
+            assert process.wait(timeout=60) == 0, log.read_text()
 
     def receive_arguments(self, box: Path, *options: object, timeout: float = 30) -> list:
         where = ["--store", box, "--group", self.group, "--interface", "lo", "--timeout", timeout, "--json"]
@@ -109,7 +109,8 @@ class Lab:
 
 
 def wait_for(condition, process: subprocess.Popen | None = None) -> None:
-    for _ in range(1000):
+    """Wait until something is so; nothing that a test is about takes as long as this, however busy the machine is."""
+    for _ in range(6000):
         if condition():
             return
         assert process is None or process.poll() is None, "the process ended"

@@ -300,7 +300,7 @@ def test_across_a_network_that_goes_down_and_comes_back(lab, two_hosts, group, s
         output, _ = receiving.communicate(timeout=60)
     finally:
         head_end.send_signal(signal.SIGINT)
-        log, _ = head_end.communicate(timeout=10)
+        log, _ = head_end.communicate(timeout=60)
     assert receiving.returncode == 0, output + log
     assert head_end.returncode == 0
     assert (box / "slot-a.image").read_bytes() == image
@@ -324,7 +324,7 @@ def test_where_the_kernel_spaces_packets_the_head_end_wakes_up_seldom(lab, two_h
         queue = subprocess.check_output(["tc", "-n", two_hosts[0], "-s", "qdisc", "show", "dev", "head0"], text=True)
     finally:
         head_end.send_signal(signal.SIGINT)
-        log, _ = head_end.communicate(timeout=10)
+        log, _ = head_end.communicate(timeout=60)
     assert done.returncode == 0, done.stdout + log
     assert (box / "slot-a.image").read_bytes() == image
     assert named(log, "casting")[0]["paced_by"] == "tbf"

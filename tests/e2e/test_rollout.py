@@ -182,4 +182,4 @@ def test_a_sampled_trial_is_reported_and_the_rule_goes_on(lab):
         wait_for(lambda: '"percent": 100.0' in file.read_text(), watcher)
     finally:
         watcher.terminate()
-        watcher.communicate(timeout=10)
+        watcher.communicate(timeout=60)

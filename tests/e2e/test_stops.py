@@ -149,7 +149,7 @@ def cast_and_receive(lab, names, box, release, meanwhile, rate="8M"):
     finally:
         receiving.kill()
         head_end.send_signal(signal.SIGINT)
-        log, _ = head_end.communicate(timeout=10)
+        log, _ = head_end.communicate(timeout=60)
     assert receiving.returncode == 0, output + log
     return output, log
 

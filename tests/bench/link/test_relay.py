@@ -47,7 +47,7 @@ class Link:
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        rest, _ = self.process.communicate(timeout=20)
+        rest, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 0
         return json.loads(rest.splitlines()[-1])
 
@@ -179,7 +179,7 @@ def test_a_box_boots_behind_a_bad_link_whose_way_up_is_dead(tmp_path):
             "settop", "receive", "--store", store, "--group", group, "--interface", "lo", "--timeout", "30", "--json"
         )
     link.send_signal(signal.SIGTERM)
-    output, _ = link.communicate(timeout=20)
+    output, _ = link.communicate(timeout=60)
     assert done.returncode == 0, done.stdout
     assert "installed" in {event["event"] for event in events(done.stdout)}
     report = json.loads(output.splitlines()[-1])

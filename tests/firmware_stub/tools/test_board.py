@@ -79,7 +79,7 @@ class Desk:
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(60)
         os.close(self._master)
 
 

@@ -117,7 +117,7 @@ def test_after_flashing_the_board_boots_and_its_banner_is_told(tmp_path):
         listener, error = transfer(line, Job(Image(header_of("1.0.0"), image_of("1.0.0"))))
         assert error is None
         assert "booting v1.0.0 1.0.0 from slot-a: on trial, 3 of 3 tries left" in listener.events[-1].text
-        assert line.process.wait(5) == 0
+        assert line.process.wait(60) == 0
     finally:
         line.close()
 

@@ -223,7 +223,7 @@ def test_the_console_shows_what_the_board_says(lab):
         heard += os.read(console.stdout.fileno(), 4096)
     console.stdin.write(b"\x1d")
     console.stdin.flush()
-    assert console.wait(10) == 0
+    assert console.wait(60) == 0
     for pipe in (console.stdin, console.stdout, console.stderr):
         pipe.close()
 
