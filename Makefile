@@ -82,8 +82,9 @@ vectors: $(SETUP)  ## docs/vectors.md: the bytes of every format, from the code
 events: $(SETUP)  ## docs/events.md: what a box's JSON lines hold, from the code
 	$(BIN)/python -m bench.eventpage
 
-man: $(SETUP)  ## docs/man: a manual page for each program, from its commands
+man: $(SETUP)  ## docs/man, docs/completions: manual pages, and what bash completes for settop, from the commands
 	$(BIN)/python -m bench.manual.pages
+	$(BIN)/python -m bench.manual.completion
 
 wheels: $(SETUP)  ## dist/wheels: for x86-64, aarch64 and armv7, cross-compiled
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ziglang

@@ -45,5 +45,8 @@ def test_options_have_what_is_typed_what_it_does_and_its_default():
 
 def test_an_installation_brings_them():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"] == {"docs/man": "share/man/man1"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"] == {
+        "docs/man": "share/man/man1",
+        "docs/completions": "share/bash-completion/completions",
+    }
     assert {each.name for each in FOLDER.iterdir()} == {f"{program}.1" for program in PROGRAMS}
