@@ -1,5 +1,7 @@
 """What `settop run` does about its receiving child."""
 
+import os
+import signal
 import sys
 import time
 from contextlib import nullcontext
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from carousel.console.endpoint import Endpoint
+from carousel.errors import OperatorError
 from settop.commands import running
 from settop.options import Outcome, ReceiveOptions
 
@@ -28,6 +31,61 @@ class SlowToImport:
             return Outcome.VERIFIED, None
 
         return receive
+
+
+class Receptions:
+    """A session module whose receptions end as told, one after the other; each is a child of its own."""
+
+    def __init__(self, endings, log: Path) -> None:
+        self._endings, self._log = endings, log
+
+    def receive_and_install(self, box, options, reporter, clock, more_time):
+        turn = len(self._log.read_text().split())
+        with self._log.open("a") as log:
+            log.write(f"{turn}\n")
+        ending = self._endings[turn]
+        if isinstance(ending, BaseException):
+            raise ending
+        if ending is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ending, None
+
+
+def listen_on(tmp_path: Path, monkeypatch, endings):
+    """Listen on till an image is installed; return how many receptions there were, the pauses, and what was said."""
+    log, pauses, said = tmp_path / "log", [], []
+    log.touch()
+    monkeypatch.setitem(sys.modules, "settop.session", Receptions(endings, log))
+    monkeypatch.setattr(running.time, "sleep", pauses.append)
+    reporter = SimpleNamespace(tell=lambda event, **fields: said.append(fields["text"]), close=lambda: None)
+    options = ReceiveOptions(Endpoint.parse("239.255.77.1:5077"), "lo", 1, timeout_s=5.0)
+    locks = iter(range(100))
+
+    def locked():
+        if next(locks) == 0:
+            raise OperatorError("another command holds the store")
+        return nullcontext(os.open(log, os.O_RDONLY))
+
+    running._listen_on(SimpleNamespace(locked=locked), options, reporter)
+    return len(log.read_text().split()), pauses, said
+
+
+def test_no_failure_ends_a_box_that_keeps_listening(tmp_path: Path, monkeypatch):
+    endings = [OSError("the network is gone"), ValueError("a bug"), None, Outcome.NOTHING, Outcome.VERIFIED]
+    receptions, pauses, said = listen_on(tmp_path, monkeypatch, endings)
+    assert receptions == len(endings)
+    assert said == [
+        "receiving failed: another command holds the store",
+        "receiving failed: it crashed",
+        "receiving failed: it died of SIGKILL",
+    ], "the first of the children says its own, in its own process"
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+
+
+def test_who_listens_for_days_pauses_a_minute_at_most(tmp_path: Path, monkeypatch):
+    receptions, pauses, _ = listen_on(tmp_path, monkeypatch, [*[Outcome.NOTHING] * 9, Outcome.UP_TO_DATE])
+    assert receptions == 10
+    assert max(pauses) == pauses[-1] == 60.0
 
 
 @pytest.mark.slow
