@@ -75,6 +75,11 @@ def test_both_of_two_keys_are_trusted_though_their_files_have_one_name(init, key
     assert len(box.trust.keys) == 2
 
 
+def test_a_folder_that_is_there_and_empty_becomes_a_store(init, tmp_path):
+    (tmp_path / "some" / "box" / "trust").mkdir(parents=True)
+    assert init().store.boot().source is Source.EEPROM
+
+
 def test_a_store_is_never_made_over_another(init):
     path = init().path
     (path / "state.bin").write_bytes(b"what it has seen")

@@ -110,3 +110,34 @@ def test_a_torn_record_leaves_the_one_before(torn_bytes):
 @given(st.binary(min_size=SECTORS * SECTOR, max_size=SECTORS * SECTOR))
 def test_rubbish_is_no_record(rubbish):
     assert newest_record(rubbish) is None
+
+
+@pytest.mark.parametrize(("older", "newer"), [(255, 256), (0x01FF, 0x0200), (0xFFFF, 0x10000), (0xFFFFFFFF, 0)])
+def test_numbers_are_compared_as_numbers_wherever_the_records_lie(older, newer):
+    for places in ((0, RECORD_BYTES), (RECORD_BYTES, 0), (0, SECTOR), (SECTOR, 0)):
+        flash = bytearray(b"\xff" * SECTORS * SECTOR)
+        for place, seq in zip(places, (older, newer), strict=True):
+            flash[place : place + RECORD_BYTES] = StateRecord(seq=seq).build()
+        assert newest_record(bytes(flash)).seq == newer
+
+
+def test_a_record_lies_at_a_multiple_of_its_size():
+    flash = bytearray(b"\xff" * SECTORS * SECTOR)
+    flash[32 : 32 + RECORD_BYTES] = StateRecord(seq=9).build()
+    assert newest_record(bytes(flash)) is None
+
+
+def test_where_there_is_no_record_the_first_sector_is_erased_for_it():
+    for rubbish in (b"\x55", b"\xff"):
+        operations = plan_append(rubbish * SECTORS * SECTOR, StateRecord(floor=4))
+        assert operations == [Erase(0), Program(0, StateRecord(seq=1, floor=4).build())]
+
+
+def test_a_record_never_lands_among_bytes_that_are_not_erased():
+    """What a cut left behind the newest one is passed over; where no rest of a sector is erased, the other one is."""
+    flash = Flash()
+    flash.append(StateRecord())
+    flash.content[2 * RECORD_BYTES + 5] = 0
+    assert plan_append(bytes(flash.content), StateRecord())[0].offset == 3 * RECORD_BYTES
+    flash.content[SECTOR - 1] = 0
+    assert plan_append(bytes(flash.content), StateRecord())[0] == Erase(1)

@@ -218,6 +218,17 @@ def test_who_is_on_trial_is_told():
     assert store.on_trial() is B
 
 
+def test_what_is_confirmed_already_is_not_confirmed_again_in_either_slot():
+    store = new_store()
+    for version, source in (("1.0.0", A), ("2.0.0", B)):
+        install(store, version)
+        boot(store)
+        assert store.confirm() is source
+        seq = store.record().seq
+        assert store.confirm() is None
+        assert store.record().seq == seq
+
+
 def test_a_confirmation_is_marked_in_the_order_of_confirmations():
     store = two_confirmed()
     marks, record = Marks(store._disk), store.record()

@@ -1,0 +1,149 @@
+"""The part file's bytes and pages: how large it is, what counts as written, and which pages are made ready when."""
+
+import mmap
+import os
+
+import numpy as np
+import pytest
+
+from settop.store import partfile
+from settop.store.partfile import PartFile
+from tests.conftest import noise
+from tests.settop.store.test_partfile import air_over
+
+PAGE = mmap.PAGESIZE
+
+
+@pytest.fixture(scope="module")
+def release(make_release):
+    return make_release(60_000, symbol_size=256)
+
+
+def pages(size_bytes):
+    return -(-size_bytes // PAGE) * PAGE
+
+
+@pytest.mark.parametrize("with_repair", [True, False])
+def test_the_file_is_as_large_as_its_parts(tmp_path, release, with_repair):
+    part = PartFile(tmp_path / "x.part", release.layout, with_repair)
+    expected = 0
+    for level, geometry in enumerate(release.layout.objects):
+        slots = geometry.repair_symbols
+        if level == 0:
+            slots = min(slots, geometry.source_symbols * 9 // 8) if with_repair else 0
+        assert len(part.landings[level].repair) == slots
+        expected += pages(geometry.source_symbols * 256) + pages(slots * 256) + pages(8 * slots)
+    assert os.path.getsize(part.path) == expected
+    part.close()
+
+
+def test_digest_levels_take_all_their_symbols_and_the_image_what_it_is_told(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout, surplus=5)
+    image, *levels = part.landings
+    assert (image.wanted == release.layout.objects[0].block_sizes + 5).all()
+    for landing in levels:
+        assert (landing.wanted == landing.block_sizes + landing.geometry.repair_per_block).all()
+    part.close()
+
+
+def test_rows_count_as_written_in_portions_as_at_once(tmp_path, release, monkeypatch):
+    monkeypatch.setattr(partfile, "_ROWS_AT_ONCE", 7)
+    part = PartFile(tmp_path / "x.part", release.layout)
+    air = air_over(part, release)
+    size = int(release.layout.objects[0].block_sizes[0])
+    air.hear_block(0, [*range(3, 40), size - 2, size - 1, size + 2, size + 9])
+    held = [landing.held.copy() for landing in part.landings]
+    part.close()
+    again = PartFile(tmp_path / "x.part", release.layout)
+    for landing, before in zip(again.landings, held, strict=True):
+        assert (landing.held == before).all()
+    again.close()
+
+
+def test_a_row_whose_begin_or_end_is_zero_was_not_written_but_the_last_one_may_be_padded(tmp_path, release):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    image = release.layout.objects[0]
+    source = part.landings[0].source
+    source[:] = np.frombuffer(noise(60_000).ljust(image.source_symbols * 256, b"\0"), np.uint8).reshape(-1, 256)
+    last = image.source_symbols - 1
+    assert not source[last, -8:].any(), "padding"
+    source[3, :8] = 0
+    source[5, -8:] = 0
+    source[last - 1, -8:] = 0
+    source[9, 8:-8] = 0
+    part.close()
+    again = PartFile(tmp_path / "x.part", release.layout)
+    assert np.flatnonzero(again.landings[0].held[: image.source_symbols] == 0).tolist() == [3, 5, last - 1]
+    again.landings[0].source[last, :8] = 0
+    again.close()
+    third = PartFile(tmp_path / "x.part", release.layout)
+    assert not third.landings[0].held[last]
+    third.close()
+
+
+class Watched:
+    """What is made ready of a part file whose image is taken in runs of 32 rows."""
+
+    def __init__(self, path, release, monkeypatch):
+        monkeypatch.setattr(partfile, "AHEAD_BYTES", 32 * 256)
+        monkeypatch.setattr(partfile, "LEAST_RUN_BYTES", 0)
+        monkeypatch.setattr(partfile, "populate", self._populate)
+        self.part = PartFile(path, release.layout)
+        self.landing = self.part.landings[0]
+        self.air = air_over(self.part, release)
+        self._calls = []
+
+    def _populate(self, rows):
+        self._calls.append((rows.__array_interface__["data"][0], len(rows)))
+        return 0
+
+    def hear(self, *esis):
+        """Let symbols of block 0 come; return the rows made ready since: (of the source, of the repair pool)."""
+        self.air.hear_block(0, esis)
+        self.part.make_ready(0, self.part.layout.objects[0].row_of(np.zeros(len(esis), dtype=np.int64), np.array(esis)))
+        ready = [], []
+        for at, count in self._calls:
+            for which, memory in enumerate((self.landing.source, self.landing.repair)):
+                first = (at - memory.__array_interface__["data"][0]) // 256
+                if 0 <= first < len(memory):
+                    ready[which].extend(range(first, first + count))
+        self._calls.clear()
+        return ready
+
+
+def test_the_run_of_a_symbol_and_the_next_one_are_made_ready_once(tmp_path, release, monkeypatch):
+    watched = Watched(tmp_path / "x.part", release, monkeypatch)
+    source = watched.part.layout.objects[0].source_symbols
+    assert watched.hear(3) == ([*range(64)], [])
+    assert watched.hear(4, 31) == ([], [])
+    assert watched.hear(32) == ([*range(64, 96)], [])
+    assert watched.hear(source - 1) == ([*range(source // 32 * 32, source)], []), "after the last run comes the first"
+    rest = [watched.hear(esi)[0] for esi in range(64, source, 32)]
+    assert sorted(row for rows in rest for row in rows) == [*range(96, source // 32 * 32)]
+    watched.part.close()
+
+
+def test_slots_for_repair_symbols_are_made_ready_ahead_of_them(tmp_path, release, monkeypatch):
+    watched = Watched(tmp_path / "x.part", release, monkeypatch)
+    size = int(watched.part.layout.objects[0].block_sizes[0])
+    assert watched.hear(size)[1] == [*range(33)]
+    for esi in range(size + 1, size + 17):
+        assert watched.hear(esi)[1] == []
+    assert watched.hear(size + 17)[1] == [*range(33, 50)]
+    ready = 50
+    for esi in range(size + 18, 2 * size):
+        more = watched.hear(esi)[1]
+        assert more == [*range(ready, ready + len(more))]
+        ready += len(more)
+        used = len(watched.landing.repair) - int(watched.landing.free_count[0])
+        assert used <= ready <= used + 33
+    watched.part.close()
+
+
+def test_digest_levels_are_made_ready_by_themselves(tmp_path, release, monkeypatch):
+    watched = Watched(tmp_path / "x.part", release, monkeypatch)
+    watched.part.make_ready(1, np.array([0]))
+    (first, *_) = watched._calls
+    assert first[0] == watched.part.landings[1].source.__array_interface__["data"][0]
+    watched.part.make_ready(1, np.array([], dtype=np.int64))
+    watched.part.close()
