@@ -279,7 +279,7 @@ class FluteWire:
         """Return a packet as its release would send it plain, or nothing where it is no symbol of ours."""
         if packet.close_session or packet.close_object:
             self._tally.count(Reason.CLOSE_FLAG)
-        known = self._known.get(base_of_toi(packet.toi)) if packet.toi < 1 << 32 else None
+        known = self._known.get(base_of_toi(packet.toi))
         if packet.tsi != self._tsi:
             self._tally.count(Reason.TSI)
         elif packet.toi == FDT_TOI or packet.extension(Extension.FDT) is not None:

@@ -580,6 +580,22 @@ def test_what_goes_beyond_an_allowance_is_counted_to_the_packet(release, monkeyp
     assert len(symbols.rows) == 5
 
 
+def test_an_odd_packet_of_no_level_and_one_with_a_toi_of_64_bits_have_no_row(release):
+    wire, landings = opened(release)
+    levels = len(release.layout.objects)
+    for level, toi in ((levels - 1, 0), (levels, 1)):
+        odd = render_packet(TSI, release.toi_base + level, 6, 0, bytes(512), ((64, FTI),))
+        give(wire, [odd], 1.0)
+        assert rejected(wire).get("toi", 0) == toi
+    wide = bytearray(render_packet(TSI, release.toi_base, 6, 0, bytes(512)))
+    wide[1], wide[2] = 0xC0 | wide[1] & 0x1F, wide[2] + 1  # O = 2: a TOI of 64 bits
+    wide[12:12] = b"\0\0\0\1"
+    wide[24:28] = crc_of_packet(bytes(wide), 24).to_bytes(4, "big")
+    give(wire, [bytes(wide)], 2.0)
+    assert rejected(wire)["toi"] == 2
+    assert not landings[0].held.any()
+
+
 def test_early_packets_for_which_there_is_no_room_are_counted_and_cost_no_look(release, monkeypatch):
     monkeypatch.setattr(early, "MAX_BYTES", 3 * 540)
     wire, looked = FluteWire(release.tsi, TRUST), []

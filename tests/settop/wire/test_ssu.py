@@ -553,4 +553,27 @@ def test_releases_that_were_announced_are_remembered_within_bounds(release, ear,
             datagrams_of(pat(Program(service_id=1, pmt_pid=0x100)), pid=PAT_PID)[0], [Piece(0, 188, 188)], 1.0 + number
         )
         assert ear.wire.heard(header.release_id).last_s == 1.0 + number
-        assert len(ear.wire._hearing) <= 4
+        assert len(ear.wire._hearing) == min(4, 2 * (number + 1)), "two routes each"
+
+
+def test_what_is_counted_of_strangers_never_pushes_out_what_is_announced(release, ear, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RELEASES", 3)
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent)
+    expected = ear.wire.heard(release.header.release_id).expected
+    assert expected > 0
+    for number in range(20):
+        ear.hear(datagrams_of(ddb(0x80020000 + (number << 8), number << 8, 0, 0, 1, b"\xbb" * 1256)), 9.0)
+    assert len(ear.wire._gaps) == 6
+    assert ear.wire.heard(release.header.release_id).expected == expected
+
+
+def test_a_bulletin_beside_a_block_of_its_length_hides_no_symbol(release, ear):
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent[:5])
+    main, sidecar = (group_id_of(release.header.release_id, each) for each in (False, True))
+    block = ddb(main, (main & 0xFF) << 8, 0, 9, 240, noise(SIZE)[9 * 1256 : 10 * 1256])
+    bulletin = ddb(sidecar, (sidecar & 0xFF) << 8 | 1, 0, 0, 1, b"b" * 1256)
+    ear.symbols.clear()
+    held = ear.held(release)
+    ear.hear(datagrams_of(block, bulletin))
+    assert ear.bulletins == [b"b" * 1256]
+    assert sum(len(each.rows) for each in ear.symbols) == ear.held(release) - held == 1
