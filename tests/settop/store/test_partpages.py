@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from settop.store import partfile
+from settop.store import ahead, partfile
 from settop.store.partfile import PartFile
 from tests.conftest import noise
 from tests.settop.store.test_partfile import air_over
@@ -85,9 +85,9 @@ class Watched:
     """What is made ready of a part file whose image is taken in runs of 32 rows."""
 
     def __init__(self, path, release, monkeypatch):
-        monkeypatch.setattr(partfile, "AHEAD_BYTES", 32 * 256)
-        monkeypatch.setattr(partfile, "LEAST_RUN_BYTES", 0)
-        monkeypatch.setattr(partfile, "populate", self._populate)
+        monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 * 256)
+        monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
+        monkeypatch.setattr(ahead, "populate", self._populate)
         self.part = PartFile(path, release.layout)
         self.landing = self.part.landings[0]
         self.air = air_over(self.part, release)

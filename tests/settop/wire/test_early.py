@@ -36,11 +36,11 @@ def test_only_so_many_releases_unless_one_is_heard_twice_as_much_as_the_least():
 
 
 def test_the_least_heard_one_goes():
-    early = EarlySymbols(heard(**{f"_{number}": 10 + number for number in range(MAX_RELEASES)}, _99=50))
+    early = EarlySymbols(heard(**{f"_{number}": 20 - number for number in range(MAX_RELEASES)}, _99=50))
     for number in reversed(range(MAX_RELEASES)):
         early.keep(number, PACKET)
     assert early.keep(99, PACKET)
-    assert [bool(early.release(number)[1]) for number in range(MAX_RELEASES)] == [False] + [True] * (MAX_RELEASES - 1)
+    assert [bool(early.release(number)[1]) for number in range(MAX_RELEASES)] == [True] * (MAX_RELEASES - 1) + [False]
 
 
 def test_one_of_which_nothing_was_counted_needs_two_packets_to_be_pushed_out():

@@ -566,6 +566,7 @@ def test_headers_that_were_forgotten_leave_no_trace_but_opened_releases_stay(rel
         newcomer = unsigned(release.header, created_unix_s=number).sign(KEY)
         assert give(wire, [announcement_of(newcomer)], float(number)) == [Announcement(newcomer)]
         assert len(wire._known) <= 8
+    assert give(wire, [header_packet(release)], 99.0) == [], "though the gate has forgotten it"
     assert len(give(wire, packets_of(release, 0, 6), 99.0)[0].rows) == 6
 
 
@@ -578,6 +579,23 @@ def test_what_goes_beyond_an_allowance_is_counted_to_the_packet(release, monkeyp
     assert rejected(wire) == {"close_flag": 10, "odd_dropped": 15}
     (symbols,) = give(wire, odd[20:], 1.5)
     assert len(symbols.rows) == 5
+
+
+def test_a_header_may_come_oddly_but_not_damaged(release):
+    wire = FluteWire(release.tsi, TRUST)
+    toi = int.from_bytes(header_packet(release)[12:16], "big")
+    assert give(wire, [damaged(header_packet(release))]) == []
+    assert rejected(wire) == {"crc": 1}
+    odd = render_packet(TSI, toi, FecId.NO_CODE, 0, release.header.raw, ((64, FTI),))
+    assert give(wire, [odd]) == [Announcement(release.header)]
+
+
+def test_a_release_that_is_opened_unheard_lands_under_its_own_name(release):
+    wire, landings = FluteWire(release.tsi, TRUST), landings_of(release)
+    assert wire.open(release.header, release.layout, landings, 3.0) == []
+    assert wire.heard(release.header.release_id).last_s == 3.0
+    (symbols,) = give(wire, packets_of(release, 0, 4), 4.0)
+    assert (symbols.release, len(symbols.rows)) == (release.header.release_id, 4)
 
 
 def test_an_odd_packet_of_no_level_and_one_with_a_toi_of_64_bits_have_no_row(release):

@@ -1,6 +1,7 @@
 """The SSU wire: what comes off a transport stream, in virtual time, with losses, remultiplexers and forgers."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from carousel.ssu.crc import crc32_mpeg2
 from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
-from carousel.ssu.modules import group_id_of
+from carousel.ssu.modules import HEADER_MODULE, group_id_of
 from carousel.ssu.psi import PAT_PID, Program, UpdateType, pat, pmt
 from carousel.ssu.psi import Stream as PmtStream
 from carousel.ssu.transport import DATAGRAM_BYTES, NULL_PID, ContinuityCounters, cut_section, fill_datagrams, pids_of
@@ -219,6 +220,9 @@ def test_without_the_sidecar_the_header_comes_with_the_dsi(make_release, ear):
         ear.hear(some)
     assert ear.announced == [release.header]
     assert ear.source(release) == noise(SIZE)
+    for some in batches([packet.tobytes() for packet in packets], 500):
+        ear.hear(some, 5.0)
+    assert ear.wire.heard(release.header.release_id).last_s == 5.0
 
 
 def test_streams_of_other_makers_are_not_looked_at(make_release, ear):
@@ -478,6 +482,7 @@ def test_a_pmt_names_pids_for_this_maker_or_for_any(ear, monkeypatch, oui, is_ou
     ear.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x111)), pid=PAT_PID))
     ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
     assert bool(ear.wire._filter.wanted[0x300]) == is_ours
+    assert ear.wire._is_led == is_ours
     assert ear.wire._filter.wanted[[PAT_PID, 0x111]].all()
 
 
@@ -488,6 +493,9 @@ def test_early_blocks_for_which_there_is_no_room_are_counted(release, ear, monke
     counts = rejected(ear)
     assert counts["early"] == 4
     assert counts["early_dropped"] > 10
+    fresh = Ear(SsuWire(ear.wire.trust, ear.wire.ouis))
+    fresh.hear(datagrams_of(*[ddb(0x80001234, 0x3400, 0, block, 9, b"\xbb" * 1256) for block in range(9)]))
+    assert rejected(fresh) == {"early": 4, "early_dropped": 5}
 
 
 def test_what_is_heard_of_a_release_is_counted_opened_or_not(release, ear):
@@ -542,6 +550,41 @@ def test_bulletins_have_an_allowance(release, ear, monkeypatch):
         ear.hear(datagrams_of(*[bulletin] * 100, pid=0x102), 5.0)
     assert len(ear.bulletins) == module.BULLETINS_PER_S
     assert rejected(ear)["bulletin_dropped"] == 700 - module.BULLETINS_PER_S
+    ear.hear(datagrams_of(bulletin, pid=0x102), 5.5)
+    assert len(ear.bulletins) == module.BULLETINS_PER_S + 1
+
+
+def test_datagrams_of_several_sizes_in_one_wake_up_are_read_in_order(release, ear):
+    packets = Stream.of(release, rate_bps=50e6).cycles(1).packets
+    sizes = itertools.cycle([7, 1, 3, 7, 2])
+    datagrams, at = [], 0
+    while at < len(packets):
+        count = next(sizes)
+        datagrams.append(packets[at : at + count].tobytes())
+        at += count
+    for some in batches(datagrams, 60):
+        ear.hear(some)
+    assert ear.has_all(release)
+    assert rejected(ear).get("datagram_size", 0) == 0
+
+
+def test_headers_of_two_releases_in_one_wake_up_are_both_heard(release, ear):
+    headers = [unsigned(release.header, created_unix_s=number).sign(KEY) for number in (1, 2)]
+    sections = []
+    for header in headers:
+        sidecar = group_id_of(header.release_id, is_sidecar=True)
+        sections.append(ddb(sidecar, (sidecar & 0xFF) << 8 | HEADER_MODULE, 0, 0, 1, header.raw))
+    ear.hear(datagrams_of(*sections, pid=0x102))
+    assert {header.release_id for header in ear.announced} == {header.release_id for header in headers}
+
+
+def test_a_message_that_lies_about_its_length_is_counted_once(ear):
+    devices = (Device(CompatibilityKind.HARDWARE, HARDWARE.oui, 7, 3),)
+    message = dsi(0x80000000, Group(0x80001234, 5, devices, b""))
+    lying = bytearray(message[:-4])
+    lying[18:20] = b"\xff\xff"
+    ear.hear(datagrams_of(bytes(lying) + crc32_mpeg2(bytes(lying)).to_bytes(4, "big"), pid=0x102))
+    assert sum(rejected(ear).values()) == 1
 
 
 def test_releases_that_were_announced_are_remembered_within_bounds(release, ear, monkeypatch):
