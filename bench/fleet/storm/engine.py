@@ -12,6 +12,7 @@ from carousel.errors import OperatorError
 __all__ = ["Storm", "run_converged"]
 
 CONVERGED = 0.01
+UNTOLD_STEPS = 4
 SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 ENOUGH_BOXES = 20_000
 """Figures that fewer boxes hold up scatter too much to judge a step by; of others, three deviations are forgiven."""
@@ -63,7 +64,7 @@ def run_converged(make: Callable[[Clock], Storm], horizon_s: float, shortest_s: 
 
 def _holds_beyond_a_step(before: Story, story: Story) -> bool:
     """Whether all figures hold where times within a step are not told apart; then the story says so."""
-    least_s = 2 * (story.step_s or 0.0)
+    least_s = UNTOLD_STEPS * (story.step_s or 0.0)
     for histogram in (*before.tally.boot.values(), *story.tally.boot.values()):
         histogram.least_s = least_s
     story.step_error = _change(before, story)
