@@ -250,6 +250,9 @@ class UnicastStorm:
         asking = self._room.leave(self._rng) + self._room.newcomers(come)
         share = capacity_share(self._server, now_s, self._full_at_s)
         self._added_s += clock.step_s if has_added(self._server, now_s, self._full_at_s) else 0.0
+        if not (self._active or asking.any()):
+            self._seen.share[at] = share
+            return
         self._seen.requests[at] += asking.sum()
         self._let_in(asking, now_s - clock.step_s, index, share)
         self._transfer(now_s, at, share)
@@ -284,13 +287,16 @@ class UnicastStorm:
         if self._full_at_s is None and turned_away.any():
             self._full_at_s = now_s
         self._room.turn_away(turned_away)
-        for number, transfers in enumerate(self._transfers):
+        for number in np.flatnonzero(let_in.sum(axis=0)).tolist():
             crowd = np.zeros_like(let_in)
             crowd[:, number] = let_in[:, number]
-            transfers.admit(crowd, now_s, index)
+            self._transfers[number].admit(crowd, now_s, index)
 
     def _transfer(self, now_s: float, at: int, share: float) -> None:
         active = np.array([float(each.active) for each in self._transfers])
+        if not active.any():
+            self._freed_in_a_step = 0.0
+            return
         rate_bps = self._server.rate_bps_per_million * self._scale * share
         shares = fair_shares(active, self._lines, rate_bps)
         # A connection that is had more than once in a step counts as several: so long steps do not hold anybody up.
