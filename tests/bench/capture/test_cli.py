@@ -48,7 +48,7 @@ def test_a_carousel_is_sniffed_captured_and_replayed_to_a_box(tmp_path, monkeypa
     began_s = time.monotonic()
     done = bootbench("replay", tmp_path / "x.pcap", *on_air, "--speed", 2)
     assert done.returncode == 0, done.stderr
-    assert 0.5 < time.monotonic() - began_s < 15
+    assert time.monotonic() - began_s > 0.5, "twice as fast as it was captured, and no faster"
     output, _ = receiver.communicate(timeout=30)
     assert "installed" in {event["event"] for event in events(output)}
     assert run("settop", "boot", "--store", box).returncode == 0

@@ -45,6 +45,15 @@ class Link:
                 if number % at_once == 0:
                     time.sleep(0.001)
 
+    def settle(self):
+        """Wait until it has let go of all that was sent: a second of its own passes, and nothing more is delivered."""
+        before = 0
+        for line in self.process.stdout:
+            delivered = json.loads(line)["delivered"]
+            if delivered == before > 0:
+                return
+            before = delivered
+
     def end(self):
         self.process.send_signal(signal.SIGINT)
         rest, _ = self.process.communicate(timeout=60)
@@ -52,7 +61,7 @@ class Link:
         return json.loads(rest.splitlines()[-1])
 
 
-def listener(timeout=1.0):
+def listener(timeout=0.5):
     box = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     box.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     box.bind(("127.0.0.1", 0))
@@ -73,6 +82,7 @@ def one_run(seed):
     with listener() as box:
         link = Link("--to", f"127.0.0.1:{box.getsockname()[1]}", "--down", LINK, "--seed", seed)
         link.send(PACKETS)
+        link.settle()
         return heard(box), link.end()
 
 
@@ -93,7 +103,7 @@ def test_the_same_seed_loses_the_same_packets_and_the_report_says_so():
 
 
 def test_answers_go_up_through_a_link_of_their_own():
-    with listener() as box, listener() as headend:
+    with listener(60) as box, listener(2) as headend:
         to, up = (f"127.0.0.1:{each.getsockname()[1]}" for each in (box, headend))
         link = Link("--to", to, "--headend", up, "--up", "delay=50ms,loss=30%", "--seed", 1)
         link.send(1)
@@ -110,12 +120,14 @@ def test_answers_go_up_through_a_link_of_their_own():
 
 
 def test_a_dead_way_up_lets_nothing_through():
-    with listener() as box, listener(0.3) as headend:
+    with listener(60) as box, listener(0.3) as headend:
         to, up = (f"127.0.0.1:{each.getsockname()[1]}" for each in (box, headend))
         link = Link("--to", to, "--headend", up, "--up", "dead")
         link.send(1)
         _, relay = box.recvfrom(2048)
         box.sendto(b"hello?", relay)
+        link.send(1)
+        box.recvfrom(2048)  # so the relay has looked at its sockets since
         assert heard(headend) == []
         assert link.end()["boxes"][0]["up"] == {
             "offered": 1,
@@ -140,6 +152,7 @@ def test_boxes_behind_a_trunk_lose_together(tmp_path):
     link = Link("--topology", topology)
     assert link.start["seed"] == 3
     link.send(1000)
+    link.settle()
     numbers = [heard(box) for box in boxes]
     report = link.end()
     for box in boxes:
