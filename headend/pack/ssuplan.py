@@ -1,6 +1,7 @@
 """How an image is cut so that it goes out as DVB-SSU as well as by FLUTE: symbol size, modules, refusals, advice."""
 
 import math
+from bisect import bisect_left
 from enum import Enum
 from itertools import product
 
@@ -81,8 +82,11 @@ def _largest_image(repair_ratio: float, profile: SsuProfile) -> int:
 def _largest_of(block_symbols: int, repair_ratio: float, profile: SsuProfile) -> int:
     """Return the largest image of whole source blocks of so many symbols; 0 where not one of them fits."""
     size, repair = _SYMBOL_BYTES[profile][-1], math.ceil(block_symbols * repair_ratio)
-    images = (ObjectGeometry(count * block_symbols * size, size, count, repair) for count in range(MAX_BLOCKS, 0, -1))
-    return next((image.transfer_length for image in images if _fits(image, profile)), 0)
+
+    def is_too_large(count: int) -> bool:
+        return not _fits(ObjectGeometry(count * block_symbols * size, size, count, repair), profile)
+
+    return bisect_left(range(1, MAX_BLOCKS + 1), True, key=is_too_large) * block_symbols * size
 
 
 def advice(header: HeaderFields, repair_ratio: float) -> list[str]:
