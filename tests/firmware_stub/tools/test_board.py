@@ -31,7 +31,7 @@ class Desk:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.tcp_port = probe.getsockname()[1]
-        self.url = f"rfc2217://127.0.0.1:{self.tcp_port}"
+        self.url = f"rfc2217://127.0.0.1:{self.tcp_port}?timeout=60"  # pyserial gives a busy server three seconds
         self.folder = folder
         self._master, slave = pty.openpty()
         command = [sys.executable, STUB / "tools" / "board.py", "-o", folder, "--tcp-port", str(self.tcp_port)]
