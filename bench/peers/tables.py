@@ -27,6 +27,8 @@ PATIENCE, LEAST_PATIENCE_S = 10.0, 10.0
 """A transfer gets so many times its ideal time, and so much beside."""
 OURS = Bootcast()
 Tell = Callable[[str], None]
+Costs = tuple[float | None, float]
+"""CPU seconds a GB of sender and receiver; None where the sender was on before."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,22 @@ def speed(setup: Setup) -> Iterator[dict[str, Any]]:
 def cost(setup: Setup) -> Iterator[dict[str, Any]]:
     """One box at a rate that all can take: CPU seconds a GB on each side. Ours also from anywhere in the cycle.
 
-    The tools take turns, so that what a machine does meanwhile is shared by all.
+    The tools take turns, so that what a machine does meanwhile is shared by all; who did not finish once is left out.
     """
-    found: dict[tuple[str, str], list[tuple[float | None, float]]] = {}
+    found: dict[tuple[str, str], list[Costs]] = {}
     chances = random.Random(COST_SEED)
+    tools = [each for each in setup.tools if not each.is_server]
     with Lab(1) as lab:
         for run in range(setup.runs):
-            for tool in (each for each in setup.tools if not each.is_server):
-                _note_cost(found, (tool.name, FROM_THE_START), _from_the_start(setup, lab, tool))
-            cycle_share = (run + chances.random()) / setup.runs
-            _note_cost(found, (OURS.name, TUNED_IN), _tuned_in(setup, lab, cycle_share))
+            for tool in tuple(tools):
+                costs = _from_the_start(setup, lab, tool)
+                if costs is None:
+                    tools.remove(tool)
+                else:
+                    found.setdefault((tool.name, FROM_THE_START), []).append(costs)
+            tuned_in = _tuned_in(setup, lab, (run + chances.random()) / setup.runs)
+            if tuned_in is not None:
+                found.setdefault((OURS.name, TUNED_IN), []).append(tuned_in)
     for (name, start), runs in found.items():
         senders = [sender for sender, _ in runs if sender is not None]
         yield {
@@ -125,17 +133,8 @@ def cost(setup: Setup) -> Iterator[dict[str, Any]]:
         }
 
 
-def _note_cost(
-    found: dict[tuple[str, str], list[tuple[float | None, float]]],
-    of: tuple[str, str],
-    costs: tuple[float | None, float] | None,
-) -> None:
-    if costs is not None:
-        found.setdefault(of, []).append(costs)
-
-
-def _from_the_start(setup: Setup, lab: Lab, tool: Tool) -> tuple[float, float] | None:
-    """Return the CPU seconds a GB of sender and receiver; None if it did not finish."""
+def _from_the_start(setup: Setup, lab: Lab, tool: Tool) -> Costs | None:
+    """Return what both sides cost; None if it did not finish."""
     what = setup.transfer(setup.large, 1, COST_BPS)
     gigabytes = what.image.stat().st_size / 1e9
     outcome = transfer(lab, tool, what, 0.0, _limit_s(tool, what, 0.0))
@@ -145,7 +144,7 @@ def _from_the_start(setup: Setup, lab: Lab, tool: Tool) -> tuple[float, float] |
     return outcome.sender_cpu_s / gigabytes, outcome.receiver_cpu_s / gigabytes
 
 
-def _tuned_in(setup: Setup, lab: Lab, cycle_share: float) -> tuple[None, float] | None:
+def _tuned_in(setup: Setup, lab: Lab, cycle_share: float) -> Costs | None:
     """Return what our box costs that starts so far into a cycle of the carousel."""
     what = setup.transfer(setup.large, 0, COST_BPS)
     gigabytes = what.image.stat().st_size / 1e9
