@@ -15,8 +15,10 @@ __all__ = ["LONGEST_GAP", "LossEstimate"]
 
 SAMPLE_PACKETS = 256
 """So many packets in a row are looked at, of one wake-up or of several small ones ..."""
-REST_PACKETS = SAMPLE_PACKETS
-"""... and then none, until so many have gone by: enough to know the loss, too few to slow reception down."""
+REST_SHARE = 1 / 4
+"""... and then none, until such a share of what is known has gone by: a better estimate needs longer and longer,"""
+MOST_REST_PACKETS = 4 * SAMPLE_PACKETS
+"""and the loss of today may be another than yesterday's."""
 LONGEST_GAP = 40
 """A larger step in transmit order is taken for a jump of the carousel, not for loss.
 
@@ -67,7 +69,7 @@ class LossEstimate:
         if self._seen >= SAMPLE_PACKETS:
             self._judge()
             self._heads.clear()
-            self._seen, self._rest = 0, REST_PACKETS
+            self._seen, self._rest = 0, min(int(REST_SHARE * self._expected), MOST_REST_PACKETS)
 
     def _judge(self) -> None:
         """Count the gaps in what was seen in a row; the last packet is where it goes on."""

@@ -7,7 +7,7 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES, join_payload_id, plain_prefix
 from carousel.flute.interleave import transmit_places
 from carousel.release.blocks import FecId, ObjectGeometry
 from carousel.take import Piece
-from settop.wire.gaps import LONGEST_GAP, REST_PACKETS, SAMPLE_PACKETS, LossEstimate
+from settop.wire.gaps import LONGEST_GAP, MOST_REST_PACKETS, REST_SHARE, SAMPLE_PACKETS, LossEstimate
 
 GEOMETRY = ObjectGeometry(16 * 100 * 3, 16, 3, 100)
 PREFIX = plain_prefix(1, 8, FecId.RAPTORQ)[0]
@@ -79,11 +79,16 @@ def test_packets_of_others_and_beyond_the_object_tell_nothing(estimate):
     assert said(estimate) == (1, 2)
 
 
-def test_every_other_sample_is_looked_at(estimate):
+def rest(estimate):
+    """How many packets pass unseen after a sample."""
+    return min(int(REST_SHARE * estimate.expected), MOST_REST_PACKETS)
+
+
+def test_after_a_sample_it_rests(estimate):
     assert len(HEADS) > 2 * SAMPLE_PACKETS
     look(estimate, HEADS[:SAMPLE_PACKETS])
     assert said(estimate) == (0, SAMPLE_PACKETS - 1)
-    look(estimate, (HEADS[::3] * 9)[:REST_PACKETS], together=REST_PACKETS // 4)
+    look(estimate, HEADS[::3][: rest(estimate)], together=16)
     assert said(estimate) == (0, SAMPLE_PACKETS - 1), "it rests"
     look(estimate, HEADS[:SAMPLE_PACKETS:2])
     half = len(HEADS[:SAMPLE_PACKETS:2]) - 1
@@ -91,10 +96,11 @@ def test_every_other_sample_is_looked_at(estimate):
 
 
 def test_each_sample_is_as_large_as_the_first(estimate):
-    for sample in range(3):
+    for sample in range(20):
         look(estimate, HEADS[:SAMPLE_PACKETS])
         assert said(estimate) == (0, (sample + 1) * (SAMPLE_PACKETS - 1))
-        look(estimate, (HEADS * 2)[:REST_PACKETS], together=REST_PACKETS)
+        look(estimate, (HEADS * 9)[: rest(estimate)], together=MOST_REST_PACKETS)
+    assert rest(estimate) == MOST_REST_PACKETS, "the rests have grown, and grow no more"
 
 
 def test_a_large_wake_up_is_looked_at_in_part(estimate):
