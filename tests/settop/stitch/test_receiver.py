@@ -359,6 +359,19 @@ def test_results_of_an_earlier_collection_of_the_same_release_are_of_no_use(box,
     assert not box.receiver.assembly(releases(1).header.release_id).is_verified
 
 
+def test_what_an_earlier_run_left_is_worked_on_at_once(box, releases):
+    before = Air(releases(1))
+    before.hear_digests()
+    before.hear_block(0)
+    effects = box.receiver.announce(releases(1).header, 1.0)
+    assert [type(effect) for effect in effects] == [Collect]
+    (found,) = box.receiver.collect(releases(1).header, before.landings, True, 2.0)
+    assert found.resumed
+    job = box.receiver.next_job()
+    assert box.receiver.finish_job(run_job(job, codec())) != []
+    assert box.receiver.choose(2.0).header == releases(1).header
+
+
 def test_refusals_are_remembered_so_many_of_them(box, releases):
     foreign = [releases(minor, hardware=Hardware(0x00A1B2, 8)) for minor in range(MAX_REFUSED + 2)]
     for release in foreign:
