@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from carousel.fec import codec
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.jobs import Finding, JobResult, run_job
 from tests.settop.stitch.air import Air
@@ -107,8 +108,6 @@ def test_a_level_is_completed_from_its_repair_symbols(air):
     air.assembly.inquiry.begin()
     job = air.assembly.next_job()
     assert (job.level, job.sbn) == (1, 0)
-    from carousel.fec import codec
-
     result = run_job(job, codec())
     assert result.finding is Finding.GOOD
     air.assembly.finish_job(result)
@@ -202,3 +201,24 @@ def test_a_decode_that_succeeds_in_between_forgets_failures(air):
         air.assembly.finish_job(JobResult(job, finding))
         job = air.assembly.next_job()
     assert air.landings[1].held.any()
+
+
+def test_a_level_is_decoded_from_proven_symbols_alone(air):
+    """A forged digest symbol lies among the others; that of the level above which would tell has not come yet."""
+    level_1, level_2 = air.layout.objects[1], air.layout.objects[2]
+    late = level_2.source_symbols - 1
+    hear_level_by_level(air, range(air.layout.top, 2, -1))
+    air.hear_symbols(2, [(0, esi) for esi in range(late)])
+    size = int(level_1.block_sizes[0])
+    last = size + level_1.repair_per_block - 1
+    air.hear([air.forged(1, 0, last)])
+    air.assembly.inquiry.begin()
+    air.hear_symbols(1, [(0, esi) for esi in range(3, last)])
+    forged_row = int(level_1.row_of(np.array([0]), np.array([last]))[0])
+    assert air.landings[1].held[forged_row]
+    assert not air.assembly.tree.holdings(1).proven[forged_row]
+    job = air.assembly.next_job()
+    assert last not in job.present.esis
+    air.assembly.finish_job(run_job(job, codec()))
+    for esi in range(size):
+        assert air.landings[1].source[esi].tobytes() == air.symbol(1, 0, esi)
