@@ -94,6 +94,7 @@ def machine_with(**files):
         ({}, "watchdog", False, "none"),
         ({WATCHDOG: b"i6300ESB timer\n"}, "watchdog", True, "i6300ESB timer"),
         ({WATCHDOG: b""}, "watchdog", True, "none"),
+        ({WATCHDOG: b"odd \xff\n"}, "watchdog", True, "odd \ufffd"),
         (PI_FILES, "firmware's partition", True, "0"),
         (PI_FILES | {f"{PI}/partition": b"\0\0\0\3"}, "firmware's partition", True, "3"),
         (PI_FILES | {f"{PI}/partition": b"\0\0\0\4"}, "firmware's partition", False, "4"),
@@ -117,6 +118,7 @@ def test_what_is_found_and_whether_it_is_good(files, name, is_good, said):
 def test_checks_come_in_one_order_and_those_of_a_pi_on_a_pi_alone():
     plain = [check.name for check in examine_board(machine_with(), "eth0")]
     assert plain == ["board", "box id", "interface", "watchdog"]
+    assert found(examine_board(machine_with(), "eth0"))["interface"].expected == "up"
     pi = [check.name for check in examine_board(machine_with(**PI_FILES), None)]
     assert pi == ["board", "box id", "watchdog", "firmware's partition", "kernel", "tryboot flag", "EEPROM built"]
     assert all(check.expected for check in examine_board(machine_with(**PI_FILES), None) if check.name == "kernel")

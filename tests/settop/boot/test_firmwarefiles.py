@@ -55,7 +55,9 @@ def u_boot_file(text):
 def test_u_boot_s_file_is_what_env_export_writes():
     assert UBoot.encode(ARMED) == u_boot_file(U_BOOT_TEXT)
     assert UBoot.decode(UBoot.encode(ARMED)) == ARMED
+    assert UBoot.encode(Environment()) == u_boot_file(b"bc_default=receiver\0bc_seq=0\0bc_slot=none\0bc_tries=0\0\0")
     assert UBoot.decode(UBoot.encode(Environment())) == Environment()
+    assert UBoot.decode(u_boot_file(U_BOOT_TEXT.replace(b"=3", b"=1f"))) == replace(ARMED, tries_left=31)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_a_u_boot_file_of_another_size_or_with_a_flipped_bit_is_none():
 def test_grub_s_block_is_1024_bytes_and_says_all_twice():
     assert Grub.encode(ARMED) == GRUB_TEXT.ljust(1024, b"#")
     assert Grub.decode(Grub.encode(ARMED)) == ARMED
+    assert Grub.encode(Environment()).rstrip(b"#").endswith(b"bc_check=0.receiver.none.0\n")
     assert Grub.decode(Grub.encode(Environment())) == Environment()
 
 
@@ -359,6 +362,16 @@ def test_tryboot_serves_where_firmware_partition_and_slots_are_there(disk, machi
         TryBoot(disk, {B: disk}, machine).arm(A, None, 1)
     with pytest.raises(OperatorError, match="needs the card's first partition"):
         TryBoot(None, slots, machine).state()
+
+
+def test_a_pi_that_tells_its_partition_tells_its_slot_where_no_command_line_does(disk, machine, rails):
+    loader = TryBoot(disk, {source: RailDisk(rails) for source in SLOTS}, machine)
+    partition = "/proc/device-tree/chosen/bootloader/partition"
+    for raw, source in ((None, None), (bytes(4), None), (b"\0\0\0\1", None), (b"\0\0\0\2", A), (b"\0\0\0\3", B)):
+        machine.files[partition] = raw
+        assert loader.booted() is source
+    machine.files["/proc/cmdline"] = b"bootcast.slot=slot-a"
+    assert loader.booted() is A, "the command line is the better witness"
 
 
 @pytest.mark.parametrize("path", ["\\slot-b.efi", "/EFI/bootcast\\slot-b.efi", "\\EFI\\x/slot-b.efi"])

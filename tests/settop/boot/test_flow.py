@@ -154,6 +154,14 @@ def test_the_loader_s_count_holds_for_the_image_that_it_was_armed_for(make_board
 
 
 @counting
+def test_what_is_armed_for_a_slot_without_a_header_is_disarmed(make_board):
+    board = make_board()
+    board.backend.arm(B, None, 3)
+    flow.reconcile(board.store, board.disk, board.backend)
+    assert board.backend.state().armed is None
+
+
+@counting
 def test_what_is_armed_and_not_on_trial_is_disarmed_and_it_is_told(make_board):
     board = on_trial(make_board)
     board.backend.arm(A, None, 2)
