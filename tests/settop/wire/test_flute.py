@@ -598,6 +598,13 @@ def test_a_release_that_is_opened_unheard_lands_under_its_own_name(release):
     assert (symbols.release, len(symbols.rows)) == (release.header.release_id, 4)
 
 
+def test_an_opened_release_is_heard_by_its_header_too_and_before_the_first_wake_up_nothing_is(release):
+    assert FluteWire(release.tsi, TRUST).take_again() == []
+    wire, _ = opened(release)
+    give(wire, [header_packet(release)], 7.0)
+    assert wire.heard(release.header.release_id).last_s == 7.0
+
+
 def test_an_odd_packet_of_no_level_and_one_with_a_toi_of_64_bits_have_no_row(release):
     wire, landings = opened(release)
     levels = len(release.layout.objects)

@@ -539,6 +539,8 @@ def test_blocks_that_contradict_their_section_are_counted_and_nothing_else(relea
     before = ear.held(release)
     ear.hear(datagrams_of(bytes(bad) + crc32_mpeg2(bytes(bad)).to_bytes(4, "big"), good))
     assert rejected(ear)["odd_blocks"] == 1
+    ear.hear(datagrams_of(bytes(bad) + crc32_mpeg2(bytes(bad)).to_bytes(4, "big")))
+    assert rejected(ear)["odd_blocks"] == 2
     assert ear.held(release) == before + 1
 
 
@@ -565,6 +567,18 @@ def test_datagrams_of_several_sizes_in_one_wake_up_are_read_in_order(release, ea
     for some in batches(datagrams, 60):
         ear.hear(some)
     assert ear.has_all(release)
+    assert rejected(ear).get("datagram_size", 0) == 0
+
+
+def test_the_last_datagram_of_a_piece_may_be_shorter(release, ear):
+    packets = Stream.of(release, rate_bps=50e6).cycles(1).packets[: 7 * 20 + 3]
+    flat = packets.tobytes()
+    (arrival,) = (
+        each
+        for each in ear.wire.receive(flat, [Piece(0, DATAGRAM_BYTES, len(flat))], 0.0)
+        if isinstance(each, Announcement)
+    )
+    assert arrival.header == release.header
     assert rejected(ear).get("datagram_size", 0) == 0
 
 
