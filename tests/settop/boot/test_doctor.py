@@ -104,6 +104,8 @@ def machine_with(**files):
         (PI_FILES | {f"{PI}/tryboot": b"\0\0\0\2"}, "tryboot flag", False, "2"),
         (PI_FILES, "kernel", None, "not told"),
         (PI_FILES | {"/proc/sys/kernel/osrelease": b"6.6.51+rpt-rpi-v8\n"}, "kernel", None, "6.6.51+rpt-rpi-v8"),
+        (PI_FILES | {"/proc/sys/kernel/osrelease": b"6.6-\xff\n"}, "kernel", None, "6.6-\ufffd"),
+        ({"/proc/device-tree/serial-number": b"9\xe9\0"}, "box id", True, "serial-9\ufffd"),
         (PI_FILES, "EEPROM built", True, str(0x65000000)),
         (PI_FILES | {f"{PI}/build-timestamp": b"\0\0\0\1"}, "EEPROM built", True, "1"),
         (PI_FILES | {f"{PI}/build-timestamp": None}, "EEPROM built", False, "0"),

@@ -201,6 +201,8 @@ def test_a_program_is_placed_whole_in_place_of_what_was_there(disk, machine, rai
     assert disk.read("slot-b.efi") == image_of("1.0.0")
     disk._lose_power()
     assert disk.read("slot-b.efi") == image_of("1.0.0"), "it is on the medium"
+    disk.chunks = lambda name: iter([image_of("1.0.0")[:70], image_of("1.0.0")[70:]])
+    assert UBoot(disk, machine).holds(B, image), "however it is read"
 
 
 def test_an_image_for_another_processor_is_refused_where_the_kernel_tells_its_own(disk, machine, rails):
@@ -263,6 +265,10 @@ def test_efi_text_ends_at_its_nul_and_needs_none():
     assert efi_text(efi("slot-a.conf")[:-2]) == "slot-a.conf"
     assert (efi_text(b""), efi_text(b"\x07\0\0\0")) == ("", "")
     assert efi_text(efi("ä") + b"\xd8") == "ä"
+
+
+def test_without_variables_the_receiver_is_the_default(disk, machine):
+    assert SystemdBoot(disk, machine).state().raw == "systemd-boot: default receiver.conf"
 
 
 def test_variables_are_written_as_uefi_has_them_and_only_when_they_change(disk, machine):

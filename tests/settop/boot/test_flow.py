@@ -14,6 +14,7 @@ from tests.settop.boot.models import (
     SLOTS,
     GrubBoard,
     KexecBoard,
+    Restarted,
     SystemdBootBoard,
     TryBootBoard,
     UBootBoard,
@@ -249,6 +250,21 @@ def test_the_eeprom_image_goes_where_the_default_is_not():
         assert board.backend.state().default is default
         board.backend.arm(Source.EEPROM, image, 1)
         assert board.backend._try_partition() == (2 if place is A else 3)
+
+
+def test_a_pi_is_armed_without_touching_its_default_and_started_with_the_flag_where_that_is_needed():
+    board = TryBootBoard()
+    install(board, "1.0.0")
+    board.backend.commit(A)
+    board.backend.arm(B, None, 1)
+    assert board.backend.state().raw == "tryboot: boot_partition=2, [tryboot] boot_partition=3"
+    with pytest.raises(Restarted) as plain:
+        board.backend.start(A, None)
+    with pytest.raises(Restarted) as tried:
+        board.backend.start(B, None)
+    assert (plain.value.words, tried.value.words) == ("", "0 tryboot")
+    board.backend.place(A, SlotImage(board.disk, "slot-a.image", header_of("1.0.0")))
+    assert board.backend.state().raw == "tryboot: boot_partition=1, [tryboot] boot_partition=3"
 
 
 def test_forgetting_leaves_another_default_alone():

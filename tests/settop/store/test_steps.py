@@ -147,6 +147,20 @@ def test_every_failure_has_its_words():
     assert describe("kexec is not there") == "kexec is not there"
 
 
+def test_a_record_is_rebuilt_of_whole_images_each_in_its_own_slot():
+    store = new_store()
+    install(store, "1.0.0", counter=6)
+    store._disk.remove("state.bin")
+    rebuilt = Store(store._disk, HARDWARE, RING).record()
+    assert rebuilt.slots == (SlotRecord(SlotState.TRIAL, TRIES, Failure.NONE, 6, digest_of("1.0.0")), SlotRecord())
+    store = two_confirmed(counter=2)
+    store._disk.remove("state.bin")
+    store._disk.write("slot-b.image", 0, b"damage")
+    rebuilt = Store(store._disk, HARDWARE, RING).record()
+    assert rebuilt.slots == (SlotRecord(SlotState.CONFIRMED, 0, Failure.NONE, 2, digest_of("1.0.0")), SlotRecord())
+    assert (rebuilt.active, rebuilt.floor) == (0, 2)
+
+
 # --- boot ------------------------------------------------------------------------------------------------------
 
 
