@@ -70,5 +70,7 @@ def _part(run: FleetRun, story: Story) -> str:
     half_s = story.tally.all_boot().quantile(0.5)
     price = f" for {format_price(story.price)}" if story.price is not None else ""
     if share == 1 and half_s is not None:
-        return f"by {name} all do{price}, half of them within {format_duration_s(half_s)}"
+        most_s = story.tally.all_boot().quantile(0.99)
+        most = f", 99 % within {format_duration_s(most_s)}" if most_s is not None else ""
+        return f"by {name} all do{price}, half of them within {format_duration_s(half_s)}{most}"
     return f"by {name} {_share(share)} do within {format_duration_s(run.scenario.horizon_s)}{price}"

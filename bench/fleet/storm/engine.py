@@ -13,6 +13,7 @@ __all__ = ["Storm", "run_converged"]
 
 CONVERGED = 0.01
 UNTOLD_STEPS = 4
+"""Where nothing else hangs on the step, times within so many are not told apart."""
 SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 ENOUGH_BOXES = 20_000
 """Figures that fewer boxes hold up scatter too much to judge a step by; of others, three deviations are forgiven."""
