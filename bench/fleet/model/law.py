@@ -31,7 +31,7 @@ __all__ = ["CompletionLaw", "law_of", "law_of_class"]
 FloatArray = NDArray[np.float64]
 MOST_EXTRA = 4
 """K + h symbols fail to decode with probability 256^-(h+1): beyond this, once in 10^12 blocks."""
-MOST_HEADERS = 6
+MOST_HEADERS = 12
 NONE_LATE = 1e-16
 NEGLIGIBLE_WEIGHT = 1e-9
 PHASES = 64
@@ -186,12 +186,13 @@ class CompletionLaw:
     def late_over(self, starts_s: FloatArray, durations_s: FloatArray, loss: float | None = None) -> FloatArray:
         """Return the chance to be late of a box that powers up at any of these moments.
 
-        The carousel's place and the announcements' phase are independent over a long time: the phases of all
-        announcements go with each place.
+        The carousel's place and the announcements' phase are independent over a long time: phases of announcements go
+        with places from all over, since the digest chain comes round with the carousel.
         """
         heard_s = np.maximum(durations_s - self.delay_s, 0.0)
         share = self.chain.mean if loss is None else loss
-        phases_s = starts_s[0] + (np.arange(PHASES) + 0.5) / PHASES * self.timeline.announce_interval_s
+        interval_s, places_s = self.timeline.announce_interval_s, np.resize(starts_s, PHASES)
+        phases_s = places_s - places_s % interval_s + (np.arange(PHASES) + 0.5) / PHASES * interval_s
         proof = np.mean([self.lacks_proof(float(phase_s), heard_s, share) for phase_s in phases_s], axis=0)
         lacks = np.mean([self._lacks_symbols_kept(float(start_s), heard_s) for start_s in starts_s], axis=0)
         return any_late(np.column_stack([lacks, proof]))
@@ -199,27 +200,31 @@ class CompletionLaw:
     def _lacks_symbols_kept(self, start_s: float, heard_s: FloatArray) -> FloatArray:
         """Return the chance that symbols lack, those dropped included that came before the announcement.
 
-        A box keeps 4 MiB of them: at high rates, or where announcements are lost, what comes then is gone.
+        A box keeps 4 MiB of what reaches it: at high rates, or where announcements are lost, what comes then is gone.
         """
-        kept_s = EARLY_BYTES * 8 / self.rate_bps
+        kept_s = EARLY_BYTES * 8 / (self.rate_bps * (1 - self.chain.mean))
         first_s, interval_s = self.timeline.next_announcement_s(start_s), self.timeline.announce_interval_s
         # As long as all is kept, it does not matter which announcement is heard.
         enough = max(0, int((kept_s - first_s) / interval_s) + 1)
         weight_left = self.chain.mean**enough
         weight_left = weight_left if weight_left >= NEGLIGIBLE_WEIGHT else 0.0
-        lacks = (1 - weight_left) * self.lacks_symbols(start_s, heard_s) if enough else np.zeros(len(heard_s))
+        whole = self.lacks_symbols(start_s, heard_s)
+        lacks = (1 - weight_left) * whole if enough else np.zeros(len(heard_s))
         if not weight_left:
-            return lacks
+            return whole
+        announced = self.timeline.announced(start_s, heard_s)
         for index in range(enough, enough + MOST_HEADERS):
             is_last = index == enough + MOST_HEADERS - 1
             weight = weight_left if is_last else weight_left * (1 - self.chain.mean)
             gone_s = max(0.0, first_s + index * interval_s - kept_s)
-            lacks += weight * self.lacks_symbols(start_s + gone_s, np.maximum(0.0, heard_s - gone_s))
+            lacking = self.lacks_symbols(start_s + gone_s, np.maximum(0.0, heard_s - gone_s))
+            # Until this announcement a box lacks the announcement, which is counted by itself.
+            lacks += weight * np.where(announced > index, lacking, whole)
             weight_left -= weight
             if weight_left < NEGLIGIBLE_WEIGHT:
                 break
-        whole = lacks / (1 - weight_left)
-        return np.where(whole > 1 - 1e-14, 1.0, whole)  # the weights add up to 1 but for rounding
+        lacks /= 1 - weight_left
+        return np.where(lacks > 1 - 1e-14, 1.0, lacks)  # the weights add up to 1 but for rounding
 
     @cached_property
     def least_s(self) -> float:
