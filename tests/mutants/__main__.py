@@ -135,6 +135,8 @@ class Room:
         """Print what became of the chosen ones, and what the survivors change."""
         found = self.verdicts()
         judged = [name for name in chosen if name in found]
+        if not judged:
+            return
         survivors = sorted(name for name in judged if found[name] not in NOTICED)
         changes = (
             [json.loads(line) for line in library(self.folder, "show", *survivors).splitlines()] if survivors else []
