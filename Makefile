@@ -46,10 +46,11 @@ board: $(SHOW)  ## a bare board to try: QEMU, the boot stub, a serial console
 
 # Many tests wait for processes, timers and lines: two more at once than there are cores.
 WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
+FAST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 NOT_FAST := slow or interop or tshark or dvb or processes or stub or fuzz or emulator or namespaces or cards or vm or browser or systemd or promtool
 
 test-fast: $(SETUP)  ## what to run while working: under a minute, nothing but Python
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m 'not ($(NOT_FAST))'
+	$(BIN)/python -m pytest -q -n $(FAST_WORKERS) --dist worksteal -m 'not ($(NOT_FAST))'
 
 test: $(SETUP)  ## the whole suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not vm'

@@ -35,6 +35,7 @@ def view(tick, state=GateState.TICKING):
     return GateView(state, CHAIN, TICKS, tick, value(tick))
 
 
+@pytest.mark.slow
 @given(st.integers(0, TICKS), st.integers(0, TICKS))
 def test_a_later_tick_proves_itself_up_to_so_many_hashes(known, tick):
     told = Tick(CHAIN, tick, value(tick))

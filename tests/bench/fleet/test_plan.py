@@ -13,6 +13,7 @@ LINK = parse_link("rate=100M,loss=5%")
 QUESTION = Question(1_000_000, 1440, LINK, LossChain(0.0, 1.0, 0.0, 0.95), 10.0, 0.9999)
 
 
+@pytest.mark.slow
 def test_the_smallest_rate_meets_the_deadline_and_a_smaller_one_does_not():
     rate_bps = smallest_rate_bps(QUESTION, 1.0, 0.25)
     assert time_to_image_s(QUESTION, Plan(rate_bps, 1.0, 0.25), 1e-4) <= 10.0
@@ -21,6 +22,7 @@ def test_the_smallest_rate_meets_the_deadline_and_a_smaller_one_does_not():
     assert ideal_bps < rate_bps < 1.2 * ideal_bps
 
 
+@pytest.mark.slow
 def test_without_repair_symbols_it_takes_a_multiple():
     assert smallest_rate_bps(QUESTION, 0.0, 0.25) > 3 * smallest_rate_bps(QUESTION, 0.5, 0.25)
 

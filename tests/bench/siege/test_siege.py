@@ -25,6 +25,7 @@ def calm_s(fields):
     return cache(verified_s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", QUICK, ids=lambda each: each.name)
 def test_an_attack_costs_no_more_than_promised(fields, calm_s, scenario):
     field, calm_s = fields(scenario.repair_ratio), calm_s(scenario.repair_ratio, scenario.loss)

@@ -171,6 +171,7 @@ def test_distance_goes_round_the_cycle(row, peer, distance):
     assert distance_to_opposite(row, peer, 100) == distance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("seed", range(4))
 def test_whenever_one_dies_a_box_needs_hardly_longer_than_the_form_says(make_release, profile, victim, seed):

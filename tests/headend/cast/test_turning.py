@@ -141,6 +141,7 @@ def test_a_flood_of_sighups_starves_nothing_and_fills_no_log(casting):
     assert 2 <= [event for event, _ in told].count("swapped") <= 7
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_in_place_is_told_seldom_and_the_rest_is_sent(casting, make_release):
     """Each cycle has a stretch that the file has no more; the wire says EFAULT for it, as the kernel does."""
     carousel, wire, time, told, path = casting

@@ -82,6 +82,7 @@ def test_other_sources_are_not_heard_with_a_source_given(port):
             each.close()
 
 
+@pytest.mark.slow
 def test_what_the_socket_had_to_drop_is_known(port):
     endpoint = Endpoint.parse(f"239.255.77.9:{port}")
     listener, sender = GroupListener(endpoint, "lo", buffer_bytes=100_000), GroupSender(endpoint, "lo")

@@ -66,6 +66,7 @@ def test_the_same_times_through_power_cuts_with_and_without_what_was_kept():
     assert kept.verified_s.mean() < lost.verified_s.mean() - 0.05
 
 
+@pytest.mark.slow
 def test_the_same_times_where_boxes_take_time_to_decode():
     slow = scenario(4, 1_200_000, 1.0, "loss=5%", rate_bps=50e6, horizon_s=30.0)
     fast = both(slow)[0]

@@ -36,6 +36,7 @@ def test_the_last_of_a_larger_fleet_is_later():
     assert last[0] < last[1] < last[2]
 
 
+@pytest.mark.slow
 def test_every_box_has_every_event_once():
     fleet = scenario(10_000, down="loss=30%", repair=0.0, horizon_s=3.0, deadline_s=1.0)
     tally = run(fleet)
