@@ -42,9 +42,10 @@ def write_page(run: FleetRun, path: Path) -> None:
     parts += [f"<p class='note'>{html.escape(sentence)}</p>" for sentence in run.refused]
     medians = f"Medians over {len(run.seeds)} seeds. " if len(run.seeds) > 1 else ""
     parts.append(
-        f"<p class='note'>{medians}“In time” is within {format_duration_s(scenario.deadline_s)} of power-on; "
-        f"“never”, not within the {format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or "
-        "the figure is refused (see what it hangs on).</p>"
+        f"<p class='note'>{medians}“In time” has its image within {format_duration_s(scenario.deadline_s)} of power-on "
+        "(the times are of the started image); “never”, not within the "
+        f"{format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or the figure is refused "
+        "(see what it hangs on).</p>"
     )
     if any(story.counts_from == "power-on" for story in run.stories):
         parts.append("<h2>Who does not run yet</h2>" + curves_chart(run))
