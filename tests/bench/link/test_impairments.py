@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bench.link.impairments import Corrupt, Delay, Duplicate, Outage, RateLimit, Reorder, TraceRate
@@ -50,11 +50,13 @@ def test_a_full_queue_drops_and_the_rate_holds():
 @given(
     st.lists(st.floats(0, 0.02), min_size=1, max_size=60), st.floats(0, 0.01), st.lists(st.integers(1, 20), min_size=1)
 )
+@example([0.0, 0.015625, 0.0], 0.0011, [3])
 def test_the_queue_is_the_same_whole_packet_by_packet_and_in_any_batches(gaps, queue_s, cuts):
     arrivals = np.cumsum(gaps)
     free_s, expected = 0.0, []
     for arrival in arrivals:
         begin = max(arrival, free_s)
+        assume(abs(begin - arrival - queue_s) > 1e-9 or begin == arrival)  # rounding decides what is just full
         if begin - arrival > queue_s:
             expected.append(None)
             continue
