@@ -53,6 +53,7 @@ bulletins = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(bulletins)
 def test_what_is_signed_comes_back(bulletin):
     raw = bulletin.sign(KEY)

@@ -61,6 +61,7 @@ def test_time_to_the_image_is_near_the_ideal_from_random_starts(make_release, pr
     assert np.mean(ratios) <= 1.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [0.0, 0.01, 0.2])
 @pytest.mark.parametrize("rate_bps", [5e6, 50e6, 1e9])
 def test_the_box_sees_what_the_network_lost(make_release, profile, loss, rate_bps):

@@ -126,6 +126,7 @@ def test_values_are_read_where_they_are_typed():
     assert parse(*RECEIVE).timeout == 60.0
 
 
+@pytest.mark.slow
 def test_the_environment_and_a_config_file_spare_typing(tmp_path):
     config = tmp_path / "box.toml"
     config.write_text(f'store = "{tmp_path}/none"\ninterface = "lo"\ntimeout = 3\n')

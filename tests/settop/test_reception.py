@@ -138,6 +138,7 @@ def test_a_job_that_fails_is_told_and_the_image_still_comes(lab, make_release):
     assert sum("MemoryError" in note.text for note in of(lab, Note)) == 2
 
 
+@pytest.mark.slow
 def test_nothing_waits_past_the_deadline_for_a_hung_job(lab, make_release):
     release, gate = make_release(SIZE, symbol_size=256, version="1.1.0"), threading.Event()
 

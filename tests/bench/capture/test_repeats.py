@@ -13,6 +13,7 @@ def take(repeats, symbols, now_s, room=1 << 20):
     repeats.take(sbn, esi, now_s, room)
 
 
+@pytest.mark.slow
 @given(SYMBOLS)
 def test_it_says_what_a_plain_table_says(batches):
     repeats, last, gaps, packets = Repeats(), {}, [], 0

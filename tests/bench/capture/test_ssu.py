@@ -19,6 +19,7 @@ def picture_of(stream):
     return picture.report()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_rtp", [False, True])
 def test_a_stream_of_ours_is_all_right(make_release, capsys, is_rtp):
     release = make_release(400_000, ssu_profile=SsuProfile.FEW_MODULES, hardware=HARDWARE)

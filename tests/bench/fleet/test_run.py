@@ -79,6 +79,7 @@ def test_a_page_that_stands_alone(run, tmp_path):
     assert "one by one" in page  # each approximation, with its measured error
 
 
+@pytest.mark.slow
 def test_packet_fidelity_makes_the_same_report():
     fleet = replace(FLEET, boxes=6, strategies=("carousel",), login=None)
     report = report_of(run_fleet(fleet, "packet", [3], run_on_processes(1), silent), 1.0, "x")

@@ -24,6 +24,7 @@ def test_a_burst_leaves_at_the_line_rate():
     assert burst.due_s[:, 0] == pytest.approx(np.arange(1, 51) * 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.9])
 def test_waiting_is_that_of_an_m_d_1_queue(load):
     """Poisson arrivals, fixed service: mean wait = service * load / (2 (1 - load)) (Pollaczek-Khinchine)."""

@@ -48,6 +48,7 @@ MEANS = {
 """What the user asked for: not what the model says of itself."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_mean_is_what_was_asked_for(name):
     model = MODELS[name](4, rng())

@@ -68,6 +68,7 @@ def test_a_closed_descriptor_is_swallowed():
     tell_much(Outlet(-1))
 
 
+@pytest.mark.slow
 def test_a_reader_that_stopped_is_waited_for_once_and_whole_lines_come_when_it_goes_on():
     reader, writer = os.pipe()
     tell_much(Outlet(writer))

@@ -88,6 +88,7 @@ def test_the_largest_esi(codec):
     assert check_decoding(codec, block, range(20), range((1 << 24) - 22, 1 << 24))
 
 
+@pytest.mark.slow
 @given(st.integers(1, 120), st.data())
 @settings(max_examples=80, deadline=None)
 @pytest.mark.parametrize("name", BOTH)

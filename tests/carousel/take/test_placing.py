@@ -1,6 +1,7 @@
 """Placing symbols does to a landing what a take of plain packets does."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ def landing_of(geometry: ObjectGeometry, slots: int, surplus: int) -> Landing:
     return Landing(geometry, source, np.zeros((slots, T), dtype=np.uint8), surplus)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.data(), st.integers(1, 40), st.integers(1, 4), st.integers(0, 6), st.integers(0, 8), st.integers(0, 2))
 def test_it_does_what_a_take_does(data, symbols, blocks, repair, slots, surplus):

@@ -64,6 +64,7 @@ def test_cycles_differ_and_a_seed_repeats_them(make_release):
     assert two_cycles(2) != (first, second)
 
 
+@pytest.mark.slow
 def test_announcements_keep_their_time(make_release):
     release = make_release(300_000, symbol_size=512)
     broadcaster = Broadcaster([release], BroadcastSettings(RATE_BPS, announce_interval_s=0.25), 0.0)

@@ -145,6 +145,7 @@ def test_bulletins_count_where_announcements_get_half_the_rate(make_release, not
     assert within.announce_interval_s > without.announce_interval_s
 
 
+@pytest.mark.slow
 def test_a_sidecar_carries_the_same_bytes(make_release, notices):
     notices.decide(Decisions().gated(GATE, 9).staged(RELEASE, 0.5, b"", 10), value_of)
     release = make_release(300_000, ssu_profile=SsuProfile.STANDARD)

@@ -52,6 +52,7 @@ def test_a_long_stall_is_forgiven():
     assert burst <= 2
 
 
+@pytest.mark.slow
 @given(st.floats(1e6, 1e10), st.integers(0, 2**32))
 def test_a_lead_keeps_the_rate_wakes_up_seldom_and_never_overfills_the_kernel(rate_bps, seed):
     """With wake-ups up to 1 ms late; what the kernel holds is what was handed over but is not due yet."""

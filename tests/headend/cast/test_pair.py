@@ -81,6 +81,7 @@ def test_each_sends_half_the_rate_and_together_they_send_all_of_it(release):
     assert not any(headend.changes for headend in both)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_one_takes_over_within_a_second_and_yields_when_the_other_is_back(release, victim):
     both = [HeadEnd([release], PairRole.FIRST), HeadEnd([release], PairRole.SECOND)]

@@ -22,6 +22,7 @@ HOURS = st.lists(st.builds(Hours, TIMES, TIMES, st.integers(10**6, 10**9).map(fl
 PLANS = st.lists(st.tuples(st.integers(10**6, 10**9).map(float), HOURS), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(plans=PLANS)
 def test_the_most_is_what_every_minute_of_the_day_says(plans):
     minutes = [sum(rate_at(plan, 60.0 * minute) for plan in plans) for minute in range(24 * 60)]

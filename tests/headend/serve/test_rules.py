@@ -213,6 +213,7 @@ def test_a_feed_finds_the_pace_and_writes_no_audit_log(office):
     assert office.admin.get("/api/audit/verify").json()["is_sound"]
 
 
+@pytest.mark.slow
 def test_whoever_decides_does_so_on_the_present_pace(office):
     """A stage must not set the gate back to the pace that was decided, nor to where it was then."""
     put(office, "gate", TICK)
@@ -224,6 +225,7 @@ def test_whoever_decides_does_so_on_the_present_pace(office):
     assert decided(office).gate.ticks_per_s == pytest.approx(before["ticks_per_s"])
 
 
+@pytest.mark.slow
 def test_a_restart_goes_on_from_the_tick_that_was_told_last(office, make):
     """Else all whose turn came meanwhile would log in within one second."""
     put(office, "gate", TICK)

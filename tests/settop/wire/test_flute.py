@@ -442,6 +442,7 @@ def test_a_newer_header_that_waits_shows_as_pending(release, make_release):
     assert not wire.has_pending
 
 
+@pytest.mark.slow
 def test_a_live_release_is_never_admitted_anew(release, monkeypatch):
     """However many forged headers flush the memory of the refused ones (point A6)."""
     wire, _ = opened(release)

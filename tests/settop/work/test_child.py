@@ -43,6 +43,7 @@ def test_a_stopped_task_is_killed():
         run_in_child(stop, 0.5)
 
 
+@pytest.mark.slow
 def test_a_task_may_ask_for_more_time():
     def slow(more_time):
         more_time(60)
@@ -52,6 +53,7 @@ def test_a_task_may_ask_for_more_time():
     assert run_in_child(slow, 0.6) == 3
 
 
+@pytest.mark.slow
 def test_whoever_waits_can_say_that_he_is_alive_and_the_deadline_holds():
     beats = []
 

@@ -36,6 +36,7 @@ def test_the_dynamic_programme_gives_what_the_link_model_does(chain, copies):
     assert distance * counts.sum() ** 0.5 < 1.95
 
 
+@pytest.mark.slow
 def test_independent_loss_is_binomial_and_so_is_a_chain_without_memory():
     from scipy import stats
 

@@ -34,6 +34,7 @@ def both(fleet, seed=3):
     return real
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINKS)
 def test_the_same_times_to_the_last_bit(name):
     fleet = scenario(8, *LINKS[name], rate_bps=5e6, horizon_s=30.0)
@@ -80,6 +81,7 @@ def test_blocks_are_worked_on_one_after_the_other():
     assert worked_s(np.array([3.0, 1.0]), 2e6, None) == 3.0
 
 
+@pytest.mark.slow
 def test_real_receivers_stand_in_where_more_comes_early_than_is_kept(monkeypatch):
     monkeypatch.setattr(counted, "EARLY_BYTES", 80_000)
     fleet = scenario(8, down="loss=5%", horizon_s=30.0, carousel=Carousel(5e6, 0.25))

@@ -60,6 +60,7 @@ def test_bursts_make_a_block_late_as_the_chain_says():
     assert bursty.block_table(1000)[1080] > 3 * plain.block_table(1000)[1080]
 
 
+@pytest.mark.slow
 def test_chances_to_be_late_fall_to_nothing_and_never_rise():
     for repair, chain in ((1.0, independent(0.05)), (0.0, independent(0.05)), (0.1, independent(0.2))):
         found = law(2000, repair, chain)

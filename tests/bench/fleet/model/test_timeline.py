@@ -30,6 +30,7 @@ def test_what_was_on_air_is_what_the_broadcaster_sent(name):
             assert (heard[:6, index] == counted(timeline, start_s, duration_s)).all()
 
 
+@pytest.mark.slow
 def test_beyond_four_cycles_each_cycle_adds_a_pass():
     timeline = timeline_of(CAROUSEL, SPECS, "b")
     cycle_s = timeline.period_s / timeline.cycles

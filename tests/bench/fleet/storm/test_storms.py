@@ -173,6 +173,7 @@ def test_a_queue_is_worked_off_at_the_servers_rate():
     assert times.quantile(0.5) == pytest.approx(160 / 2 - 5, rel=0.05)
 
 
+@pytest.mark.slow
 def test_who_can_not_resume_wastes_what_a_time_out_cuts_off():
     """A thousand connections share 1 Gb/s: 8 s an image, and patience of 6 s never gets one."""
     patient = unicast(fleet(), 3, RANDOM).tally.all_boot().finished
@@ -294,12 +295,14 @@ def test_the_gate_of_bulletins_finds_what_the_server_takes():
     assert gate.label.endswith("carousel + gate")
 
 
+@pytest.mark.slow
 def test_behind_a_gate_nobody_asks_in_vain():
     gate, queue = (login_story(IMMEDIATE, True, AMPLE, each, 600.0) for each in (Discipline.GATE, Discipline.QUEUE))
     assert gate.loads[0].values.reshape(-1, 50).mean(axis=1).max() < 1.1 * gate.loads[0].capacity
     assert queue.loads[0].values.max() > 10 * queue.loads[0].capacity
 
 
+@pytest.mark.slow
 def test_a_storm_is_fixed_by_its_seed():
     at_once = fleet(20_000)
     at_once = replace(at_once, regions=(replace(at_once.regions[0], spread=Spread(SpreadKind.AT_ONCE)),))
