@@ -321,6 +321,5 @@ class Reception:
         packets = select.poll()
         packets.register(self.work.fileno(), select.POLLIN)
         packets.register(self.listener.fileno(), select.POLLIN)
-        gather_s = self._patience.gather_s(self.clock())
-        if packets.poll(timeout_ms) and gather_s > 0:
+        if packets.poll(timeout_ms) and (gather_s := self._patience.gather_s(self.clock())) > 0:
             results.poll(1000 * gather_s)

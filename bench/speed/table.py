@@ -31,11 +31,12 @@ from carousel import crc, fec
 from carousel.console.endpoint import Endpoint
 from carousel.console.quantities import parse_rate_bps
 
-__all__ = ["main"]
+__all__ = ["LIVE_BPS", "Bench", "Row", "ideal_s", "live_ratio", "main"]
 
 BIN = Path(sys.executable).parent
 HARDWARE = "00A1B2:7"
 T_SHARE = 1440 / 1468
+LIVE_BPS = 50e6
 SHAPED = """
 ip link set lo up && ip link add shaped type veth peer name other && ip addr add 10.77.0.1/24 dev shaped &&
 ip link set shaped up && ip link set other up && tc qdisc add dev shaped root tbf rate 106mbit burst 14k limit 1m &&
@@ -163,14 +164,19 @@ def touch_memory() -> None:
             memory[offset] = 1
 
 
+def ideal_s(size_bytes: int, loss: float) -> float:
+    """Return the time of an image's bits alone, at `LIVE_BPS`."""
+    return size_bytes * 8 / LIVE_BPS / (1 - loss)
+
+
 def live_ratio(bench: Bench, release: Path, size_bytes: int, loss: float, start_s: float) -> tuple[float, float]:
     """Return (time to the verified image over the ideal, time to the announcement) at 50 Mb/s."""
-    with bench.cast(release, "50M"):
+    with bench.cast(release, f"{LIVE_BPS:.0f}"):
         time.sleep(0.5 + start_s)
         box = bench.receive("--drop", str(loss), "--drop-seed", str(int(start_s * 1000)))
         events = outcome(box)
-    ideal_s = size_bytes * 8 / 50e6 / (1 - loss)
-    return events["image_verified"]["elapsed_s"] / ideal_s, events["image_found"]["elapsed_s"]
+    ratio = events["image_verified"]["elapsed_s"] / ideal_s(size_bytes, loss)
+    return ratio, events["image_found"]["elapsed_s"]
 
 
 def cpu_share(bench: Bench, rate: str, seconds: float, is_shaped: bool = False) -> float:

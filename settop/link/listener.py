@@ -44,8 +44,8 @@ class GroupListener:
     """A socket that listens to one group on one interface.
 
     `read` fills `buffer`, which is used again by the next read. `patience_s`: so long packets may wait in the socket's
-    buffer. `has_more` says that the last read stopped because it
-    had brought enough, not because nothing waited any more.
+    buffer. `has_more` says that the last read stopped because it had brought enough, not because nothing waited any
+    more.
     """
 
     def __init__(

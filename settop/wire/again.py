@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from carousel.buffers import Bytes, IntArray
-from carousel.flute.alc import PLAIN_HEADER_BYTES
+from carousel.flute.alc import PLAIN_HEADER_BYTES, split_payload_id
 from carousel.take import Piece, Targets
 from carousel.take.landing import PREFIX_BYTES, Target
 
@@ -60,7 +60,7 @@ def _of_target(target: Target, flat: Bytes, offsets: IntArray, sizes: IntArray) 
     is_mine = (heads[:, :PREFIX_BYTES] == np.frombuffer(target.prefix, dtype=np.uint8)).all(axis=1)
     offsets, heads = offsets[is_mine], heads[is_mine]
     payload = np.ascontiguousarray(heads[:, PAYLOAD_ID_OFFSET:]).view(">u4").reshape(-1).astype(np.int64)
-    sbn, esi = payload >> landing.esi_bits, payload & ((1 << landing.esi_bits) - 1)
+    sbn, esi = split_payload_id(payload, geometry.fec)
     in_range = sbn < geometry.blocks
     in_range &= esi < geometry.block_sizes[np.where(in_range, sbn, 0)] + geometry.repair_per_block
     offsets, rows = offsets[in_range], geometry.row_of(sbn[in_range], esi[in_range])

@@ -114,7 +114,7 @@ class FluteWire:
         known.levels = tuple(
             Target(plain_prefix(self._tsi, base + level, fec)[0], landing) for level, landing in enumerate(landings)
         )
-        known.loss = LossEstimate(layout.objects[0], known.levels[0].prefix, landings[0].esi_bits)
+        known.loss = LossEstimate(layout.objects[0], known.levels[0].prefix)
         self._set_targets()
         memory, pieces = self._early.release(base)
         if not pieces:

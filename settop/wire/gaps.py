@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from carousel.buffers import Bytes, IntArray
-from carousel.flute.alc import PLAIN_HEADER_BYTES
+from carousel.flute.alc import PLAIN_HEADER_BYTES, split_payload_id
 from carousel.flute.interleave import transmit_places
 from carousel.release.blocks import ObjectGeometry
 from carousel.take import Piece
@@ -32,12 +32,11 @@ PAYLOAD_ID_OFFSET = 24
 class LossEstimate:
     """Looks at samples of an image's packets, wanted or not: `lost` packets out of `expected`."""
 
-    def __init__(self, geometry: ObjectGeometry, prefix: bytes, esi_bits: int) -> None:
+    def __init__(self, geometry: ObjectGeometry, prefix: bytes) -> None:
         self._expected = 0
         self._lost = 0
         self._geometry = geometry
         self._prefix = np.frombuffer(prefix, dtype=np.uint8)
-        self._esi_bits = esi_bits
         self._stride = PLAIN_HEADER_BYTES + geometry.symbol_size
         self._heads: list[Bytes] = []
         self._seen = 0
@@ -91,8 +90,8 @@ class LossEstimate:
     def _places(self, heads: Bytes) -> IntArray:
         heads = heads[(heads[:, :PREFIX_BYTES] == self._prefix).all(axis=1)]
         payload = heads[:, PAYLOAD_ID_OFFSET:].copy().view(">u4").reshape(-1).astype(np.int64)
-        sbn, esi = payload >> self._esi_bits, payload & ((1 << self._esi_bits) - 1)
         geometry = self._geometry
+        sbn, esi = split_payload_id(payload, geometry.fec)
         in_range = sbn < geometry.blocks
         in_range &= esi < geometry.block_sizes[np.where(in_range, sbn, 0)] + geometry.repair_per_block
         return transmit_places(geometry, sbn[in_range], esi[in_range])

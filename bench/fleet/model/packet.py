@@ -168,13 +168,17 @@ def _number(shard: PacketShard) -> int:
     return names.index(shard.group.box_class.release)
 
 
-def _spans_s(shard: PacketShard) -> list[list[tuple[float, float]]]:
-    """Return when each box is on. Boxes of a shard power up one soon after the other: so none waits for long."""
+def _street_starts_s(shard: PacketShard) -> FloatArray:
+    """Return when the boxes of a shard's street power up, in no order."""
     street, boxes = shard.street
     rng = np.random.default_rng([shard.seed, START_STREAM, shard.group.index, street])
-    starts_s = np.sort(powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts))
-    first = shard.first - (street * shard.trunk.boxes if shard.trunk else 0)
-    mine_s = starts_s[first : first + shard.boxes].tolist()
+    return powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts)
+
+
+def _spans_s(shard: PacketShard) -> list[list[tuple[float, float]]]:
+    """Return when each box is on. Boxes of a shard power up one soon after the other: so none waits for long."""
+    first = shard.first - (shard.street[0] * shard.trunk.boxes if shard.trunk else 0)
+    mine_s = np.sort(_street_starts_s(shard))[first : first + shard.boxes].tolist()
     return [on_spans(start_s, shard.group.region.cuts) for start_s in mine_s]
 
 
@@ -226,7 +230,4 @@ def _is_unheard(shard: PacketShard, arrival_s: FloatArray) -> bool:
 
 def _street_begin_s(shard: PacketShard) -> float:
     """Return from when on a trunk is followed: the same for all shards of its street, so that all see one trunk."""
-    street, boxes = shard.street
-    rng = np.random.default_rng([shard.seed, START_STREAM, shard.group.index, street])
-    starts_s = powered_s(draw_starts(shard.group, boxes, rng), shard.group.region.cuts)
-    return _begin_s(shard, float(starts_s.min()))
+    return _begin_s(shard, float(_street_starts_s(shard).min()))

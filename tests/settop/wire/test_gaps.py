@@ -28,7 +28,7 @@ HEADS = _heads()
 
 @pytest.fixture
 def estimate():
-    return LossEstimate(GEOMETRY, PREFIX, 24)
+    return LossEstimate(GEOMETRY, PREFIX)
 
 
 def look(estimate, packets, together=10_000):
