@@ -417,7 +417,6 @@ def _run(arguments: list[str]) -> None:
     if not arguments:
         parser.print_help()
         raise SystemExit(EXIT_USAGE)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy starts threads for matrices, and a box has none
     apply_defaults(parser, os.environ, read_config(Path(os.environ.get("BOOTCAST_CONFIG", CONFIG))))
     found = parser.parse_args(arguments)
     raise SystemExit(found.run(found))

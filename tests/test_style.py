@@ -18,6 +18,7 @@ BASE = {
     "carousel/errors",
     "carousel/batch",
     "carousel/buffers",
+    "carousel/distinct",
     "carousel/crc",
     "carousel/event",
     "carousel/printable",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from carousel.distinct import distinct
 from carousel.ssu.crc import are_intact
 from carousel.ssu.sections import LENGTH_END, MAX_PRIVATE_SECTION_BYTES, SECTION_HEADER_BYTES
 from carousel.ssu.transport import (
@@ -66,7 +67,7 @@ def _behind_rtp(rows: NDArray[np.uint8], counts: Counter[str]) -> Packets:
     good = (first & 0xC0 == _RTP_VERSION) & (first & _RTP_PADDING == 0) & (ends < size)
     good &= (size - ends) % PACKET_BYTES == 0
     counts["rtp"] += int(np.count_nonzero(~good))
-    parts = [rows[good & (ends == end), end:].reshape(-1, PACKET_BYTES) for end in np.unique(ends[good]).tolist()]
+    parts = [rows[good & (ends == end), end:].reshape(-1, PACKET_BYTES) for end in distinct(ends[good]).tolist()]
     return np.concatenate(parts) if parts else np.empty((0, PACKET_BYTES), dtype=np.uint8)
 
 
@@ -300,7 +301,7 @@ class _Run:
         lengths, starts = self._lengths[self._whole], self._starts[self._whole]
         if len(lengths) and (lengths == lengths[0]).all():
             return {int(lengths[0]): starts}
-        return {length: starts[lengths == length] for length in np.unique(lengths).tolist()}
+        return {length: starts[lengths == length] for length in distinct(lengths).tolist()}
 
     def cut(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """Return the sections of one length that start there, shape (n, length)."""

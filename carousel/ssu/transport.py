@@ -18,6 +18,7 @@ import numpy as np
 from construct import BitsInteger, BitStruct, Const, Int8ub, Int16ub, Int32ub, Struct
 from numpy.typing import NDArray
 
+from carousel.distinct import distinct
 from carousel.ssu.sections import dtype_of
 
 __all__ = [
@@ -222,7 +223,7 @@ class ContinuityCounters:
         if (pids == pids[0]).all():
             self._stamp(packets[:, 3], int(pids[0]))
             return
-        for pid in np.unique(pids).tolist():
+        for pid in distinct(pids).tolist():
             mine = np.flatnonzero(pids == pid)
             flags = packets[mine, 3]
             self._stamp(flags, pid)

@@ -7,6 +7,7 @@ import numpy as np
 
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.crc import crc32
+from carousel.distinct import distinct
 from carousel.take.landing import PREFIX_BYTES, Landing, Piece, Taken, Targets
 
 __all__ = ["NumpyTaker"]
@@ -79,7 +80,7 @@ class NumpyTaker:
                     prefix = np.frombuffer(target.prefix, dtype=np.uint8)
                     owner[(packets[:, :PREFIX_BYTES] == prefix).all(axis=1)] = index
         tally.unmatched += [(offset + stride * int(i), stride) for i in np.flatnonzero(owner < 0)]
-        for index in np.unique(owner[owner >= 0]):
+        for index in distinct(owner[owner >= 0]):
             mine = np.flatnonzero(owner == index)
             tally.heard[index] += len(mine)
             landing = targets.targets[index].landing
@@ -113,7 +114,7 @@ def _take_at_once(landing: Landing, target: int, symbols: _Symbols, packets: Byt
     repeats = np.bincount(symbols.sbn[is_wanted & ~is_fresh], minlength=landing.geometry.blocks)
     is_repair = esi >= landing.block_sizes[sbn]
     repair_count = int(np.count_nonzero(is_repair))
-    is_free_of_order = (counts + (repeats > 0) <= landing.wanted)[sbn].all() and len(np.unique(rows)) == len(rows)
+    is_free_of_order = (counts + (repeats > 0) <= landing.wanted)[sbn].all() and len(distinct(rows)) == len(rows)
     if not is_free_of_order or repair_count > landing.free_count[0] or not _crcs_are_right(packets, places):
         return False
     tally.ignored += int(np.count_nonzero(~is_wanted))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
+from carousel.distinct import distinct
 from carousel.release.blocks import ObjectGeometry
 
 __all__ = ["MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
@@ -106,7 +107,7 @@ class Landing:
 
     def restore(self, rows: IntArray) -> None:
         """Mark source rows as held that are at their places already: after a power cut."""
-        fresh = np.unique(rows[self.held[rows] == 0])
+        fresh = distinct(rows[self.held[rows] == 0])
         self.held[fresh] = 1
         counts = self._counts(fresh)
         self.source_held += counts
@@ -134,7 +135,7 @@ class Landing:
     def discard(self, sbn: int, esis: IntArray) -> None:
         """Forget symbols of a block (forged ones): their rows are not held any more, and wanted again."""
         rows = self.geometry.row_of(np.full(len(esis), sbn, dtype=np.int64), esis)
-        esis = np.unique(esis[self.held[rows] != 0])
+        esis = distinct(esis[self.held[rows] != 0])
         self.held[rows] = 0
         is_repair = esis >= self.block_sizes[sbn]
         self._give_back(np.flatnonzero((self.slot_sbn == sbn) & np.isin(self.slot_esi, esis[is_repair])))

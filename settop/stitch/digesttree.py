@@ -9,6 +9,7 @@ import hashlib
 import numpy as np
 
 from carousel.buffers import IntArray
+from carousel.distinct import distinct
 from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES, symbol_digest
 from carousel.release.layout import ReleaseLayout
 from carousel.take import Landing
@@ -136,7 +137,7 @@ class DigestTree:
         begin = rows * level_1.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
         first = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
         last = np.minimum(np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
-        index = np.unique(np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [first]))
+        index = distinct(np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [first]))
         sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
         return image.row_of(sbn, index - image.first_symbol_index[sbn])
 

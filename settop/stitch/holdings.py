@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
+from carousel.distinct import distinct
 from carousel.take import Landing
 from settop.stitch.jobs import Present
 
@@ -150,6 +151,6 @@ class Holdings:
     def discard(self, rows: IntArray) -> None:
         """Forget held symbols: they are forged, or nobody knows. They are wanted again."""
         sbn, esi = self.geometry.symbols_of(rows)
-        for block in np.unique(sbn).tolist():
+        for block in distinct(sbn).tolist():
             self.landing.discard(block, esi[sbn == block])
         self.proven[rows] = False

@@ -14,6 +14,7 @@ from itertools import chain
 import numpy as np
 
 from carousel.buffers import Bytes, IntArray
+from carousel.distinct import distinct
 from carousel.fec import Codec
 from carousel.release.digests import BlockHash, symbol_digest
 from carousel.release.identity import ReleaseId
@@ -55,7 +56,7 @@ class Present:
         """Leave out source symbols by their ESIs, and repair symbols by their index."""
         kept = np.ones(len(self.slots), dtype=np.bool_)
         kept[repairs] = False
-        return Present(np.union1d(self.missing, sources), self.slots[kept], self.esis[kept])
+        return Present(distinct(np.concatenate([self.missing, sources])), self.slots[kept], self.esis[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +137,7 @@ class LeaveOutJob(Job):
             if _digest(copy) == self.expected:
                 changed = np.flatnonzero((copy != block).any(axis=1))
                 block[changed] = copy[changed]
-                return JobResult(self, Finding.GOOD, np.intersect1d(changed, sources))
+                return JobResult(self, Finding.GOOD, changed[np.isin(changed, sources)])
             copy[sources] = block[sources]
         return JobResult(self, Finding.MISMATCH)
 

@@ -23,6 +23,7 @@ after the box has the digests of one window. What it costs stands in docs/securi
 import numpy as np
 
 from carousel.buffers import IntArray
+from carousel.distinct import distinct
 from carousel.release.digests import symbol_digest
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.holdings import BlockState, Holdings
@@ -102,7 +103,7 @@ class Inquiry:
         good = np.array([symbol_digest(0, block, one, symbol.data) == digest for block, one, symbol, digest in places])
         image.proven[rows[good]] = True
         self.drop(rows[~good])
-        return [block for block in np.unique(sbn).tolist() if self._has_proof(block)]
+        return [block for block in distinct(sbn).tolist() if self._has_proof(block)]
 
     def learn(self) -> list[int]:
         """Judge what is held of the symbols whose digests became known; return as `judge` does."""
@@ -110,7 +111,7 @@ class Inquiry:
         rows = rows[(self._image.landing.held[rows] != 0) & ~self._image.proven[rows]]
         if len(rows) <= MOST_AT_ONCE:
             return self.judge(rows) if len(rows) else []
-        self._to_sort.update(np.unique(self._image.geometry.symbols_of(rows)[0]).tolist())
+        self._to_sort.update(distinct(self._image.geometry.symbols_of(rows)[0]).tolist())
         return []
 
     def drop(self, rows: IntArray) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
+from carousel.distinct import distinct
 from carousel.errors import FormatError
 from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.identity import ReleaseId
@@ -234,7 +235,7 @@ class SsuWire:
         self._counts["odd_blocks"] += len(rows) - len(blocks.block)
         routes = route_of(blocks.download_id)
         arrivals: list[Arrival] = []
-        for route in np.unique(routes).tolist():
+        for route in distinct(routes).tolist():
             mine = np.flatnonzero(routes == route)
             module, block, data = blocks.module[mine] & 0xFF, blocks.block[mine], blocks.data[mine]
             if route & SIDECAR_BIT and data.shape[1] == HEADER_BYTES and (module == HEADER_MODULE).all():
@@ -286,7 +287,7 @@ class SsuWire:
             data = np.pad(data[:, :size], ((0, 0), (0, max(0, size - data.shape[1]))))
         self._tally.count(Reason.OUT_OF_RANGE, len(good) - int(np.count_nonzero(good)))
         symbols = []
-        for one in np.unique(level[good]).tolist():
+        for one in distinct(level[good]).tolist():
             mine = np.flatnonzero(good & (level == one))
             if one == 0:
                 self._hearing[known.route].received += len(mine)
