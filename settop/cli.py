@@ -426,4 +426,7 @@ def main() -> None:
     """Run the command. NumPy's linear algebra is of no use here: its threads would cost start-up, and a fork."""
     gc.set_threshold(GARBAGE_EVERY)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    run_command(PROGRAM, lambda: _run(sys.argv[1:]))
+    try:
+        run_command(PROGRAM, lambda: _run(sys.argv[1:]))
+    finally:
+        gc.freeze()  # all memory goes with the process: looking through it once more would take a tenth of a start
