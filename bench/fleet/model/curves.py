@@ -23,7 +23,7 @@ __all__ = ["FEW_STREETS", "Curve", "curve_of", "is_wide", "shown_by"]
 FloatArray = NDArray[np.float64]
 WIDE_INTERVALS = 8
 """Who powers up over so many announcement intervals meets all their phases alike."""
-STARTS, MOST_STARTS, ROWS_OF_STARTS = 12, 48, 300_000
+STARTS = 48
 EVERY = 4
 """Every so many bins of the histograms is worked out; between, the logarithm goes straight."""
 NEVER_MIND = 1e-13
@@ -72,9 +72,7 @@ def curve_of(
     """
     law, trunk = law_of_class(scenario, box_class), scenario.trunk(box_class.trunk)
     rng = np.random.default_rng([seed, 41])
-    period_s = law.timeline.period_s
-    many = int(np.clip(ROWS_OF_STARTS / len(law.timeline.block_of_place), STARTS, MOST_STARTS))
-    starts = np.array(starts_s) if starts_s else (np.arange(many) + rng.random(many)) / many * period_s
+    starts = np.array(starts_s) if starts_s else _anywhere(law, rng)
     trunked = TrunkedLaw.of(scenario, box_class, law, trunk) if trunk else None
     judges = _walks(law, trunked, CELLS, seed)
     parts = None
@@ -95,6 +93,14 @@ def curve_of(
         )
     apart = _one_by_one(box_class, law, trunked, seed, f"the law is {error:.1%} off")
     return apart if trunked is None else _each_street(apart, trunked, starts, streets, seed)
+
+
+def _anywhere(law: CompletionLaw, rng: np.random.Generator) -> FloatArray:
+    """Return moments to tune in, spread evenly over the carousel, and over the time between two announcements."""
+    interval_s = law.timeline.announce_interval_s
+    places_s = (np.arange(STARTS) + rng.random(STARTS)) / STARTS * law.timeline.period_s
+    phases_s = (rng.permutation(STARTS) + rng.random(STARTS)) / STARTS * interval_s
+    return places_s - places_s % interval_s + phases_s
 
 
 def _repeats(law: CompletionLaw, trunked: TrunkedLaw | None) -> bool:

@@ -17,7 +17,7 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.release.blocks import IntArray
 from settop.wire.early import MAX_BYTES as EARLY_BYTES
 
-__all__ = ["Walks", "lost_matrix", "walk", "walk_street"]
+__all__ = ["Walks", "walk", "walk_street"]
 
 FloatArray = NDArray[np.float64]
 BoolMatrix = NDArray[np.bool_]
@@ -79,43 +79,61 @@ class Walks:
         return 1 - np.searchsorted(self.times_s, edges_s, side="right") / len(self.times_s)
 
 
-def lost_matrix(chain: LossChain, boxes: int, packets: int, rng: np.random.Generator) -> BoolMatrix:
-    """Draw which packets are lost on each of some links: (boxes, packets)."""
-    if chain.is_memoryless:
-        drawn: BoolMatrix = rng.random((boxes, packets), dtype=np.float32) < chain.mean
-        return drawn
-    bad = _bad_matrix(chain, boxes, packets, rng)
-    if chain.h == 0 and chain.k == 1:
+class _Links:
+    """Links that lose packets, one after the other: what comes next goes on where they are."""
+
+    def __init__(self, chain: LossChain, count: int, rng: np.random.Generator) -> None:
+        self._chain, self._rng = chain, rng
+        self._is_bad = rng.random(count) < chain.bad_share
+
+    def keep(self, are_kept: BoolMatrix) -> None:
+        """Forget the other links."""
+        self._is_bad = self._is_bad[are_kept]
+
+    def lost(self, packets: int) -> BoolMatrix:
+        """Draw which of the next packets are lost on each link: (links, packets)."""
+        chain, shape = self._chain, (len(self._is_bad), packets)
+        if chain.is_memoryless:
+            drawn: BoolMatrix = self._rng.random(shape, dtype=np.float32) < chain.mean
+            return drawn
+        bad = self._bad(packets)
+        if chain.h == 0 and chain.k == 1:
+            return bad
+        passes = np.where(bad, np.float32(chain.h), np.float32(chain.k))
+        lost: BoolMatrix = self._rng.random(shape, dtype=np.float32) >= passes
+        return lost
+
+    def _bad(self, packets: int) -> BoolMatrix:
+        """Draw when links are in the bad state, run by run."""
+        chain, rng, links = self._chain, self._rng, len(self._is_bad)
+        if not chain.r:
+            return np.zeros((links, packets), dtype=np.bool_)
+        pairs = int(1.2 * packets / (1 / chain.p + 1 / chain.r) + 9 * (packets * min(chain.p, chain.r)) ** 0.5 + 9)
+        ends = np.empty((links, 2 * pairs), dtype=np.int64)
+        ends[:, ::2], ends[:, 1::2] = rng.geometric(chain.p, (links, pairs)), rng.geometric(chain.r, (links, pairs))
+        ends[self._is_bad, 0] = 0  # runs have no memory: it does not matter when one began
+        np.minimum(np.cumsum(ends, axis=1, out=ends), packets, out=ends)
+        turns = np.zeros((links, packets + 1), dtype=np.int8)
+        rows = np.broadcast_to(np.arange(links)[:, None], ends.shape)
+        np.bitwise_xor.at(turns, (rows, ends), 1)
+        bad: BoolMatrix = np.bitwise_xor.accumulate(turns[:, :-1], axis=1).astype(np.bool_)
+        self._is_bad = np.where(bad[:, -1], rng.random(links) >= chain.r, rng.random(links) < chain.p)
         return bad
-    passes = np.where(bad, np.float32(chain.h), np.float32(chain.k))
-    lost: BoolMatrix = rng.random((boxes, packets), dtype=np.float32) >= passes
-    return lost
-
-
-def _bad_matrix(chain: LossChain, boxes: int, packets: int, rng: np.random.Generator) -> BoolMatrix:
-    """Draw when links are in the bad state, run by run."""
-    if not chain.r:
-        return np.zeros((boxes, packets), dtype=np.bool_)
-    pairs = int(1.2 * packets / (1 / chain.p + 1 / chain.r) + 9 * (packets * min(chain.p, chain.r)) ** 0.5 + 9)
-    ends = np.empty((boxes, 2 * pairs), dtype=np.int64)
-    ends[:, ::2], ends[:, 1::2] = rng.geometric(chain.p, (boxes, pairs)), rng.geometric(chain.r, (boxes, pairs))
-    ends[rng.random(boxes) < chain.bad_share, 0] = 0  # runs have no memory: the first may have begun before
-    np.minimum(np.cumsum(ends, axis=1, out=ends), packets, out=ends)
-    turns = np.zeros((boxes, packets + 1), dtype=np.int8)
-    rows = np.broadcast_to(np.arange(boxes)[:, None], ends.shape)
-    np.bitwise_xor.at(turns, (rows, ends), 1)
-    bad: BoolMatrix = np.bitwise_xor.accumulate(turns[:, :-1], axis=1).astype(np.bool_)
-    return bad
 
 
 def walk(
     timeline: Timeline, chain: LossChain, boxes: int, seed: tuple[int, ...], trunk: LossChain | None = None
 ) -> Walks:
-    """Follow so many boxes that tune in at random moments, one in each part of the period."""
+    """Follow so many boxes that tune in at random moments, one in each part of the period.
+
+    Hardly any of them sees it end, if it is longer than a box takes: its last two announcements are too close.
+    """
     rng = np.random.default_rng([WALK_STREAM, *seed])
     air = _air_of(timeline)
-    starts_s = (rng.permutation(boxes) + rng.random(boxes)) / boxes * timeline.period_s
-    at_once = max(8, int(CELLS_AT_ONCE / _columns(air, chain, trunk)))
+    columns = _columns(air, chain, trunk)
+    span_s = timeline.period_s * max(0.5, 1 - columns / len(air.symbol))
+    starts_s = (rng.permutation(boxes) + rng.random(boxes)) / boxes * span_s
+    at_once = max(8, int(CELLS_AT_ONCE / columns))
     found = [_follow(air, chain, trunk, starts_s[first : first + at_once], rng) for first in range(0, boxes, at_once)]
     return Walks(np.sort(np.concatenate(found)))
 
@@ -141,13 +159,22 @@ def _follow(
     first = np.searchsorted(air.end_s, starts_s, side="right")
     turn, length = len(air.symbol), _columns(air, chain, trunk)
     most = max(length, int(MOST_CYCLES * len(air.block) * turn / np.count_nonzero(air.symbol >= 0)))
+    luck = rng.random((len(first), len(air.sizes)))
+    links, trunks = _Links(chain, len(first), rng), _Links(trunk, -(-len(first) // street), rng) if trunk else None
+    lost = np.empty((len(first), 0), dtype=np.bool_)
+    left, done = np.arange(len(first)), np.full(len(first), NEVER)
     while True:
-        lost = lost_matrix(chain, len(first), length, rng)
-        if trunk is not None:
-            lost |= np.repeat(lost_matrix(trunk, -(-len(first) // street), length, rng), street, axis=0)[: len(first)]
-        done = _done(air, first, lost, rng)
-        # Drawn anew, and further, if any box was not done: to go on with the others' losses would favour none.
-        if (done < NEVER).all() or length >= most:
+        # The same losses go on for who is not done: were all drawn anew, and further, the last would be lost sight of
+        # whenever all of some happen to be done soon.
+        more = links.lost(length - lost.shape[1])
+        if trunks is not None:
+            more |= trunks.lost(more.shape[1])[left // street]
+        lost = np.concatenate([lost, more], axis=1)
+        done[left] = _done(air, first[left], lost, luck[left])
+        is_left = done[left] == NEVER
+        left, lost = left[is_left], lost[is_left]
+        links.keep(is_left)
+        if not len(left) or length >= most:
             break
         length = min(most, 2 * length)
     turns, place = np.divmod(np.minimum(done, length - 1) + first, turn)
@@ -163,8 +190,8 @@ def _columns(air: Air, chain: LossChain, trunk: LossChain | None) -> int:
     return int(symbols * passes * each + (1 + 2 * loss) * turn / len(air.headers) + 64)
 
 
-def _done(air: Air, first: IntArray, lost: BoolMatrix, rng: np.random.Generator) -> IntMatrix:
-    """Return with which packet each box is done, `NEVER` if with none of these."""
+def _done(air: Air, first: IntArray, lost: BoolMatrix, luck: FloatArray) -> IntMatrix:
+    """Return with which packet each box is done, `NEVER` if with none of these; `luck` is RaptorQ's, for each block."""
     boxes, length = lost.shape
     turn = len(air.symbol)
     columns = np.arange(length, dtype=np.int32)
@@ -181,12 +208,10 @@ def _done(air: Air, first: IntArray, lost: BoolMatrix, rng: np.random.Generator)
     got = np.full(boxes * rows, NEVER, dtype=np.int32)
     got[backwards // length * rows + symbol.ravel()[backwards]] = backwards % length
     got = got.reshape(boxes, rows)
-    extra = np.zeros(boxes, dtype=np.int64)
+    extra = np.minimum((-np.log1p(-luck) / np.log(256)).astype(np.int64), air.repair)
     for number, size in enumerate(air.sizes.tolist()):
-        if air.repair:
-            extra = np.minimum((-np.log(rng.random(boxes)) / np.log(256)).astype(np.int64), air.repair)
         mine = np.sort(got[:, air.block == number], axis=1)
-        done = np.maximum(done, mine[np.arange(boxes), size - 1 + extra])
+        done = np.maximum(done, mine[np.arange(boxes), size - 1 + extra[:, number]])
     return done
 
 

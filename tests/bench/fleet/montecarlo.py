@@ -15,6 +15,7 @@ DATA_HEADER, SIGNED_HEADER, FDT_BYTES = 28, 256, 1000
 CHUNK, WINDOW, WINDOWS, FEWEST_CHUNKS = 44, 32, 16, 2
 CHAIN_PASSES = 5
 EARLY_BYTES = 4 << 20
+CELLS_AT_ONCE = 6_000_000
 NEVER = np.int32(2**31 - 1)
 HEADER, FDT, URGENT, OTHER, IMAGE = range(-4, 1)
 
@@ -26,8 +27,13 @@ class Loss:
     mean: float = 0.0
     burst: float | None = None
 
-    def runs(self, boxes, packets, rng):
-        """Say of each packet (boxes, packets) whether it is lost."""
+    def begin(self, boxes, rng):
+        """Say which links would have lost the packet before the first."""
+        return rng.random(boxes) < self.mean
+
+    def runs(self, before, packets, rng):
+        """Say of each packet (boxes, packets) whether it is lost, after one that was or was not."""
+        boxes = len(before)
         if not self.mean:
             return np.zeros((boxes, packets), dtype=bool)
         if self.burst is None:
@@ -39,8 +45,8 @@ class Loss:
             rng.geometric(to_bad, (boxes, pairs)),
             rng.geometric(to_good, (boxes, pairs)),
         )
-        starts_bad = rng.random(boxes) < self.mean
-        lengths[starts_bad, 0] = 0
+        turns_up = rng.random(boxes)
+        lengths[np.where(before, turns_up >= to_good, turns_up < to_bad), 0] = 0
         ends = np.minimum(np.cumsum(lengths, axis=1), packets)
         turns = np.zeros((boxes, packets + 1), dtype=np.int8)
         rows = np.arange(boxes)[:, None]
@@ -177,7 +183,8 @@ def times_s(setting, own, boxes, seed, trunk=None, street=1, starts_s=None, cycl
     found = []
     for first in range(0, boxes, _at_once(carousel, street)):
         count = min(_at_once(carousel, street), boxes - first)
-        span_s = carousel.span_s if starts_s is None else starts_s
+        # Who tunes in late enough to see the laid-out cycles end would hear two announcements in a row too early.
+        span_s = carousel.span_s * 0.8 if starts_s is None else starts_s
         begin_s = np.repeat(rng.random(-(-count // street)) * span_s, street)[:count] % carousel.span_s
         found.append(_walk(carousel, own, trunk, street, begin_s, rng, cycles))
     return np.concatenate(found)
@@ -185,7 +192,7 @@ def times_s(setting, own, boxes, seed, trunk=None, street=1, starts_s=None, cycl
 
 def _at_once(carousel, street):
     packets = 3 * carousel.rows + _announcements(carousel, 2)
-    return max(street, int(6e6 / packets) // street * street)
+    return max(street, int(CELLS_AT_ONCE / packets) // street * street)
 
 
 def _walk(carousel, own, trunk, street, begin_s, rng, most_cycles):
@@ -197,14 +204,23 @@ def _walk(carousel, own, trunk, street, begin_s, rng, most_cycles):
     if carousel.setting.repair < 1:
         length = int(max(length, 3 * carousel.rows))
     most = int(most_cycles * carousel.rows * len(carousel.what) / np.count_nonzero(carousel.what >= 0))
-    state = rng.bit_generator.state
-    while True:
-        rng.bit_generator.state = state
-        lost = own.runs(len(begin_s), length, rng)
+    luck = rng.random((len(begin_s), carousel.blocks))
+    streets = np.arange(len(begin_s)) // street
+    before, trunk_before = own.begin(len(begin_s), rng), trunk.begin(streets[-1] + 1, rng) if trunk else None
+    lost, left = np.zeros((len(begin_s), 0), dtype=bool), np.arange(len(begin_s))
+    done = np.full(len(begin_s), NEVER)
+    while len(left):
+        # Who is not done goes on with what was lost so far: drawn anew, the latest would be forgotten where few are.
+        more = own.runs(before[left], length - lost.shape[1], rng)
+        before[left] = more[:, -1]
         if trunk is not None:
-            lost |= np.repeat(trunk.runs(-(-len(begin_s) // street), length, rng), street, axis=0)[: len(begin_s)]
-        done = _done(carousel, first, lost, rng)
-        if (done < NEVER).all() or length >= most:
+            shared = trunk.runs(trunk_before, more.shape[1], rng)
+            trunk_before = shared[:, -1]
+            more |= shared[streets[left]]
+        lost = np.concatenate([lost, more], axis=1)
+        done[left] = _done(carousel, first[left], lost, luck[left])
+        lost, left = lost[done[left] == NEVER], left[done[left] == NEVER]
+        if length >= most:
             break
         length = min(most, 2 * length)
     at = np.minimum(done, length - 1) + first
@@ -217,7 +233,7 @@ def _announcements(carousel, count):
     return int(count * carousel.setting.announce_s / carousel.span_s * len(carousel.what))
 
 
-def _done(carousel, first, lost, rng):
+def _done(carousel, first, lost, luck):
     """Return at which packet each box is done."""
     boxes, length = lost.shape
     what = carousel.what[(first[:, None] + np.arange(length, dtype=np.int64)[None]) % len(carousel.what)]
@@ -236,8 +252,6 @@ def _done(carousel, first, lost, rng):
     got[backwards[0], backwards[1]] = backwards[2]
     for number, size in enumerate(carousel.sizes.tolist()):
         mine = np.sort(got[:, carousel.block_of == number], axis=1)
-        extra = np.zeros(boxes, dtype=np.int64)
-        if carousel.spare:
-            extra = np.minimum(np.floor(-np.log(rng.random(boxes)) / np.log(256)).astype(np.int64), carousel.spare)
+        extra = np.minimum(np.floor(-np.log1p(-luck[:, number]) / np.log(256)).astype(np.int64), carousel.spare)
         done = np.maximum(done, mine[np.arange(boxes), size - 1 + extra])
     return done
