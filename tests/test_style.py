@@ -70,7 +70,7 @@ ARROWS: dict[str, set[str]] = {
     "headend/program": {"carousel/console", "headend/commands"},
     "headend/cli": {"carousel/console", "headend/commands", "headend/program"},
     "settop/events": {"carousel/flute", "carousel/release"},
-    "settop/link": {"carousel/console", "carousel/take"},
+    "settop/link": {"carousel/console", "carousel/native", "carousel/take"},
     "settop/wire": {"carousel/flute", "carousel/release", "carousel/ssu", "carousel/take", "settop/stitch"},
     "settop/stitch": {"carousel/fec", "carousel/release", "carousel/take", "settop/events"},
     "settop/rollout": {"carousel/bulletin", "carousel/gate", "carousel/release", "carousel/report", "settop/events"}

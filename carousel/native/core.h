@@ -83,4 +83,17 @@ typedef struct {
 BC_API int bc_take(bc_target *targets, size_t target_count, const uint8_t *buffer, size_t buffer_bytes,
                    const int64_t *pieces, size_t count, bc_taken *taken);
 
+/* What waits in a socket, side by side in one buffer. It never waits; Linux alone, BC_INVALID elsewhere. */
+typedef struct {
+    int64_t room;        /* given: reads of one call, and pieces that fit below */
+    int64_t *pieces;     /* 3 * room: offset, stride, size; reads of packets of one size are one piece */
+    int64_t count;       /* pieces */
+    int64_t has_more;    /* it ended since the room or the buffer did */
+    int64_t unreadable;  /* counted on: datagrams without content, or larger than a read */
+    int64_t drops;       /* the last count of SO_RXQ_OVFL, if there was one */
+} bc_reads;
+
+/* largest_bytes: of one read. A packet's size is a read's, or what UDP_GRO tells. */
+BC_API int bc_read(int descriptor, uint8_t *buffer, size_t buffer_bytes, size_t largest_bytes, bc_reads *reads);
+
 #endif

@@ -6,46 +6,35 @@ drop. Both are optional, as are other options that not every kernel has: what is
 
 import errno
 import socket
-import struct
 from collections.abc import Iterator
 
 from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
+from carousel.native import core
 from carousel.take import Piece
 from settop.link.membership import MISSING, Membership
+from settop.link.reads import BUFFER_BYTES, SO_RXQ_OVFL, UDP_GRO, reads_of
 
 __all__ = ["GroupListener", "batches_of"]
 
-UDP_GRO = 104
-SO_RXQ_OVFL = 40
 SO_RCVBUFFORCE = 33
 IP_MULTICAST_ALL = 49
 IPV6_MULTICAST_ALL = 29
 
-BUFFER_BYTES = 1 << 20
-"""Sixteen reads of coalesced packets: they still fit a second-level cache, and what a take costs in Python is rare."""
-LARGEST_READ_BYTES = 1 << 16
-"""Of a coalesced read, and of a datagram."""
-MOST_READS = 256
-"""Of one wake-up: datagrams that are empty, short or fragmented make no more work than that."""
 SOCKET_BUFFER_BYTES = 64 << 20
 PATIENT_BUFFER_BYTES = 4 << 20
 """A smaller socket buffer does not hold what comes while its reader waits for more."""
 FILLING_BYTES_PER_S = 800e6
 """No carousel fills it faster."""
 MOST_PATIENCE_S = 0.04
-CONTROL_BYTES = 128
-_TRUNCATED = int(socket.MSG_TRUNC)
-"""As a plain number: an `IntFlag` costs microseconds an operation."""
 
 
 class GroupListener:
     """A socket that listens to one group on one interface.
 
     `read` fills `buffer`, which is used again by the next read. `patience_s`: so long packets may wait in the socket's
-    buffer. `has_more` says that the last read stopped because it had brought enough, not because nothing waited any
-    more.
+    buffer.
     """
 
     def __init__(
@@ -56,15 +45,11 @@ class GroupListener:
         use_gro: bool = True,
         buffer_bytes: int = SOCKET_BUFFER_BYTES,
     ) -> None:
-        self.socket_drops = 0
-        self.unreadable = 0
-        """Datagrams without content, or larger than a read."""
-        self.has_more = False
         self.notes: list[str] = []
         family = socket.AF_INET6 if endpoint.is_ipv6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._memory = bytearray(BUFFER_BYTES)
-        self.buffer = memoryview(self._memory)
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._reads = reads_of(self._socket, self.buffer, core())
         try:
             self._membership = Membership(self._socket, endpoint, interface, source)
             self._set_up(endpoint, use_gro, buffer_bytes)
@@ -138,50 +123,24 @@ class GroupListener:
         """Leave the group."""
         self._socket.close()
 
+    @property
+    def socket_drops(self) -> int:
+        """How many datagrams the socket had to drop so far, as far as the kernel tells."""
+        return self._reads.socket_drops
+
+    @property
+    def unreadable(self) -> int:
+        """How many datagrams had no content, or more than a read takes."""
+        return self._reads.unreadable
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the last read stopped because it had brought enough, not because nothing waited any more."""
+        return self._reads.has_more
+
     def read(self) -> list[Piece]:
-        """Read what waits, but at most one buffer's worth and `MOST_READS` times; return where packets lie in it.
-
-        What consecutive reads bring lies side by side, so equal packets of several reads are one piece.
-        """
-        pieces: list[Piece] = []
-        start = used = stride = 0
-        self.has_more = False
-        for _ in range(MOST_READS):
-            if used + LARGEST_READ_BYTES > BUFFER_BYTES:
-                self.has_more = True
-                break
-            size, segment = self._read(self.buffer[used : used + LARGEST_READ_BYTES])
-            if size < 0:
-                break
-            if size == 0:
-                continue
-            if segment != stride or (used - start) % stride:
-                if used > start:
-                    pieces.append(Piece(start, stride, used - start))
-                start, stride = used, segment
-            used += size
-        else:
-            self.has_more = True
-        if used > start:
-            pieces.append(Piece(start, stride, used - start))
-        return pieces
-
-    def _read(self, into: memoryview) -> tuple[int, int]:
-        """Read once; return (bytes, bytes of each packet), -1 bytes if nothing waits, 0 if it is to be skipped."""
-        try:
-            size, controls, flags, _ = self._socket.recvmsg_into([into], CONTROL_BYTES)
-        except OSError:
-            return -1, 0  # nothing waits; or an error of the link, which says nothing of the next packet
-        segment = size
-        for level, kind, data in controls:
-            if level == socket.IPPROTO_UDP and kind == UDP_GRO:
-                segment = struct.unpack("=i", data[:4])[0]
-            elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
-                self.socket_drops = struct.unpack("=I", data)[0]
-        if flags & _TRUNCATED or size == 0 or segment < 1:
-            self.unreadable += 1
-            return 0, 0
-        return size, segment
+        """Read what waits into `buffer`, bounded; return where packets lie in it (settop/link/reads.py)."""
+        return self._reads.read()
 
     def batches(self) -> Iterator[Batch]:
         """Read, and yield equal packets as batches. They lie in `buffer`: use, then go on."""

@@ -10,7 +10,7 @@ from native_build.compile import NATIVE, sources
 pytestmark = [pytest.mark.fuzz, pytest.mark.slow, pytest.mark.long]
 HERE = Path(__file__).parent
 CHECKED = ("-std=c11", "-O1", "-g", "-fno-sanitize-recover=all", f"-I{NATIVE}")
-RUNS = {"codec": 4000, "take": 20_000}
+RUNS = {"codec": 4000, "take": 20_000, "reads": 20_000}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_no_byte_beside_its_array_nothing_undefined_no_leak(objects, tmp_path):
     assert (done.stdout, done.returncode) == ("ok\n", 0), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("target", ["codec", "take"])
+@pytest.mark.parametrize("target", sorted(RUNS))
 def test_fuzzing_finds_nothing(objects, tmp_path, target):
     fuzzer = linked(objects, tmp_path, HERE / "fuzz" / f"{target}.c", "fuzzer")
     found = tmp_path / "found"

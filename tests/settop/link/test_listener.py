@@ -11,7 +11,7 @@ from carousel.batch import Batch
 from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
 from headend.link.sender import GroupSender
-from settop.link.listener import BUFFER_BYTES, LARGEST_READ_BYTES, MOST_READS, GroupListener
+from settop.link.listener import GroupListener
 
 
 @pytest.fixture
@@ -112,67 +112,6 @@ def test_a_port_that_is_taken_is_explained(port):
         other.bind((endpoint.group, port))
         with pytest.raises(OperatorError, match=f"port {port} is taken"):
             GroupListener(endpoint, "lo")
-
-
-@pytest.fixture
-def flood(port):
-    """A listener, and a plain socket that sends what it likes to the group."""
-    endpoint = Endpoint.parse(f"239.255.77.9:{port}")
-    listener = GroupListener(endpoint, "lo")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
-        sender.connect((endpoint.group, port))
-        yield listener, sender
-    listener.close()
-
-
-def reads_of(listener, monkeypatch):
-    """Count the system calls of one wake-up."""
-    reads = []
-    original = GroupListener._read
-
-    def counted(self, into):
-        reads.append(len(into))
-        return original(self, into)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(GroupListener, "_read", counted)
-        pieces = listener.read()
-    return pieces, len(reads)
-
-
-def test_empty_datagrams_bring_nothing_and_cost_a_bounded_number_of_reads(flood, monkeypatch):
-    listener, sender = flood
-    for _ in range(2 * MOST_READS):
-        sender.send(b"")
-    sender.send(b"hello")
-    for left in (MOST_READS, MOST_READS):
-        pieces, reads = reads_of(listener, monkeypatch)
-        assert (pieces, reads, listener.has_more) == ([], left, True)
-    assert receive(listener, 1) == [b"hello"]
-    assert not listener.has_more
-    assert listener.unreadable == 2 * MOST_READS
-
-
-def test_mixed_sizes_jumbo_and_fragments_arrive_as_they_were_sent(flood):
-    listener, sender = flood
-    packets = [
-        bytes([number % 251]) * size for number, size in enumerate([1, 1468, 1468, 9000, 1, 60_000, 700, 700, 3])
-    ]
-    for packet in packets:
-        sender.send(packet)
-    assert receive(listener, len(packets)) == packets
-
-
-def test_a_wake_up_takes_no_more_than_its_buffer(flood, monkeypatch):
-    listener, sender = flood
-    for _ in range(20):
-        sender.send(bytes(60_000))
-    pieces, reads = reads_of(listener, monkeypatch)
-    assert listener.has_more
-    assert sum(piece.size for piece in pieces) == reads * 60_000 <= BUFFER_BYTES
-    assert reads <= BUFFER_BYTES // LARGEST_READ_BYTES + 1
-    assert sum(map(len, receive(listener, 20 - reads))) == (20 - reads) * 60_000
 
 
 class OldKernelSocket(socket.socket):
