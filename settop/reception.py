@@ -188,7 +188,7 @@ class Reception:
         try:
             part = self.open_part(header, wanted.layout)
         except NoRoomError as error:
-            return self.receiver.decline(header, str(error), now)
+            return self.receiver.decline(header, str(error))
         except OSError as error:
             return self.receiver.lose(header.release_id, f"its part file can't be made: {error.strerror}")
         self._parts[header.release_id] = part

@@ -218,14 +218,14 @@ class Assembly:
 
     def _finish_sort(self, job: SortJob, result: JobResult) -> None:
         """Keep the symbols that proved good, drop those that did not."""
-        rows = self.image.geometry.row_of(np.full(len(job.esis), job.sbn, dtype=np.int64), job.esis)
+        rows = self.image.geometry.row_of(np.full(len(job.esis), job.sbn), job.esis)
         is_bad = np.isin(job.esis, result.bad_esis)
         self.image.proven[rows[~is_bad]] = True
         self.inquiry.sorted_out(job.sbn, rows[is_bad])
         self._full.add(job.sbn)
 
     def _finish_block(self, sbn: int, result: JobResult) -> list[Event]:
-        self.inquiry.finish(sbn, result.bad_esis)
+        self.inquiry.finish(result.bad_esis)
         self.image.finish(sbn)
         return [BlockVerified(self.header.release_id, sbn)]
 

@@ -81,7 +81,7 @@ class DigestTree:
         else:
             places = zip(sbn.tolist(), esi.tolist(), symbols, self.digests(level, sbn, esi), strict=True)
             found = [symbol_digest(level, block, one, symbol.data) == digest for block, one, symbol, digest in places]
-        return np.array(found, dtype=np.bool_)
+        return np.array(found)
 
     # --- answers ----------------------------------------------------------------------------------------
 

@@ -111,11 +111,10 @@ class Holdings:
     def present(self, sbn: int, proven_only: bool = False) -> Present:
         """Return what a block can be decoded from."""
         source = self.source_rows(sbn)
-        is_there = self.landing.held[source] != 0
+        is_there = self.proven[source] if proven_only else self.landing.held[source] != 0
         slots, esis = self.landing.repair_symbols(sbn)
         if proven_only:
-            is_there &= self.proven[source]
-            repair_rows = self.geometry.row_of(np.full(len(esis), sbn, dtype=np.int64), esis)
+            repair_rows = self.geometry.row_of(np.full(len(esis), sbn), esis)
             slots, esis = slots[self.proven[repair_rows]], esis[self.proven[repair_rows]]
         return Present(np.flatnonzero(~is_there), slots, esis)
 

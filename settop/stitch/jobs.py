@@ -147,7 +147,7 @@ class LeaveOutJob(Job):
         size, present = self.landing.geometry.symbol_size, self.present
         wrong = codec.find_wrong(flat, size, present.missing, repair, present.slots, present.esis)
         if wrong:
-            esis = np.array(wrong, dtype=np.int64)
+            esis = np.array(wrong)
             yield esis[esis < len(self.block)], np.flatnonzero(np.isin(present.esis, esis))
 
 

@@ -49,9 +49,9 @@ class Standing:
     """How an acceptable release stands: its assembly once it is collected, and what was heard of it."""
 
     header: SignedHeader
-    since_s: float
-    """When it got its place, or was announced."""
     heard: Heard
+    since_s: float = 0.0
+    """When it got its place; while it waits, nobody asks."""
     assembly: Assembly | None = None
 
     @property
@@ -66,7 +66,7 @@ class Standing:
 class _Refusals:
     """What this box may not take."""
 
-    by_release: dict[ReleaseId, ImageRefused] = field(default_factory=dict)
+    releases: set[ReleaseId] = field(default_factory=set)
     up_to_date: SignedHeader | None = None
 
 
@@ -88,7 +88,7 @@ class Receiver:
     def announce(self, header: SignedHeader, now: float) -> list[Effect]:
         """Judge an authentic release."""
         release = header.release_id
-        if release in self.candidates or release in self._waiting or release in self._refusals.by_release:
+        if release in self.candidates or release in self._waiting or release in self._refusals.releases:
             return []
         verdict = judge(header, self._box)
         if verdict.is_up_to_date:
@@ -96,11 +96,11 @@ class Receiver:
             return []
         if verdict.refusal is not None:
             return self._refuse(header, verdict.refusal)
-        return self._seat(Standing(header, now, Heard(now)), now)
+        return self._seat(Standing(header, Heard(now)), now)
 
     def would_take(self, header: SignedHeader) -> bool:
         """Say whether this box may take a release, be it collected already or not."""
-        return header.release_id not in self._refusals.by_release and judge(header, self._box).refusal is None
+        return header.release_id not in self._refusals.releases and judge(header, self._box).refusal is None
 
     @property
     def headers(self) -> list[SignedHeader]:
@@ -113,10 +113,9 @@ class Receiver:
         return [GivenUp(release)] if had is not None else []
 
     def _refuse(self, header: SignedHeader, reason: str) -> list[Effect]:
-        refused = ImageRefused(header.version, header.name, reason)
-        if len(self._refusals.by_release) < MAX_REFUSED:
-            self._refusals.by_release[header.release_id] = refused
-        return [refused]
+        if len(self._refusals.releases) < MAX_REFUSED:
+            self._refusals.releases.add(header.release_id)
+        return [ImageRefused(header.version, header.name, reason)]
 
     def _seat(self, newcomer: Standing, now: float) -> list[Effect]:
         """Give a release a place among the candidates, or let it wait."""
@@ -125,7 +124,7 @@ class Receiver:
             worst = min(self.candidates.values(), key=lambda each: each.rank)
             if newcomer.rank <= worst.rank:
                 return self._wait(newcomer)
-            effects = self._give_up(worst, now)
+            effects = self._give_up(worst)
         newcomer.since_s = now
         self.candidates[newcomer.header.release_id] = newcomer
         return [*effects, Collect(newcomer.header, ReleaseLayout.of_header(newcomer.header))]
@@ -139,11 +138,11 @@ class Receiver:
         del self._waiting[least.header.release_id]
         return [GivenUp(least.header.release_id)]
 
-    def _give_up(self, standing: Standing, now: float) -> list[Effect]:
+    def _give_up(self, standing: Standing) -> list[Effect]:
         """Take a candidate's place away; it waits from now on."""
         release = standing.header.release_id
         del self.candidates[release]
-        return [GivenUp(release), *self._wait(Standing(standing.header, now, standing.heard))]
+        return [GivenUp(release), *self._wait(Standing(standing.header, standing.heard))]
 
     def collect(self, header: SignedHeader, landings: Sequence[Landing], resumed: bool, now: float) -> list[Effect]:
         """Collect a release into this memory: the driver has followed `Collect`."""
@@ -155,13 +154,13 @@ class Receiver:
         elapsed_s = round(now - self._since_s, 4)
         return [ImageFound(header.name, header.version, header.image_size, header.release_id, resumed, elapsed_s)]
 
-    def decline(self, header: SignedHeader, reason: str, now: float) -> list[Effect]:
+    def decline(self, header: SignedHeader, reason: str) -> list[Effect]:
         """Take note that there is no memory for a release: worse ones make room, else it alone is refused."""
         mine = self.candidates.pop(header.release_id, None)
         rivals = [each for each in self.candidates.values() if each.assembly is not None]
         worst = min(rivals, key=lambda each: each.rank, default=None)
         if mine is not None and worst is not None and worst.rank < mine.rank:
-            effects = self._give_up(worst, now)
+            effects = self._give_up(worst)
             self.candidates[header.release_id] = mine
             return [*effects, Collect(header, ReleaseLayout.of_header(header))]
         return self._refuse(header, reason)
@@ -185,7 +184,7 @@ class Receiver:
             silent = [each for each in self.candidates.values() if self._is_silent(each, best, now)]
             if not silent:
                 return effects
-            effects = self._give_up(min(silent, key=lambda each: (each.heard.received, each.rank)), now)
+            effects = self._give_up(min(silent, key=lambda each: (each.heard.received, each.rank)))
         del self._waiting[best.header.release_id]
         return effects + self._seat(best, now)
 
@@ -270,4 +269,4 @@ class Receiver:
     @property
     def is_refusing(self) -> bool:
         """Whether all that was heard was refused."""
-        return bool(self._refusals.by_release) and not self.candidates
+        return bool(self._refusals.releases) and not self.candidates

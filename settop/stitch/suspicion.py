@@ -220,7 +220,7 @@ class Inquiry:
         on the air: a forger's burst hits many parts, but one forged symbol sent over and over only one.
         """
         image, size = self._image, int(self._image.geometry.block_sizes[sbn])
-        sources = np.setdiff1d(np.arange(size), present.missing, assume_unique=True)
+        sources = np.setdiff1d(np.arange(size), present.missing)
         rows = image.geometry.row_of(
             np.full(len(sources) + len(present.esis), sbn), np.concatenate([sources, present.esis])
         )
@@ -235,9 +235,6 @@ class Inquiry:
             parts.append((sources[mine[mine < len(sources)]], mine[mine >= len(sources)] - len(sources)))
         return tuple(parts)
 
-    def finish(self, sbn: int, forged: IntArray) -> None:
-        """Forget the doubts about a block that is proven, and count the symbols that were forged."""
+    def finish(self, forged: IntArray) -> None:
+        """Count the symbols that were forged in a block that is proven now; nobody asks about its doubts any more."""
         self.rejected_symbols += len(forged)
-        self._steps.pop(sbn, None)
-        self._proof_needed.pop(sbn, None)
-        self._to_sort.discard(sbn)

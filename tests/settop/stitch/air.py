@@ -58,6 +58,10 @@ class Air:
     def forged(self, level: int, sbn: int, esi: int, seed: int = 0) -> bytes:
         """Return a packet with noise for a symbol and the right CRC."""
         symbol = np.random.default_rng([seed, level, sbn, esi]).bytes(self.layout.symbol_size)
+        return self.packet_of(level, sbn, esi, symbol)
+
+    def packet_of(self, level: int, sbn: int, esi: int, symbol: bytes) -> bytes:
+        """Return a packet with any symbol and the right CRC."""
         toi = toi_base(self.release.header.release_id) + level
         return render_packet(self.release.tsi, toi, self._fec, sbn << 24 | esi, symbol)
 

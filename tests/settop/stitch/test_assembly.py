@@ -194,7 +194,7 @@ def test_a_job_that_raises_is_a_finding(air):
     job = air.assembly.next_job()
     result = run_job(job, Broken())
     assert (result.job, result.finding) == (job, Finding.FAILED)
-    assert "out of luck" in result.error
+    assert result.error == "RuntimeError: out of luck"
 
 
 def test_what_an_earlier_run_left_counts_and_what_it_tore_is_fetched_again(air):
@@ -213,6 +213,20 @@ def test_what_an_earlier_run_left_counts_and_what_it_tore_is_fetched_again(air):
     air.work()
     assert [type(event) for event in air.events] == [BlockVerified]
     assert not air.assembly.inquiry.is_open
+
+
+def test_what_comes_in_the_place_of_something_torn_is_no_leftover(air):
+    size = int(air.layout.objects[0].block_sizes[0])
+    air.landings[0].restore(np.arange(size - 1))  # of which nothing was written
+    air.assemble(resumed=True)
+    air.hear_digests(block_digests_only=True)
+    air.hear_block(0)
+    air.work()
+    assert not air.events
+    air.hear([air.forged(0, 0, 7)])
+    air.hear_block(0)
+    air.work()
+    assert [type(event) for event in air.events] == [Suspicion]
 
 
 def test_a_leave_out_job_touches_nothing_where_no_part_is_right(air):

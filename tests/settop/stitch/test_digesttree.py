@@ -66,6 +66,31 @@ def test_forged_symbols_are_dropped_when_they_can_be_judged_and_the_genuine_ones
     assert tree.has_all_block_digests
 
 
+@pytest.mark.parametrize("is_padding_forged", [True, False])
+def test_the_top_must_be_right_to_the_last_byte_of_its_symbol(air, is_padding_forged):
+    """The header's digest covers what the level holds; behind it there are zeros."""
+    top = air.layout.top
+    size, symbol = air.layout.objects[top].transfer_length, bytearray(air.symbol(top, 0, 0))
+    assert not any(symbol[size:])
+    symbol[size if is_padding_forged else 0] ^= 1
+    air.hear([air.packet_of(top, 0, 0, bytes(symbol))])
+    assert (air.assembly.tree.forged_symbols, air.assembly.tree.proven_symbols) == (1, 0)
+    air.hear_symbols(top, [(0, 0)])
+    assert air.assembly.tree.proven_symbols == 1
+
+
+def test_a_digest_that_lies_in_two_symbols_is_known_when_both_are_there(make_release):
+    air = Air(make_release(40_000, symbol_size=264))
+    image, tree = air.layout.objects[0], air.assembly.tree
+    hear_level_by_level(air, range(air.layout.top, 1, -1))
+    air.hear_symbols(1, [(0, 1)])
+    places = image.symbols_of(np.arange(image.rows))
+    begin = air.layout.digest_offsets(0, *places)
+    known = tree.knows(0, *places)
+    assert known.tolist() == ((begin >= 264) & (begin + 16 <= 2 * 264)).tolist()
+    assert np.count_nonzero(known) == 16, "of the 17 that begin here one is cut"
+
+
 def test_the_digests_are_the_ones_of_the_symbols(air):
     from carousel.release.digests import symbol_digest
 
@@ -83,7 +108,7 @@ def test_symbols_are_named_when_their_digests_become_known(air):
     hear_level_by_level(air, range(air.layout.top, 1, -1))
     assert tree.fresh_image_rows().size == 0
     level_1 = air.layout.objects[1]
-    for row in (0, level_1.source_symbols - 1):
+    for row in (level_1.source_symbols - 1, 0):  # without the first one none waits to be judged
         sbn, esi = level_1.symbols_of(np.array([row]))
         air.hear_symbols(1, [(int(sbn[0]), int(esi[0]))])
     rows = tree.fresh_image_rows()
@@ -157,8 +182,8 @@ def test_a_digest_for_a_symbol_of_a_block_that_is_done_comes_too_late_and_hurts_
     assert tree.forged_symbols == 0
 
 
-def level_1_to_decode(air):
-    """Nearly all that decodes level 1, proven; the job that does it."""
+def hear_enough_to_decode_level_1(air):
+    """Let nearly all come that decodes level 1, proven; return how many source symbols it has."""
     level_1 = air.layout.objects[1]
     for level in range(air.layout.top, 1, -1):
         geometry = air.layout.objects[level]
@@ -166,10 +191,25 @@ def level_1_to_decode(air):
         air.hear_symbols(level, zip(sbn.tolist(), esi.tolist(), strict=True))
     size = int(level_1.block_sizes[0])
     air.hear_symbols(1, [(0, esi) for esi in range(4, size + 6)])
+    return size
+
+
+def level_1_to_decode(air):
+    """The job that decodes level 1, and how many source symbols that has."""
+    size = hear_enough_to_decode_level_1(air)
     air.assembly.inquiry.begin()
     job = air.assembly.next_job()
     assert (job.level, job.sbn) == (1, 0)
     return job, size
+
+
+@pytest.mark.parametrize("can_decode", [True, False])
+def test_a_level_is_decoded_on_suspicion_alone_and_by_who_can(release, can_decode):
+    air = Air(release, can_decode)
+    hear_enough_to_decode_level_1(air)
+    assert air.assembly.next_job() is None
+    air.assembly.inquiry.begin()
+    assert (air.assembly.next_job() is not None) == can_decode
 
 
 def test_a_level_that_did_not_decode_takes_more_symbols_and_is_tried_again(air):

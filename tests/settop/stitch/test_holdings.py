@@ -26,6 +26,7 @@ def test_a_busy_block_takes_nothing_and_then_what_it_wanted(air):
     holdings.begin(0)
     assert air.hear_block(0, range(10, 20)) == 0
     assert holdings.state[0] == BlockState.BUSY
+    assert air.landings[0].worked[0], "from now on rows may be written that are not held"
     holdings.end(0)
     assert air.landings[0].wanted[0] == wanted
     assert air.hear_block(0, range(10, 20)) == 10
@@ -71,6 +72,18 @@ def test_more_is_wanted_as_long_as_there_is_more(air):
     assert air.hear_block(0, range(size, size + 9)) == 3
     assert holdings.want_more(0, 10**6) == image.repair_per_block - 3
     assert holdings.want_more(0, 1) == 0
+
+
+def test_what_a_slot_held_before_is_not_found_again(air):
+    """A forged repair symbol was dropped; the genuine one lies in another slot, and the forged one's is free."""
+    holdings, size = Holdings(air.landings[0]), int(air.layout.objects[0].block_sizes[0])
+    row, second, third = air.layout.objects[0].row_of(np.zeros(3, np.int64), size + np.arange(3)).tolist()
+    air.hear([air.forged(0, 0, size), air.packet(0, 0, size + 1), air.packet(0, 0, size + 2)])
+    holdings.discard(np.array([row]))
+    holdings.discard(np.array([second]))
+    air.hear_block(0, [size])
+    holdings.discard(np.array([third]))
+    assert holdings.symbols(np.array([row]))[0].tobytes() == air.symbol(0, 0, size)
 
 
 @given(st.data())

@@ -77,8 +77,16 @@ def test_a_block_that_is_done_leaves_the_others_as_they_were(air):
     assert landing.source_held.tolist() == [0, size_of(air, 1), 7, 0, 0]
     assert holdings.useful_symbols == size_of(air, 1) + 7
     holdings.begin(2)
+    holdings.begin(3)
     holdings.finish(2)
     assert holdings.done_blocks == 2
+    assert holdings.state.tolist() == [
+        BlockState.OPEN,
+        BlockState.DONE,
+        BlockState.DONE,
+        BlockState.BUSY,
+        BlockState.OPEN,
+    ]
 
 
 def test_what_an_earlier_run_left_is_worked_on_without_another_symbol(air):
@@ -300,6 +308,10 @@ def test_two_blocks_of_a_level_are_worked_on_side_by_side(air):
     jobs = [air.assembly.next_job() for _ in range(3)]
     assert [(job.level, job.sbn) for job in jobs[:2]] == [(1, 0), (1, 1)]
     assert jobs[2] is None
+    air.assembly.finish_job(JobResult(jobs[1], Finding.FAILED))
+    jobs[1] = air.assembly.next_job()
+    assert (jobs[1].level, jobs[1].sbn) == (1, 1)
+    assert air.assembly.next_job() is None, "the other one is still in hand"
     for job in jobs[:2]:
         air.assembly.finish_job(run_job(job, codec()))
     tree = air.assembly.tree

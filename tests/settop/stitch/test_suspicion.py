@@ -7,7 +7,7 @@ from carousel.fec import codec
 from settop.events import Suspicion
 from settop.stitch.assembly import MOST_DIGESTS_WAITING
 from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob, run_job
-from settop.stitch.suspicion import LEAST_SURPLUS, SAMPLE_EVERY, SURPLUS_SHARES
+from settop.stitch.suspicion import LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SURPLUS_SHARES
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
 
@@ -75,8 +75,8 @@ def test_samples_of_genuine_symbols_open_nothing(air):
     air.hear_digests()
     for esi in range(3 * SAMPLE_EVERY):
         air.hear_block(0, [esi])
+        assert air.assembly.image.proven_count(0) == (esi + 1) // SAMPLE_EVERY
     assert not air.assembly.inquiry.is_open
-    assert air.assembly.image.proven_count(0) == 3
 
 
 def last_digests(air):
@@ -98,10 +98,12 @@ def test_a_forged_digest_opens_the_inquiry_with_the_next_sample(air):
 def test_digests_do_not_wait_for_ever(air):
     air.hear_digests(block_digests_only=True)
     air.hear([air.packet(2, 0, esi) for esi in range(air.layout.objects[2].source_symbols)])
-    first, *others = last_digests(air)
+    first, *others, last = last_digests(air)[:MOST_DIGESTS_WAITING]  # those of level 2 wait, too
     air.hear([air.forged(1, 0, first)])
     for esi in others:
         air.hear([air.packet(1, 0, esi)])
+    assert not air.assembly.inquiry.is_open
+    air.hear([air.packet(1, 0, last)])
     assert air.assembly.inquiry.is_open
 
 
@@ -344,6 +346,23 @@ def test_parts_leave_out_each_doubted_symbol_once_and_no_proven_one(air):
     assert sorted(left_out.tolist()) == sorted(esi.tolist())
     spare = len(held) - size
     assert all(len(sources) + len(repairs) <= spare for sources, repairs in job.parts)
+
+
+def test_with_one_symbol_to_spare_one_is_left_out_at_a_time_as_long_as_few_are_doubted(air):
+    size, image = size_of(air), air.assembly.image
+    air.hear_block(0)
+    image.want_more(0, 1)
+    present = image.present(0)
+    assert air.assembly.inquiry.parts(0, present) == (), "nothing to spare"
+    air.hear_block(0, [size])
+    present, held = image.present(0), image.held_rows(0)
+    for doubted, parts in ((0, 0), (3, 3), (MOST_PARTS, MOST_PARTS), (MOST_PARTS + 1, 0)):
+        image.proven[held] = True
+        image.proven[held[:doubted]] = False
+        left_out = air.assembly.inquiry.parts(0, present)
+        assert [(sources.tolist(), repairs.tolist()) for sources, repairs in left_out] == [
+            ([esi], []) for esi in range(parts)
+        ]
 
 
 @pytest.mark.parametrize("seed", range(4))
