@@ -132,7 +132,8 @@ class Holdings:
         landing = self.landing
         begin = int(landing.free_count[0])
         newest = landing.free[begin : begin + len(rows)][::-1].astype(np.int64)
-        if len(newest) == len(rows) and (self._rows_in(newest) == rows).all():
+        is_used = len(newest) == len(rows) and (landing.slot_sbn[newest] >= 0).all()
+        if is_used and (self._rows_in(newest) == rows).all():
             return newest
         used = np.flatnonzero(landing.slot_sbn >= 0)
         rows_used = self._rows_in(used)
@@ -141,11 +142,9 @@ class Holdings:
         return found
 
     def _rows_in(self, slots: IntArray) -> IntArray:
-        """Return the row of the symbol in each slot; -1 for a free one."""
-        sbn = self.landing.slot_sbn[slots].astype(np.int64)
-        esi = self.landing.slot_esi[slots].astype(np.int64)
-        rows: IntArray = np.where(sbn < 0, -1, self.geometry.row_of(np.maximum(sbn, 0), esi))
-        return rows
+        """Return the row of the symbol in each slot, none of which is free."""
+        landing = self.landing
+        return self.geometry.row_of(landing.slot_sbn[slots].astype(np.int64), landing.slot_esi[slots].astype(np.int64))
 
     def discard(self, rows: IntArray) -> None:
         """Forget held symbols: they are forged, or nobody knows. They are wanted again."""

@@ -10,7 +10,7 @@ from carousel.fec import codec
 from carousel.release.identity import Hardware, Version
 from carousel.take import Piece, Target, Targets, taker
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
-from settop.stitch.jobs import run_job
+from settop.stitch.jobs import LeaveOutJob, run_job
 from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, Receiver
 from settop.stitch.seam import Heard, Symbols
 from tests.settop.stitch.air import Air
@@ -205,14 +205,15 @@ def test_no_room_refuses_that_release_alone(box, releases):
     assert not box.receiver.is_refusing
 
 
-def test_worse_releases_make_room_for_a_better_one(box, releases):
+def test_the_worst_release_makes_room_for_a_better_one(box, releases):
     box.announce(releases(5))
+    box.announce(releases(4))
     box.room = 0
     effects = box.announce(releases(6))
-    assert [effect.release for effect in of(effects, GivenUp)] == [releases(5).header.release_id]
-    assert box.versions == [6]
-    assert of(box.announce(releases(4)), ImageRefused)
-    assert box.versions == [6]
+    assert [effect.release for effect in of(effects, GivenUp)] == [releases(4).header.release_id]
+    assert box.versions == [5, 6]
+    assert of(box.announce(releases(3)), ImageRefused)
+    assert box.versions == [5, 6]
 
 
 def test_a_release_whose_memory_fails_is_refused_alone(box, releases):
@@ -349,6 +350,25 @@ def test_jobs_go_to_the_best_candidate_first_and_their_results_come_back_to_it(b
     assert box.receiver.most_complete.is_verified
 
 
+@pytest.mark.parametrize("can_decode", [True, False])
+def test_who_cannot_decode_leaves_nothing_out_but_waits_for_proof(profile, releases, can_decode):
+    box = Box(Receiver(profile, can_decode, 0.0))
+    box.announce(releases(1))
+    air = Air(releases(1))
+    air.assembly = box.receiver.assembly(releases(1).header.release_id)
+    air.landings[:] = air.assembly.landings
+    air.retarget()
+    air.hear_digests(block_digests_only=True)
+    size = int(air.layout.objects[0].block_sizes[0])
+    air.hear([air.forged(0, 0, size - 1)])  # whose digest is not among those that have come
+    air.hear_block(0)
+    box.receiver.finish_job(run_job(box.receiver.next_job(), codec()))
+    box.receiver.finish_job(run_job(box.receiver.next_job(), codec()))  # sorts what can be judged
+    air.hear_block(0, range(size, size + 4))
+    job = box.receiver.next_job()
+    assert isinstance(job, LeaveOutJob) if can_decode else job is None
+
+
 def test_results_of_an_earlier_collection_of_the_same_release_are_of_no_use(box, releases):
     box.announce(releases(1))
     whole_on_air(box, releases(1))
@@ -402,7 +422,7 @@ def test_of_those_that_wait_the_most_heard_gets_the_place_unless_it_is_off_the_a
         return Heard(last_s, received.get(release, 0))
 
     assert box.perform(box.receiver.look_around(lambda release: hearing(release, 7.9), 10.0)) == [], "too long ago"
-    box.perform(box.receiver.look_around(hearing, 10.0))
+    box.perform(box.receiver.look_around(lambda release: hearing(release, 8.0), 10.0))
     assert box.versions == [5, 8, 9]
     box.perform(box.receiver.look_around(hearing, 10.1))
     assert box.versions == [5, 6, 9], "the least heard one, and of equals the lowest version"

@@ -275,6 +275,16 @@ def test_while_one_block_is_worked_on_the_others_are_sorted(air):
     assert air.assembly.next_job() is None, "a block that is done needs no sorting"
 
 
+def test_while_one_block_is_sorted_another_is_hashed(air):
+    air.hear_digests()
+    air.hear_block(1)
+    air.assembly.inquiry.begin()
+    air.hear_block(3)  # judged as it comes: nothing of it has to be sorted
+    jobs = [air.assembly.next_job() for _ in range(3)]
+    assert [(type(job), job.sbn) for job in jobs[:2]] == [(SortJob, 1), (HashJob, 3)]
+    assert jobs[2] is None
+
+
 def test_what_is_decoded_for_proof_is_decoded_from_proven_symbols_alone(air):
     """A forged repair symbol lies beside them, and nobody can judge it yet."""
     hear_upper_levels(air)
@@ -308,10 +318,11 @@ def test_two_blocks_of_a_level_are_worked_on_side_by_side(air):
     jobs = [air.assembly.next_job() for _ in range(3)]
     assert [(job.level, job.sbn) for job in jobs[:2]] == [(1, 0), (1, 1)]
     assert jobs[2] is None
-    air.assembly.finish_job(JobResult(jobs[1], Finding.FAILED))
-    jobs[1] = air.assembly.next_job()
-    assert (jobs[1].level, jobs[1].sbn) == (1, 1)
-    assert air.assembly.next_job() is None, "the other one is still in hand"
+    for finding in (Finding.FAILED, Finding.TOO_FEW):
+        air.assembly.finish_job(JobResult(jobs[1], finding))
+        jobs[1] = air.assembly.next_job()
+        assert (jobs[1].level, jobs[1].sbn) == (1, 1)
+        assert air.assembly.next_job() is None, "the other one is still in hand"
     for job in jobs[:2]:
         air.assembly.finish_job(run_job(job, codec()))
     tree = air.assembly.tree

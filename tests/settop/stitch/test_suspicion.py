@@ -5,6 +5,7 @@ import pytest
 
 from carousel.fec import codec
 from settop.events import Suspicion
+from settop.stitch import suspicion
 from settop.stitch.assembly import MOST_DIGESTS_WAITING
 from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob, run_job
 from settop.stitch.suspicion import LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SURPLUS_SHARES
@@ -128,6 +129,24 @@ def test_a_row_that_a_forger_took_is_free_when_its_digest_comes(air):
     assert not air.landings[0].held[far]
     assert air.hear_block(0, [far]) == 1
     assert air.assembly.image.proven[far]
+
+
+@pytest.mark.parametrize(("most", "is_at_once"), [(32, True), (31, False)])
+def test_so_many_symbols_are_judged_at_once_when_their_digests_come_and_more_are_a_job(
+    air, monkeypatch, most, is_at_once
+):
+    """A symbol of level 1 has 32 digests."""
+    monkeypatch.setattr(suspicion, "MOST_AT_ONCE", most)
+    hear_chain(air)
+    air.assembly.inquiry.begin()
+    air.hear_block(0, range(100))
+    assert air.assembly.next_job() is None or air.assembly.image.proven_count(0)
+    before = air.assembly.image.proven_count(0)
+    hear_level_1(air, [1])
+    assert air.assembly.image.proven_count(0) - before == (32 if is_at_once else 0)
+    air.work()
+    assert air.assembly.image.proven_count(0) - before == 32
+    assert ("SortJob" in air.jobs) != is_at_once
 
 
 def test_a_flood_is_judged_as_it_comes_and_costs_no_genuine_symbol(air):
@@ -269,6 +288,20 @@ def test_forged_repair_symbols_make_room_for_genuine_ones(air):
     for esi in range(size, 2 * size):
         air.hear([air.forged(0, 0, esi)])
         assert landing.free_count[0] > 0
+
+
+def test_unproven_repair_symbols_go_as_soon_as_too_few_slots_are_free(air, monkeypatch):
+    hear_lies_until_it_waits_for_proof(air)
+    landing, size = air.landings[0], size_of(air)
+    air.hear([air.forged(0, 0, size), air.forged(0, 0, size + 1)])
+    monkeypatch.setattr(suspicion, "LEAST_FREE_SHARE", 1 / 2)
+    assert len(landing.repair) % 2 == 0
+    landing.free_count[0] = len(landing.repair) // 2
+    air.assembly.inquiry.make_room()
+    assert landing.repair_held[0] > 0
+    landing.free_count[0] -= 1
+    air.assembly.inquiry.make_room()
+    assert landing.repair_held[0] == 0
 
 
 def test_a_block_that_has_enough_without_what_was_sorted_out_is_tried_at_once(air):
