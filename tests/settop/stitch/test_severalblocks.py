@@ -158,6 +158,13 @@ def test_each_block_of_a_level_is_completed_by_itself(air):
     assert air.assembly.next_job() is None
 
 
+def test_symbols_are_named_with_their_block_when_their_digests_become_known(air):
+    hear_upper_levels(air)
+    image, tree = air.layout.objects[0], air.assembly.tree
+    air.hear_symbols(1, reversed(rows_of(air, 1, range(air.layout.objects[1].source_symbols))))
+    assert sorted(tree.fresh_image_rows().tolist()) == list(range(image.rows))
+
+
 def test_what_a_decoded_level_tells_of_the_image_is_judged_at_once(air):
     """The digest of a symbol that came long ago is among those that were decoded."""
     hear_upper_levels(air)

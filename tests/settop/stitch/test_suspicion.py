@@ -8,7 +8,7 @@ from settop.events import Suspicion
 from settop.stitch import suspicion
 from settop.stitch.assembly import MOST_DIGESTS_WAITING
 from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob, run_job
-from settop.stitch.suspicion import LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SURPLUS_SHARES
+from settop.stitch.suspicion import LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SAMPLES_AT_ONCE, SURPLUS_SHARES
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
 
@@ -78,6 +78,21 @@ def test_samples_of_genuine_symbols_open_nothing(air):
         air.hear_block(0, [esi])
         assert air.assembly.image.proven_count(0) == (esi + 1) // SAMPLE_EVERY
     assert not air.assembly.inquiry.is_open
+
+
+def test_samples_become_rarer_and_larger_within_bounds(air):
+    """Judging one costs about as much as judging some: one in 16 of all may have come since the last time."""
+    inquiry, one = air.assembly.inquiry, np.array([0])
+    assert not inquiry.is_sample_due(SAMPLE_EVERY - 1)
+    assert inquiry.is_sample_due(1)
+    assert inquiry.is_sample_due(15 * 1000 - SAMPLE_EVERY)
+    inquiry.sample(one)
+    assert not inquiry.is_sample_due(999)
+    assert inquiry.is_sample_due(1)
+    assert inquiry.is_sample_due(10**6)
+    inquiry.sample(one)
+    assert not inquiry.is_sample_due(SAMPLE_EVERY * SAMPLES_AT_ONCE - 1)
+    assert inquiry.is_sample_due(1)
 
 
 def last_digests(air):
