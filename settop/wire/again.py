@@ -32,7 +32,7 @@ class Lots:
         """Return the numbers below `count` in another order each time."""
         self._drawn += 1
         drawn = hashlib.shake_128(self._key + self._drawn.to_bytes(8, "big")).digest(8 * count)
-        return np.argsort(np.frombuffer(drawn, dtype=np.uint64), kind="stable")
+        return np.argsort(np.frombuffer(drawn, dtype=np.uint64))
 
 
 def contested(targets: Targets, flat: Bytes, pieces: Sequence[Piece], lots: Lots) -> IntArray:

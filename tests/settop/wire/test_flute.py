@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 
 from carousel.crc import crc32
 from carousel.flute import alc
-from carousel.flute.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES, ExtFtiRaptorQ, crc_of_packet, render_packet
+from carousel.flute.alc import (
+    DEFAULT_TSI,
+    PLAIN_HEADER_BYTES,
+    Extension,
+    ExtFtiRaptorQ,
+    crc_of_packet,
+    render_packet,
+)
 from carousel.flute.fdt import fdt_packets, header_packet
-from carousel.flute.toi import BULLETIN_TOI
+from carousel.flute.toi import BULLETIN_TOI, FDT_TOI
 from carousel.release import header
 from carousel.release.blocks import FecId
 from carousel.release.header import SignedHeader
+from carousel.release.identity import ReleaseId
 from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece
 from settop.stitch.seam import Announcement, Bulletin, Symbols
@@ -539,13 +547,42 @@ def test_blocks_that_fill_are_told_with_their_own_release_and_level(release, oth
     }
 
 
-def test_of_a_release_that_nobody_knows_nothing_was_heard(release, other):
+@pytest.mark.parametrize("is_twin", [False, True])
+def test_of_a_release_that_nobody_knows_nothing_was_heard(release, other, is_twin):
+    """Be it one whose TOIs are those of another, by chance: once in half a thousand million."""
+    stranger = ReleaseId(release.header.release_id.digest[:4] + bytes(12)) if is_twin else other.header.release_id
     wire, _ = opened(release)
-    heard = wire.heard(other.header.release_id)
+    heard = wire.heard(stranger)
     assert (heard.last_s, heard.received, heard.lost, heard.expected) == (float("-inf"), 0, 0, 0)
-    wire.close(other.header.release_id)
-    wire.forget(other.header.release_id)
+    wire.close(stranger)
+    wire.forget(stranger)
     assert len(give(wire, packets_of(release, 0, 4), 1.0)[0].rows) == 4, "forgetting one leaves the other alone"
+    assert wire.heard(release.header.release_id).received == 4
+    wire.forget(release.header.release_id)
+    assert wire.heard(release.header.release_id).last_s == float("-inf")
+
+
+def test_an_announced_release_that_is_heard_again_is_not_the_next_to_be_forgotten(release, monkeypatch):
+    monkeypatch.setattr(gate, "MAX_ADMITTED", 2)
+    wire = FluteWire(release.tsi, TRUST)
+    one, two, three = (unsigned(release.header, created_unix_s=number).sign(KEY) for number in range(3))
+    for each in (one, two):
+        assert give(wire, [announcement_of(each)], 1.0) == [Announcement(each)]
+    assert give(wire, [announcement_of(one)], 2.0) == []
+    assert give(wire, [announcement_of(three)], 3.0) == [Announcement(three)]
+    assert give(wire, [announcement_of(one)], 4.0) == []
+    assert give(wire, [announcement_of(two)], 4.0) == [Announcement(two)], "that one was forgotten"
+
+
+def test_an_odd_fdt_is_counted_as_one(release):
+    wire, _ = opened(release)
+    give(wire, [render_packet(TSI, release.toi_base, 6, 0, b"<xml>", ((Extension.FDT, b"\x10\x00\x00"),))], 1.0)
+    assert rejected(wire) == {"fdt": 1}
+    closing = bytearray(render_packet(TSI, FDT_TOI, 6, 0, b"<xml>"))
+    closing[1] |= 1
+    closing[20:24] = crc_of_packet(bytes(closing)).to_bytes(4, "big")
+    give(wire, [bytes(closing)], 1.0)
+    assert rejected(wire) == {"close_flag": 1, "fdt": 2}
 
 
 def test_of_too_many_headers_in_a_wake_up_the_most_heard_ones_are_looked_at(release, other, monkeypatch):

@@ -7,7 +7,7 @@ from carousel.flute.alc import PLAIN_HEADER_BYTES, join_payload_id, plain_prefix
 from carousel.flute.interleave import transmit_places
 from carousel.release.blocks import FecId, ObjectGeometry
 from carousel.take import Piece
-from settop.wire.gaps import LONGEST_GAP, MOST_REST_PACKETS, REST_SHARE, SAMPLE_PACKETS, LossEstimate
+from settop.wire.gaps import LONGEST_DELAY, LONGEST_GAP, MOST_REST_PACKETS, REST_SHARE, SAMPLE_PACKETS, LossEstimate
 
 GEOMETRY = ObjectGeometry(16 * 100 * 3, 16, 3, 100)
 PREFIX = plain_prefix(1, 8, FecId.RAPTORQ)[0]
@@ -66,6 +66,13 @@ def test_a_long_step_and_a_step_back_are_jumps_of_the_carousel(estimate):
     assert said(estimate) == (LONGEST_GAP - 1, LONGEST_GAP)
 
 
+def test_packets_that_are_overtaken_by_so_many_are_no_jump_and_by_more_they_are(estimate):
+    look(estimate, [HEADS[LONGEST_DELAY], HEADS[0], HEADS[LONGEST_DELAY + 1]])
+    assert said(estimate) == (LONGEST_DELAY - 1, LONGEST_DELAY + 1)
+    look(estimate, [HEADS[300], HEADS[300 - LONGEST_DELAY - 1], HEADS[301]])
+    assert said(estimate) == (2 * LONGEST_DELAY, 2 * LONGEST_DELAY + 3), "the run before has come to its end"
+
+
 def test_packets_of_others_and_beyond_the_object_tell_nothing(estimate):
     strangers = [OTHER_PREFIX + packet[20:] for packet in HEADS[200:240]]
     beyond = [
@@ -93,6 +100,15 @@ def test_after_a_sample_it_rests(estimate):
     look(estimate, HEADS[:SAMPLE_PACKETS:2])
     half = len(HEADS[:SAMPLE_PACKETS:2]) - 1
     assert said(estimate) == (half, SAMPLE_PACKETS - 1 + 2 * half)
+
+
+def test_a_sample_may_be_of_several_wake_ups(estimate):
+    look(estimate, HEADS[: SAMPLE_PACKETS - 1], together=100)
+    assert said(estimate) == (0, SAMPLE_PACKETS - 2)
+    look(estimate, HEADS[SAMPLE_PACKETS - 1 : SAMPLE_PACKETS + 5])
+    assert said(estimate) == (0, SAMPLE_PACKETS - 1), "of the last one as much as is lacking"
+    look(estimate, HEADS[SAMPLE_PACKETS : SAMPLE_PACKETS + 10])
+    assert said(estimate) == (0, SAMPLE_PACKETS - 1), "it rests"
 
 
 def test_each_sample_is_as_large_as_the_first(estimate):

@@ -153,6 +153,15 @@ def test_who_is_heard_least_makes_room_for_who_is_heard_more(gate, volume, tally
     assert not {1000, 1001, 1002} & set(came)
 
 
+@pytest.mark.parametrize("volumes", [(5, 9, 1), (9, 1, 5), (1, 5, 9)])
+def test_of_those_that_wait_the_least_heard_one_goes(gate, volume, monkeypatch, volumes):
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
+    for number, heard in enumerate((*volumes, 2)):
+        volume.add(number, heard, 0.0)
+        hear(gate, signed(number), number)
+    assert [volume.of(header.created_unix_s) for header in gate.judge(0.0)] == [9, 5, 2]
+
+
 def test_only_headers_of_which_more_is_heard_are_worth_waiting_for(gate, volume):
     assert not gate.has_pending
     hear(gate, signed(1), 8)

@@ -15,7 +15,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
 from carousel.ssu.crc import crc32_mpeg2
 from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
-from carousel.ssu.modules import HEADER_MODULE, group_id_of
+from carousel.ssu.modules import HEADER_MODULE, SsuModules, group_id_of
 from carousel.ssu.psi import PAT_PID, Program, UpdateType, pat, pmt
 from carousel.ssu.psi import Stream as PmtStream
 from carousel.ssu.transport import DATAGRAM_BYTES, NULL_PID, ContinuityCounters, cut_section, fill_datagrams, pids_of
@@ -334,6 +334,30 @@ def test_blocks_that_the_release_does_not_have_are_counted(release, ear):
     assert dict(ear.wire.stats.rejected)["out_of_range"] == 4
 
 
+def test_a_block_of_another_size_is_the_last_one_or_none(release, ear):
+    """The image's last block is as long as what is left; neither its place nor its size alone makes it that."""
+    header = unsigned(release.header, source_blocks=2).sign(KEY)
+    ear.open(header, 0.0)
+    layout, landing = ReleaseLayout.of_header(header), ear.landings[header.release_id][0]
+    image, modules = layout.objects[0], SsuModules(layout)
+    main, sidecar = (group_id_of(header.release_id, each) for each in (False, True))
+    rest = SIZE % 1256
+    (last, block), first_repair = (1, int(image.block_sizes[1]) - 1), modules.sidecar_modules - 2
+
+    def hear(group, module, number, size):
+        before = rejected(ear).get("out_of_range", 0), landing.held.sum()
+        ear.hear(datagrams_of(ddb(group, (group & 0xFF) << 8 | module, 0, number, 250, b"x" * size)))
+        return rejected(ear).get("out_of_range", 0) - before[0], landing.held.sum() - before[1]
+
+    assert hear(main, last, block, rest + 1) == (1, 0), "its place, another size"
+    assert hear(main, last, block - 1, rest) == (1, 0), "its size, another place"
+    assert hear(main, last - 1, block, rest) == (1, 0), "its number, in another block"
+    assert hear(sidecar, first_repair, 0, rest) == (1, 0), "repair symbols are whole"
+    assert hear(sidecar, first_repair, 0, 1256) == (0, 1)
+    assert hear(main, last, block, rest) == (0, 1)
+    assert landing.source[image.source_symbols - 1].tobytes() == b"x" * rest + bytes(1256 - rest)
+
+
 def test_bulletins_come_as_they_are(release, ear):
     hear_all(ear, Stream.of(release).seconds(0.1).sent)
     group = group_id_of(release.header.release_id, is_sidecar=True)
@@ -580,6 +604,41 @@ def test_the_last_datagram_of_a_piece_may_be_shorter(release, ear):
     )
     assert arrival.header == release.header
     assert rejected(ear).get("datagram_size", 0) == 0
+
+
+def test_blocks_of_several_sizes_in_one_wake_up_all_land(release, ear):
+    sent = Stream.of(release, rate_bps=50e6).cycles(1).sent
+    hear_all(ear, sent[:5])
+    main, sidecar = (group_id_of(release.header.release_id, each) for each in (False, True))
+    rest = SIZE % 1256
+    ear.symbols.clear()
+    ear.hear(datagrams_of(
+        ddb(main, (main & 0xFF) << 8, 0, 9, 240, b"a" * 1256),
+        ddb(main, (main & 0xFF) << 8, 0, SIZE // 1256, 240, b"b" * rest),
+        ddb(sidecar, (sidecar & 0xFF) << 8 | 1, 0, 0, 1, b"a bulletin"),
+    ))  # fmt: skip
+    assert sorted(row for each in ear.symbols for row in each.rows.tolist()) == [9, SIZE // 1256]
+    assert ear.bulletins == [b"a bulletin"]
+
+
+def test_a_wake_up_of_the_second_module_alone_is_of_symbols(make_release, ear):
+    """It has the number that bulletins have in the sidecar."""
+    release = make_release(500_000, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+    ear.open(release.header, 0.0)
+    main = group_id_of(release.header.release_id)
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8 | 1, 0, 7, 240, b"a" * 1256)))
+    assert ear.bulletins == []
+    assert [each.rows.tolist() for each in ear.symbols] == [[256 + 7]]
+
+
+def test_a_release_that_nobody_announced_may_be_opened_and_closed(release, ear):
+    ear.wire.close(release.header.release_id)
+    ear.open(release.header, 3.0)
+    assert ear.wire.heard(release.header.release_id).last_s == 3.0
+    main = group_id_of(release.header.release_id)
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8, 0, 9, 240, b"a" * 1256)), 4.0)
+    heard = ear.wire.heard(release.header.release_id)
+    assert (heard.received, heard.last_s) == (1, 4.0)
 
 
 def test_headers_of_two_releases_in_one_wake_up_are_both_heard(release, ear):
