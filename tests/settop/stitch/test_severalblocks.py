@@ -165,6 +165,18 @@ def test_symbols_are_named_with_their_block_when_their_digests_become_known(air)
     assert sorted(tree.fresh_image_rows().tolist()) == list(range(image.rows))
 
 
+def test_what_a_decoded_level_tells_of_the_level_below_is_judged_at_once(air):
+    level_1, level_2 = air.layout.objects[1:3]
+    air.hear_symbols(3, [(0, 0)])
+    air.hear_symbols(1, rows_of(air, 1, range(level_1.source_symbols)))
+    air.hear_symbols(2, [(0, esi) for esi in range(2, level_2.source_symbols + 4)])
+    air.assembly.inquiry.begin()
+    proven = air.assembly.tree.holdings(1).proven[: level_1.source_symbols]
+    assert not proven[:16].any(), "their digests are in the first symbol of the level above"
+    air.work()
+    assert proven.all()
+
+
 def test_what_a_decoded_level_tells_of_the_image_is_judged_at_once(air):
     """The digest of a symbol that came long ago is among those that were decoded."""
     hear_upper_levels(air)
