@@ -136,7 +136,7 @@ class ReleaseLayout:
         """Return (SBN, ESI) of the first image symbol whose digest begins in each source row of level 1, or before."""
         image = self.objects[0]
         begin = rows * self.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
-        index = np.minimum(np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
+        index = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
         sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
         return sbn, index - image.first_symbol_index[sbn]
 

@@ -44,6 +44,11 @@ def test_what_is_signed_is_read(header):
     assert {name: getattr(again, name) for name in said} == said | {"name": printable(header.name)}
 
 
+def test_each_field_is_read_where_it_was_written():
+    again = SignedHeader.parse(EXAMPLE.sign(KEY).raw)
+    assert {field.name: getattr(again, field.name) for field in fields(ReleaseHeader)} == vars(EXAMPLE)
+
+
 def test_offsets_are_the_designs():
     raw = EXAMPLE.sign(KEY).raw
     assert raw[:8] == b"BCIH\x01\x00\x00\x01"

@@ -9,6 +9,10 @@ def test_hardware_reads_as_it_prints(text):
     assert str(Hardware.parse(text)) == text
 
 
+def test_the_highest_hardware_version_stands_for_all():
+    assert Hardware.parse("00A1B2:7:65535") == Hardware.parse("00A1B2:7")
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "7", "00A1B2", "A1B2:7", "00A1B2:70000", "00A1B2:7:99999", "00A1B2:7 ", "00A1B2:65536", "00A1B2:7:65536"],

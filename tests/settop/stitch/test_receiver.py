@@ -11,7 +11,7 @@ from carousel.release.identity import Hardware, Version
 from carousel.take import Piece, Target, Targets, taker
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
 from settop.stitch.jobs import LeaveOutJob, run_job
-from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, Receiver
+from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, PROBATION_S, Receiver
 from settop.stitch.seam import Heard, Symbols
 from tests.settop.stitch.air import Air
 
@@ -180,7 +180,7 @@ def test_a_candidate_of_which_nothing_comes_gives_its_place_to_one_that_is_heard
         return heard.get(release, Heard(float("-inf")))
 
     assert box.perform(box.receiver.look_around(hearing, 20.3)) == [], "not at once"
-    box.perform(box.receiver.look_around(hearing, 21.0))
+    box.perform(box.receiver.look_around(hearing, 20.0 + PROBATION_S))
     assert box.versions == [5, 8, 9]
     box.perform(box.receiver.look_around(hearing, 21.2))
     assert box.versions == [5, 8, 9], "who waits unheard stays where it is"

@@ -8,7 +8,7 @@ from settop.events import Suspicion
 from settop.stitch import suspicion
 from settop.stitch.assembly import MOST_DIGESTS_WAITING
 from settop.stitch.jobs import DecodeJob, Finding, JobResult, LeaveOutJob, run_job
-from settop.stitch.suspicion import LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SAMPLES_AT_ONCE, SURPLUS_SHARES
+from settop.stitch.suspicion import FEW_FORGED, LEAST_SURPLUS, MOST_PARTS, SAMPLE_EVERY, SAMPLES_AT_ONCE, SURPLUS_SHARES
 from tests.conftest import noise
 from tests.settop.stitch.air import Air
 
@@ -358,6 +358,18 @@ def test_a_block_that_has_its_proof_does_not_wait_for_a_doubted_symbol_beside_it
     air.hear_block(0)
     air.work()
     assert air.assembly.image.done_blocks == 1
+
+
+@pytest.mark.parametrize("found", [FEW_FORGED, FEW_FORGED + 1])
+def test_after_few_forged_symbols_a_full_block_is_tried_and_after_more_it_waits_for_proof(air, found):
+    hear_chain(air)
+    air.assembly.inquiry.begin()
+    hear_level_1(air, digest_rows_of(air, range(found)))
+    air.hear(air.forged(0, 0, esi) for esi in range(found))
+    assert air.assembly.rejected_symbols == found
+    air.hear_block(0)
+    assert (air.assembly.next_job() is None) == (found > FEW_FORGED)
+    assert air.assembly.inquiry.needs_proof(0) == (found > FEW_FORGED)
 
 
 def test_a_job_in_hand_keeps_its_symbols(air):
