@@ -36,3 +36,4 @@ def test_a_release_that_no_box_can_lay_out_is_refused_though_it_is_signed():
 def test_the_image_that_is_held_is_up_to_date():
     verdict = judge(header_of("2.0.0"), BoxProfile(HARDWARE, RING, held=((DIGEST, Version(2, 0, 0)),)))
     assert verdict.is_up_to_date
+    assert verdict.refusal is not None, "nothing is installed"

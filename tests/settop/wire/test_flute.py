@@ -619,6 +619,20 @@ def test_what_goes_beyond_an_allowance_is_counted_to_the_packet(release, monkeyp
     assert len(symbols.rows) == 5
 
 
+def test_odd_packets_that_cannot_be_read_hold_up_no_other(release):
+    wire, _ = opened(release)
+    (symbols,) = give(wire, [b"x", with_an_extension(packets_of(release, 0, 1)[0])], 1.0)
+    assert len(symbols.rows) == 1
+    assert rejected(wire) == {"truncated": 1, "close_flag": 1}
+
+
+def test_a_header_that_comes_oddly_is_heard_as_well(release):
+    wire, _ = opened(release)
+    toi = int.from_bytes(header_packet(release)[12:16], "big")
+    give(wire, [render_packet(TSI, toi, FecId.NO_CODE, 0, release.header.raw, ((64, FTI),))], 7.0)
+    assert wire.heard(release.header.release_id).last_s == 7.0
+
+
 def test_a_header_may_come_oddly_but_not_damaged(release):
     wire = FluteWire(release.tsi, TRUST)
     toi = int.from_bytes(header_packet(release)[12:16], "big")

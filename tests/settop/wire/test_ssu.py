@@ -443,6 +443,8 @@ def test_a_wake_up_without_packets_brings_nothing(ear):
     assert ear.wire.receive(b"", [], 0.0) == []
     ear.hear([b""])
     assert ear.wire.stats.rejected == ()
+    ear.hear([b"\x47\x05\x00\x10" + bytes(184)], 1.0 + module.BLIND_S)
+    assert ear.wire._filter.wanted[0x500], "the time in which it looks around begins with the first packet"
 
 
 def test_who_looks_at_no_strange_pid_is_led_by_pat_and_pmt_alone(release, ear, monkeypatch):
@@ -520,6 +522,14 @@ def test_early_blocks_for_which_there_is_no_room_are_counted(release, ear, monke
     fresh = Ear(SsuWire(ear.wire.trust, ear.wire.ouis))
     fresh.hear(datagrams_of(*[ddb(0x80001234, 0x3400, 0, block, 9, b"\xbb" * 1256) for block in range(9)]))
     assert rejected(fresh) == {"early": 4, "early_dropped": 5}
+
+
+def test_what_was_heard_long_ago_makes_room_for_what_is_heard_now(ear, monkeypatch):
+    monkeypatch.setattr(early, "MAX_RELEASES", 1)
+    ear.hear(datagrams_of(*[ddb(0x80001234, 0x3400, 0, block, 9, b"\xbb" * 1256) for block in range(8)]))
+    for now in (100.0, 105.0, 110.0):
+        ear.hear(datagrams_of(*[ddb(0x80005678, 0x7800, 0, block, 9, b"\xcc" * 1256) for block in range(2)]), now)
+    assert rejected(ear) == {"early": 10, "early_dropped": 4}, "eight have become one, and two are heard now and then"
 
 
 def test_what_is_heard_of_a_release_is_counted_opened_or_not(release, ear):
@@ -629,6 +639,14 @@ def test_a_wake_up_of_the_second_module_alone_is_of_symbols(make_release, ear):
     ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8 | 1, 0, 7, 240, b"a" * 1256)))
     assert ear.bulletins == []
     assert [each.rows.tolist() for each in ear.symbols] == [[256 + 7]]
+
+
+def test_a_wake_up_of_symbols_as_long_as_a_header_is_of_symbols(release, ear):
+    header = unsigned(release.header, symbol_size=256, image_size=25_600, source_blocks=1, repair_per_block=9).sign(KEY)
+    ear.open(header, 0.0)
+    main = group_id_of(header.release_id)
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8, 0, 7, 99, b"a" * 256)))
+    assert [each.rows.tolist() for each in ear.symbols] == [[7]]
 
 
 def test_a_release_that_nobody_announced_may_be_opened_and_closed(release, ear):
