@@ -180,6 +180,7 @@ def test_a_candidate_of_which_nothing_comes_gives_its_place_to_one_that_is_heard
         return heard.get(release, Heard(float("-inf")))
 
     assert box.perform(box.receiver.look_around(hearing, 20.3)) == [], "not at once"
+    assert box.perform(box.receiver.look_around(lambda release: Heard(21.0, 9), 21.0)) == [], "all are heard as much"
     box.perform(box.receiver.look_around(hearing, 20.0 + PROBATION_S))
     assert box.versions == [5, 8, 9]
     box.perform(box.receiver.look_around(hearing, 21.2))

@@ -3,6 +3,7 @@ import pytest
 
 from carousel.flute.alc import render_packet
 from carousel.take import Piece
+from headend.pack import packing
 from settop.wire.again import Lots, contested
 from tests.settop.stitch.air import Air
 
@@ -65,6 +66,15 @@ def test_rows_of_every_level_source_and_repair_are_told_apart(air):
     places = [(0, 0, 0), (0, 0, size - 1), (0, 0, size), (0, 0, size + 5), (1, 0, 0), (air.layout.top, 0, 0)]
     genuine, liars = [air.packet(*place) for place in places], [air.forged(*place) for place in places]
     assert sorted(found(air, genuine, liars)) == sorted(genuine + liars)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.0])
+def test_blocks_are_told_apart_with_a_code_and_without(make_release, monkeypatch, ratio):
+    monkeypatch.setattr(packing, "blocks_of_image", lambda symbols: 3)
+    air = Air(make_release(60_001, symbol_size=256, repair_ratio=ratio))
+    packets = [air.packet(0, sbn, 7) for sbn in range(3)]
+    assert found(air, packets) == []
+    assert sorted(found(air, packets, packets[2:])) == [packets[2]] * 2
 
 
 def test_a_row_that_is_held_is_not_contested_and_free_again_it_is(air):

@@ -585,13 +585,22 @@ def test_an_odd_fdt_is_counted_as_one(release):
     assert rejected(wire) == {"close_flag": 1, "fdt": 2}
 
 
+def test_an_odd_packet_of_another_session_is_counted_as_one(release):
+    wire, _ = opened(release)
+    odd = bytearray(with_an_extension(packets_of(release, 0, 1)[0]))
+    odd[11] ^= 1
+    odd[20:24] = crc_of_packet(bytes(odd)).to_bytes(4, "big")
+    assert give(wire, [bytes(odd)], 1.0) == []
+    assert rejected(wire) == {"close_flag": 1, "tsi": 1}
+
+
 def test_of_too_many_headers_in_a_wake_up_the_most_heard_ones_are_looked_at(release, other, monkeypatch):
     monkeypatch.setattr(flute, "MOST_ANNOUNCEMENTS", 3)
     wire = FluteWire(release.tsi, TRUST)
     give(wire, packets_of(other, 0, 9), 0.0)
     give(wire, packets_of(release, 0, 5), 0.0)
     liars = [announcement_of(forged(release, number)) for number in range(9)]
-    found = give(wire, [*liars, header_packet(release), header_packet(other)], 0.0)
+    found = give(wire, [header_packet(release), *liars, header_packet(other)], 0.0)
     assert found == [Announcement(other.header), Announcement(release.header)]
     assert rejected(wire) == {"early": 14, "header_postponed": 8, "bad_signature": 1}
 

@@ -6,7 +6,7 @@ import pytest
 
 from carousel.crc import crc32
 from carousel.release.header import ReleaseHeader, SignedHeader
-from carousel.release.identity import Version
+from carousel.release.identity import ReleaseId, Version
 from carousel.release.trust import TrustRing
 from settop.wire import gate as module
 from settop.wire.gate import CHECKS_PER_S, MAX_PENDING, Allowance, AnnouncementGate
@@ -110,6 +110,18 @@ def test_a_forged_one_is_checked_once_and_counted_each_time(gate, tally, monkeyp
     assert not gate.knows(forged(1).release_id)
 
 
+def test_a_header_that_only_a_thorough_look_tells_from_one_is_counted_each_time(gate, tally):
+    raw = bytearray(signed(1).raw)
+    raw[15] = 1  # an OUI of 25 bits
+    raw[188:192] = crc32(bytes(raw[:188])).to_bytes(4, "little")
+    release = ReleaseId.of(bytes(raw))
+    for count in (1, 2):
+        gate.hear(release, bytes(raw), 0)
+        assert gate.judge(0.0) == []
+        assert counted(tally) == {"header_fields": count}
+    assert not gate.knows(release)
+
+
 def test_what_is_cheap_to_see_costs_no_check(gate, tally, monkeypatch):
     monkeypatch.setattr(TrustRing, "believes", lambda trust, header: pytest.fail("checked"))
     stranger = signed(1, OTHER_KEY)
@@ -159,7 +171,11 @@ def test_of_those_that_wait_the_least_heard_one_goes(gate, volume, monkeypatch, 
     for number, heard in enumerate((*volumes, 2)):
         volume.add(number, heard, 0.0)
         hear(gate, signed(number), number)
-    assert [volume.of(header.created_unix_s) for header in gate.judge(0.0)] == [9, 5, 2]
+    volume.add(4, 2, 0.0)
+    hear(gate, signed(4), 4)
+    came = [header.created_unix_s for header in gate.judge(0.0)]
+    assert [volume.of(number) for number in came] == [9, 5, 2]
+    assert came[-1] == 3, "who is heard no more than that pushes nobody out"
 
 
 def test_only_headers_of_which_more_is_heard_are_worth_waiting_for(gate, volume):

@@ -25,6 +25,7 @@ from settop.stitch.seam import Announcement, Bulletin, Symbols
 from settop.wire import early
 from settop.wire import ssu as module
 from settop.wire.ssu import SsuWire
+from tests.carousel.ssu.test_reassembly import back_to_back
 from tests.conftest import KEY, OTHER_KEY, noise, unsigned
 from tests.headend.cast.ssustreams import Stream, packets_in
 
@@ -489,6 +490,21 @@ def test_tables_beyond_an_allowance_are_counted_and_known_ones_cost_none_of_it(r
     ear.hear(tables[0], 2.0)
     assert rejected(ear) == {"tables_dropped": 2}
     assert np.count_nonzero(ear.wire._filter.wanted[0x600:0x610]) == 4
+
+
+def test_packets_that_have_to_be_walked_have_an_allowance_a_second(monkeypatch):
+    monkeypatch.setattr(module, "ODD_PACKETS_PER_S", 40)
+    ear = Ear(SsuWire(TrustRing.of([KEY.public_key()]), frozenset([HARDWARE.oui])))
+    blocks = [ddb(0x80001234, 0x3400, 0, block, 9, b"\xbb" * 700) for block in range(9)]
+    stream = back_to_back(blocks, 0x101)
+    assert 32 < len(stream) < 40
+    heard = []
+    for now in (0.0, 0.0, 1.0):
+        ear.hear([packet.tobytes() for packet in stream], now)
+        heard.append(rejected(ear).get("early", 0))
+    assert heard[0] == 9
+    assert heard[1] <= 10, "five packets are left of it"
+    assert heard[2] >= heard[1] + 8
 
 
 def test_only_so_many_pmts_are_followed(ear, monkeypatch):
