@@ -11,7 +11,7 @@ from carousel.release.identity import Hardware, Version
 from carousel.take import Piece, Target, Targets, taker
 from settop.events import Collect, GivenUp, ImageFound, ImageRefused
 from settop.stitch.jobs import LeaveOutJob, run_job
-from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, PROBATION_S, Receiver
+from settop.stitch.receiver import MAX_CANDIDATES, MAX_REFUSED, MAX_WAITING, PROBATION_S, STALE_S, Receiver
 from settop.stitch.seam import Heard, Symbols
 from tests.settop.stitch.air import Air
 
@@ -122,8 +122,8 @@ def test_a_newcomer_as_good_as_the_worst_is_not_let_in_either(box, make_release)
 
 def test_it_is_told_when_a_release_was_found(profile, releases):
     box = Box(Receiver(profile, True, 3.0))
-    (found,) = of(box.announce(releases(1), now=4.25), ImageFound)
-    assert found.elapsed_s == 1.25
+    (found,) = of(box.announce(releases(1), now=4.25006), ImageFound)
+    assert found.elapsed_s == 1.2501
 
 
 def test_what_is_withdrawn_is_given_up_whether_it_is_collected_or_waits(box, releases):
@@ -260,6 +260,29 @@ def test_a_newer_release_of_which_nothing_is_proven_delays_nothing_though_it_is_
     box.receiver.look_around(lambda release: Heard(1.0, 500), 1.5)
     assert box.receiver.choose(1.9) is None, "once it is patient, it is for as long again"
     assert box.receiver.choose(2.0).header.version.minor == 5
+
+
+def test_a_newer_release_that_is_off_the_air_delays_nothing_any_more(box, releases):
+    for minor in (5, 6):
+        box.announce(releases(minor))
+    box.prove(releases(5), whole=True)
+    box.prove(releases(6))
+    box.receiver.look_around(lambda release: Heard(10.0, 500), 10.0)
+    assert box.receiver.choose(10.0) is None
+    assert box.receiver.choose(10.0 + STALE_S - 0.1) is None
+    assert box.receiver.choose(10.0 + STALE_S).header.version.minor == 5
+
+
+def test_a_newer_release_gets_as_long_again_as_listening_has_lasted(profile, releases):
+    box = Box(Receiver(profile, True, 6.0))
+    for minor in (5, 6):
+        box.announce(releases(minor), 6.0)
+    box.prove(releases(5), whole=True)
+    box.prove(releases(6))
+    box.receiver.look_around(lambda release: Heard(13.9, 500), 10.0)
+    assert box.receiver.choose(10.0) is None
+    assert box.receiver.choose(13.9) is None
+    assert box.receiver.choose(14.0).header.version.minor == 5
 
 
 def test_an_older_release_that_proves_itself_delays_nothing(box, releases):

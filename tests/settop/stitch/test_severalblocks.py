@@ -328,6 +328,20 @@ def test_what_is_decoded_for_proof_is_decoded_from_proven_symbols_alone(air):
     assert job.present.esis.tolist() == [size]
 
 
+def test_a_block_that_proves_wrong_while_forgers_are_many_waits_for_proof(air):
+    """They were found in another block, while this one was hashed."""
+    hear_upper_levels(air)
+    air.hear_symbols(1, rows_of(air, 1, range(4)))
+    air.hear_block(2)
+    job = air.assembly.next_job()
+    assert job.sbn == 2
+    air.assembly.inquiry.begin()
+    air.hear(air.forged(0, 0, esi) for esi in range(4))
+    assert air.assembly.rejected_symbols == 4
+    air.assembly.finish_job(JobResult(job, Finding.MISMATCH))
+    assert air.assembly.inquiry.needs_proof(2)
+
+
 def test_two_blocks_of_a_level_are_worked_on_side_by_side(air):
     hear_upper_levels(air)
     air.assembly.inquiry.begin()

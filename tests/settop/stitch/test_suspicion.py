@@ -164,6 +164,16 @@ def test_so_many_symbols_are_judged_at_once_when_their_digests_come_and_more_are
     assert ("SortJob" in air.jobs) != is_at_once
 
 
+def test_a_forged_symbol_that_comes_with_its_digest_is_counted_once(air):
+    hear_chain(air)
+    air.assembly.inquiry.begin()
+    (row,) = digest_rows_of(air, [40])
+    sbn, esi = air.layout.objects[1].symbols_of(np.array([row]))
+    air.hear([air.forged(0, 0, 40), air.packet(1, int(sbn[0]), int(esi[0]))])
+    assert not air.landings[0].held[40]
+    assert air.assembly.rejected_symbols == 1
+
+
 def test_a_flood_is_judged_as_it_comes_and_costs_no_genuine_symbol(air):
     air.hear_digests()
     air.assembly.inquiry.begin()
@@ -416,7 +426,7 @@ def test_with_one_symbol_to_spare_one_is_left_out_at_a_time_as_long_as_few_are_d
     assert air.assembly.inquiry.parts(0, present) == (), "nothing to spare"
     air.hear_block(0, [size])
     present, held = image.present(0), image.held_rows(0)
-    for doubted, parts in ((0, 0), (3, 3), (MOST_PARTS, MOST_PARTS), (MOST_PARTS + 1, 0)):
+    for doubted, parts in ((0, 0), (1, 1), (3, 3), (MOST_PARTS, MOST_PARTS), (MOST_PARTS + 1, 0)):
         image.proven[held] = True
         image.proven[held[:doubted]] = False
         left_out = air.assembly.inquiry.parts(0, present)

@@ -220,6 +220,8 @@ def test_a_closed_release_touches_its_landings_no_more_and_can_be_opened_again(r
     wire.close(release.header.release_id)
     assert give(wire, packets_of(release, 0, 50), 1.0) == []
     assert not landings[0].held.any()
+    heard = wire.heard(release.header.release_id)
+    assert (heard.last_s, heard.lost, heard.expected) == (1.0, 0, 0)
     assert give(wire, [header_packet(release)], 1.0) == []
     wire.open(release.header, release.layout, landings, 1.0)
     assert len(give(wire, packets_of(release, 0, 50), 1.0)[0].rows) == 50
@@ -369,6 +371,7 @@ def test_bulletins_are_passed_on_within_bounds(release):
     assert len(give(wire, [packet] * 1000)) == BULLETINS_PER_S - 2
     assert give(wire, [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, bytes(3000))], 5.0) == []
     assert rejected(wire)["crc"] == 1
+    assert len(give(wire, [packet] * 1000, 6.0)) == BULLETINS_PER_S
 
 
 # --- floods --------------------------------------------------------------------------------------------------
@@ -569,6 +572,7 @@ def test_an_announced_release_that_is_heard_again_is_not_the_next_to_be_forgotte
     for each in (one, two):
         assert give(wire, [announcement_of(each)], 1.0) == [Announcement(each)]
     assert give(wire, [announcement_of(one)], 2.0) == []
+    assert wire.heard(one.release_id).last_s == 2.0
     assert give(wire, [announcement_of(three)], 3.0) == [Announcement(three)]
     assert give(wire, [announcement_of(one)], 4.0) == []
     assert give(wire, [announcement_of(two)], 4.0) == [Announcement(two)], "that one was forgotten"
@@ -612,6 +616,7 @@ def test_headers_that_were_forgotten_leave_no_trace_but_opened_releases_stay(rel
     for number in range(30):
         newcomer = unsigned(release.header, created_unix_s=number).sign(KEY)
         assert give(wire, [announcement_of(newcomer)], float(number)) == [Announcement(newcomer)]
+        assert wire.heard(newcomer.release_id).last_s == number
         assert len(wire._known) <= 8
     assert give(wire, [header_packet(release)], 99.0) == [], "though the gate has forgotten it"
     assert len(give(wire, packets_of(release, 0, 6), 99.0)[0].rows) == 6

@@ -18,16 +18,26 @@ from carousel.ssu.dsmcc import CompatibilityKind, Device, Group, ddb, dsi
 from carousel.ssu.modules import HEADER_MODULE, SsuModules, group_id_of
 from carousel.ssu.psi import PAT_PID, Program, UpdateType, pat, pmt
 from carousel.ssu.psi import Stream as PmtStream
-from carousel.ssu.transport import DATAGRAM_BYTES, NULL_PID, ContinuityCounters, cut_section, fill_datagrams, pids_of
+from carousel.ssu.transport import (
+    DATAGRAM_BYTES,
+    NULL_PID,
+    PACKET_BYTES,
+    ContinuityCounters,
+    cut_section,
+    fill_datagrams,
+    pids_of,
+)
 from carousel.take import Landing, Piece
 from headend.pack.ssuplan import SsuProfile
 from settop.stitch.seam import Announcement, Bulletin, Symbols
 from settop.wire import early
 from settop.wire import ssu as module
+from settop.wire.gate import CHECKS_PER_S
 from settop.wire.ssu import SsuWire
 from tests.carousel.ssu.test_reassembly import back_to_back
 from tests.conftest import KEY, OTHER_KEY, noise, unsigned
 from tests.headend.cast.ssustreams import Stream, packets_in
+from tests.settop.wire.test_gate import forged, signed
 
 HARDWARE = Hardware(0x00A1B2, 7, 3)
 SIZE = 300_001
@@ -675,13 +685,54 @@ def test_a_release_that_nobody_announced_may_be_opened_and_closed(release, ear):
     assert (heard.received, heard.last_s) == (1, 4.0)
 
 
+def header_section(header):
+    sidecar = group_id_of(header.release_id, is_sidecar=True)
+    return ddb(sidecar, (sidecar & 0xFF) << 8 | HEADER_MODULE, 0, 0, 1, header.raw)
+
+
+def test_a_header_that_waits_for_its_check_shows_as_pending_when_more_is_heard_of_it(ear):
+    ear.hear(datagrams_of(*[header_section(forged(number)) for number in range(CHECKS_PER_S)], pid=0x102))
+    late = signed(99)
+    ear.hear(datagrams_of(header_section(late), pid=0x102))
+    assert not ear.wire.has_pending
+    main = group_id_of(late.release_id)
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8, 0, 0, 4, b"x" * 256)))
+    assert ear.wire.has_pending
+    ear.hear([b"\x47\x1f\xff\x10" + bytes(184)], 1.0)
+    assert ear.announced == [late]
+    assert not ear.wire.has_pending
+
+
+def test_a_message_as_long_as_the_block_beside_it_is_no_odd_block(ear):
+    devices = (Device(CompatibilityKind.HARDWARE, HARDWARE.oui, 7, 3),)
+    message = dsi(0x80000000, Group(0x80001234, 5, devices, b""))
+    overhead = len(ddb(0x80001234, 0x3400, 0, 0, 1, b""))
+    ear.hear(datagrams_of(message, ddb(0x80001234, 0x3400, 0, 0, 1, bytes(len(message) - overhead))))
+    assert rejected(ear) == {"early": 1}
+
+
+def test_what_stands_in_a_shorter_last_datagram_is_read(release, ear):
+    group = group_id_of(release.header.release_id, is_sidecar=True)
+    (packets,) = datagrams_of(ddb(group, (group & 0xFF) << 8 | 1, 0, 0, 1, b"a decision"), pid=0x102)
+    flat = b"?" * 100 + (b"\x47\x1f\xff\x10" + bytes(184)) * 14 + packets[:PACKET_BYTES]
+    assert ear.wire.receive(flat, [Piece(100, DATAGRAM_BYTES, len(flat) - 100)], 0.0) == [Bulletin(b"a decision")]
+
+
+def test_a_digest_level_may_have_more_blocks_than_the_image(release, ear):
+    """A block of it that is of no size of ours is out of range like any other."""
+    geometry = {"symbol_size": 256, "image_size": 256 * 6000, "source_blocks": 1, "repair_per_block": 24_000}
+    header = unsigned(release.header, **geometry).sign(KEY)
+    ear.open(header, 0.0)
+    modules = SsuModules(ReleaseLayout.of_header(header))
+    number = next(at for at, row in enumerate(modules.sidecar_table.tolist()) if row[:2] == [1, 2])
+    group = group_id_of(header.release_id, is_sidecar=True)
+    ear.hear(datagrams_of(ddb(group, (group & 0xFF) << 8 | number, 0, 0, 9, bytes(264))))
+    assert rejected(ear) == {"out_of_range": 1}
+
+
 def test_headers_of_two_releases_in_one_wake_up_are_both_heard(release, ear):
     headers = [unsigned(release.header, created_unix_s=number).sign(KEY) for number in (1, 2)]
-    sections = []
-    for header in headers:
-        sidecar = group_id_of(header.release_id, is_sidecar=True)
-        sections.append(ddb(sidecar, (sidecar & 0xFF) << 8 | HEADER_MODULE, 0, 0, 1, header.raw))
-    ear.hear(datagrams_of(*sections, pid=0x102))
+    ear.hear(datagrams_of(*map(header_section, headers), pid=0x102))
     assert {header.release_id for header in ear.announced} == {header.release_id for header in headers}
 
 
