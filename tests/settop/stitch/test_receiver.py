@@ -489,3 +489,4 @@ def test_a_header_of_which_no_memory_is_got_any_more_is_given_up(box, releases):
     release = releases(1)
     assert box.receiver.collect(release.header, [], False, 0.0) == [GivenUp(release.header.release_id)]
     assert box.receiver.lose(release.header.release_id, "x") == []
+    assert of(box.receiver.decline(release.header, "no room"), ImageRefused)

@@ -342,6 +342,18 @@ def test_a_block_that_proves_wrong_while_forgers_are_many_waits_for_proof(air):
     assert air.assembly.inquiry.needs_proof(2)
 
 
+def test_an_image_that_waits_for_proof_is_not_tried_whole(air):
+    """All of it is there, and the digests of its blocks are not."""
+    hear_upper_levels(air)
+    air.assembly.inquiry.begin()
+    air.hear_symbols(1, rows_of(air, 1, [1]))
+    air.hear(air.forged(0, 0, esi) for esi in range(8, 12))
+    assert air.assembly.rejected_symbols == 4
+    for sbn in range(BLOCKS):
+        air.hear_block(sbn)
+    assert air.assembly.next_job() is None
+
+
 def test_two_blocks_of_a_level_are_worked_on_side_by_side(air):
     hear_upper_levels(air)
     air.assembly.inquiry.begin()

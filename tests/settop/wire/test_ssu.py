@@ -724,7 +724,7 @@ def test_a_digest_level_may_have_more_blocks_than_the_image(release, ear):
     header = unsigned(release.header, **geometry).sign(KEY)
     ear.open(header, 0.0)
     modules = SsuModules(ReleaseLayout.of_header(header))
-    number = next(at for at, row in enumerate(modules.sidecar_table.tolist()) if row[:2] == [1, 2])
+    number = next(at for at, row in enumerate(modules.sidecar_table.tolist()) if row[:2] == [1, 1])
     group = group_id_of(header.release_id, is_sidecar=True)
     ear.hear(datagrams_of(ddb(group, (group & 0xFF) << 8 | number, 0, 0, 9, bytes(264))))
     assert rejected(ear) == {"out_of_range": 1}
