@@ -30,7 +30,7 @@ __all__ = ["ReleaseLayout", "blocks_of_image"]
 def blocks_of_image(source_symbols: int) -> int:
     """Return Z for an image of Kt symbols; `ValueError` where it is too large for 255 blocks of 7000."""
     blocks = min(-(-source_symbols // TARGET_BLOCK_SYMBOLS), MAX_BLOCKS)
-    if -(-source_symbols // blocks) > MAX_BLOCK_SYMBOLS:
+    if source_symbols > blocks * MAX_BLOCK_SYMBOLS:
         raise ValueError(f"{source_symbols} symbols are more than {MAX_BLOCKS} blocks of {MAX_BLOCK_SYMBOLS}")
     return blocks
 
