@@ -48,6 +48,10 @@ def test_source_rows_lie_as_in_the_object(geometry):
         assert rows.tolist() == list(range(first, first + size))
 
 
+def test_the_smallest_object_is_a_byte():
+    assert ObjectGeometry(1, 1, 1, 0).rows == 1
+
+
 @pytest.mark.parametrize("fields", [(0, 8, 1, 0), (8, 0, 1, 0), (8, 8, 2, 0), (8, 8, 1, -1), (8, 8, 0, 0)])
 def test_impossible_objects_are_refused(fields):
     with pytest.raises(ValueError, match=r"impossible|blocks"):

@@ -119,7 +119,11 @@ def test_the_top_and_what_has_no_fec_have_no_repair_symbols():
 
 
 @pytest.mark.parametrize(
-    ("size", "symbol"), [(5000, 256), (700_000, 256), (700_000, 264), (5000, 1440), (3_000_000, 1440), (64 << 20, 1440)]
+    ("size", "symbol"),
+    [
+        *((5000, 256), (700_000, 256), (700_000, 264), (5000, 1440), (3_000_000, 1440), (64 << 20, 1440)),
+        *((size, 256) for size in range(40_000, 60_000, 1024)),
+    ],
 )
 def test_what_proves_level_1_is_what_covers_its_digests(size, symbol):
     """Worked out anew, symbol by symbol: of each level what holds the digests of what is needed below it."""

@@ -523,6 +523,14 @@ def test_what_brings_nothing_is_counted_by_what_it_was(release):
     assert rejected(wire) == {"crc": 2, "no_room": 4}
 
 
+def test_symbols_and_bulletins_of_one_wake_up_all_come(release):
+    wire, _ = opened(release)
+    bulletin = render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"a decision")
+    symbols, passed = give(wire, [packets_of(release, 0, 1)[0], bulletin, packets_of(release, 1, 1)[0]], 1.0)
+    assert len(symbols.rows) == 2
+    assert passed == Bulletin(b"a decision")
+
+
 def test_two_releases_are_told_apart_in_one_wake_up_and_when_one_leaves(release, other):
     wire, landings = both_opened(release, other)
     ids = [each.header.release_id for each in (release, other)]
