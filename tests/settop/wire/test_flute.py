@@ -235,6 +235,14 @@ def test_a_forgotten_release_is_announced_anew(release):
     assert wire.heard(release.header.release_id).last_s == 1.5
 
 
+def test_a_release_whose_level_1_is_its_top_lands_with_its_code(make_release):
+    release = make_release(1000, symbol_size=512)
+    assert release.layout.top == 1
+    wire, landings = opened(release)
+    assert {each.level for each in give(wire, packets_of(release), 1.0)} == {0, 1}
+    assert landings[0].wanted.tolist() == [0]
+
+
 def test_landings_must_be_those_of_the_layout(release):
     wire = FluteWire(release.tsi, TRUST)
     with pytest.raises(ValueError, match="landings"):
