@@ -15,13 +15,24 @@ from carousel.console.quantities import format_duration_s
 from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
 
-__all__ = ["STEPS_A_TIME", "Clock", "Load", "Story", "WaitingRoom", "arrivals_of", "draw_some", "format_price"]
+__all__ = [
+    "STEPS_A_TIME",
+    "Clock",
+    "Load",
+    "Story",
+    "WaitingRoom",
+    "arrivals_of",
+    "draw_some",
+    "format_price",
+    "thinned",
+    "total_of",
+]
 
 FloatArray = NDArray[np.float64]
 STEPS_A_TIME = 4
 """A step is this part of the shortest time that matters; halved until no figure changes (engine.py)."""
 MOST_STEPS = 400_000
-BACKOFF_STAGES = 12
+BACKOFF_STAGES = 13
 
 
 @dataclass(frozen=True)
@@ -95,10 +106,22 @@ def format_price(dollars: float) -> str:
     return f"${float(f'{dollars:.3g}'):,.12g}"
 
 
+def total_of(crowd: IntArray) -> int:
+    """Return how many boxes a crowd has: many have one cell, which NumPy takes its time to add up."""
+    return int(crowd.item() if crowd.size == 1 else crowd.sum())
+
+
+def thinned(crowd: IntArray, share: float, rng: np.random.Generator) -> IntArray:
+    """Draw each box of a crowd with this chance."""
+    if crowd.size > 1:
+        return rng.binomial(crowd, share)
+    return np.full(crowd.shape, rng.binomial(crowd.item(), share))
+
+
 def draw_some(crowd: IntArray, count: int, rng: np.random.Generator) -> IntArray:
     """Draw so many boxes from a crowd without looking; all, if there are not more."""
     if crowd.size == 1:
-        return np.minimum(crowd, max(0, count))
+        return np.full(crowd.shape, min(crowd.item(), max(0, count)))
     total = int(crowd.sum())
     if count >= total:
         return crowd.copy()
@@ -135,17 +158,18 @@ class WaitingRoom:
     """Boxes between two tries. Waits are random about their mean, as a back-off with jitter has them."""
 
     def __init__(self, retry: Retry, least_s: float, groups: int, step_s: float) -> None:
-        tries = np.arange(BACKOFF_STAGES if retry.kind is RetryKind.BACKOFF else 1)
+        turned_away = np.arange(BACKOFF_STAGES if retry.kind is RetryKind.BACKOFF else 1)
         if retry.kind is RetryKind.IMMEDIATE:
             waits_s = np.full(1, least_s)
         elif retry.kind is RetryKind.RANDOM:
             waits_s = np.full(1, least_s + retry.wait_s)
         else:
-            waits_s = least_s + np.minimum(retry.wait_s * 2.0**tries, retry.most_s)
+            waits_s = least_s + np.minimum(retry.wait_s * 2.0 ** np.maximum(0, turned_away - 1), retry.most_s)
         # Tries come anywhere within a step: from one to the next is a whole number of steps, on average 1/chance. So
         # one that mostly fails comes round as often as its wait says, whatever the step.
         self._leave = np.minimum(1.0, step_s / waits_s)[:, None]
-        self.crowd = np.zeros((len(tries), groups), dtype=np.int64)
+        self._least = float(self._leave[-1, 0])
+        self.crowd = np.zeros((len(turned_away), groups), dtype=np.int64)
         self.total = 0
 
     @property
@@ -155,13 +179,15 @@ class WaitingRoom:
 
     def newcomers(self, counts: IntArray) -> IntArray:
         """Return a crowd of boxes that try for the first time."""
-        crowd = np.zeros_like(self.crowd)
+        if len(self.crowd) == 1:
+            return counts[None]
+        crowd = np.zeros(self.crowd.shape, dtype=np.int64)
         crowd[0] = counts
         return crowd
 
     def turn_away(self, crowd: IntArray) -> None:
         """Let these boxes wait, each one stage longer than the last time."""
-        count = int(crowd.sum())
+        count = total_of(crowd)
         if not count:
             return
         if len(crowd) > 1:
@@ -172,10 +198,12 @@ class WaitingRoom:
     def leave(self, rng: np.random.Generator) -> IntArray:
         """Return who tries again now."""
         if not self.total:
-            return np.zeros_like(self.crowd)
-        leaving = rng.binomial(self.crowd, self._leave)
+            return np.zeros(self.crowd.shape, dtype=np.int64)
+        leaving = (
+            rng.binomial(self.crowd, self._leave) if self.crowd.size > 1 else thinned(self.crowd, self._least, rng)
+        )
         self.crowd -= leaving
-        self.total -= int(leaving.sum())
+        self.total -= total_of(leaving)
         return leaving
 
     def drop_some(self, group: int, share: float, rng: np.random.Generator) -> int:
@@ -189,5 +217,5 @@ class WaitingRoom:
         """Return so many who were told to come now, whatever their policy."""
         leaving = draw_some(self.crowd, count, rng)
         self.crowd -= leaving
-        self.total -= int(leaving.sum())
+        self.total -= total_of(leaving)
         return leaving

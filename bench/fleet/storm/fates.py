@@ -1,10 +1,14 @@
 """What became of the boxes of a storm, worked out once it is over.
 
-While it runs, only counts are noted: how many boxes of a group powered up in a step, how many were let in that got what
-they asked for, and how long that took. Boxes of one group that wait are alike; so whoever is let in is any of them, and
-the time that a box waited follows from the share that was let in, step by step:
+While it runs, only counts are noted: how many boxes of a group powered up in a step, how many asked, how many were let in
+that got what they asked for, and how long that took. Who asks in one step is let in with one chance, newcomers and those
+that waited alike. Boxes of one group that wait are alike; so whoever of them is let in is any of them:
 
-    P(still waiting at t | powered up at a) = product over the steps from a to t of (1 - let in / waiting)
+    P(waits | powered up at a)              = 1 - let in / asking, at a
+    P(still waiting at t | waits since a)   = exp(-integral from a to t of the hazard)
+
+The hazard of a step is what leads, at one rate all through it, from who waits at its begin to who waits at its end. So
+times do not hang on how long the steps are.
 """
 
 from dataclasses import dataclass
@@ -26,17 +30,30 @@ EDGES = 600
 """Waits are told apart at this many times, logarithmically: 2 % apart over five decades, and halved."""
 STARTS = 1024
 """So many steps of power-on, one in each part of them, stand for all."""
+MOST_HAZARD, MOST_TURNS, EXACT = 60.0, 80, 1e-6
 
 
 class Fates:
-    """Notes by step and group: `came`, `let_in` (of those who got there), and `took_s`, box-seconds from there on."""
+    """Notes by step and group: `came`, `asking` (newcomers among them, if they ask at once), `let_in` (of those who got
+    there), `elsewhere` (of these, who had not asked), and `took_s`, box-seconds from there on.
+    """
 
     def __init__(self, clock: Clock, groups: tuple[Group, ...], came: IntArray, regions: list[str]) -> None:
         self._clock, self._groups, self._regions = clock, groups, regions
         self.came = came
+        self.asking, self.elsewhere = np.zeros_like(came), np.zeros_like(came)
         self.let_in = np.zeros_like(came)
         self.took_s = np.zeros(came.shape)
         self.done = np.zeros((STEPS + 1, came.shape[1]), dtype=np.int64)
+
+    def ask(self, counts: IntArray, index: int) -> None:
+        """Count boxes (groups,) that ask in a step; newcomers that do not ask in the step in which they come wait."""
+        self.asking[index] = counts
+
+    def leave(self, counts: IntArray, index: int, at_s: float) -> None:
+        """Count boxes (groups,) that wait, and have it from elsewhere in step `index`, at `at_s`."""
+        self.elsewhere[index] += counts
+        self.finish(counts, index, 0.0, at_s)
 
     def finish(self, counts: IntArray, asked_at: int, took_s: float | FloatArray, at_s: float) -> None:
         """Count boxes (groups,) that were let in at step `asked_at`, and have it `took_s` later, at `at_s`."""
@@ -68,52 +85,52 @@ class Fates:
         return binned
 
     def _waits(self, number: int) -> "_Waits":
-        came, let_in = self.came[:, number].astype(np.float64), self.let_in[:, number].astype(np.float64)
-        waiting = np.cumsum(came) - np.cumsum(let_in) + let_in
-        share = np.divide(let_in, waiting, out=np.zeros_like(waiting), where=waiting > 0)
-        with np.errstate(divide="ignore"):
-            logs = np.maximum(np.log1p(-np.minimum(share, 1.0)), -60.0)
+        came, asking, let_in = (each[:, number].astype(np.float64) for each in (self.came, self.asking, self.let_in))
+        newcomers = np.divide(came, asking, out=np.zeros_like(came), where=asking > 0)
+        asked = let_in - self.elsewhere[:, number]
+        at_once = np.minimum(came, asked * np.minimum(1.0, newcomers))
+        hazard = _hazards(came - at_once, let_in - at_once)
         took_s = np.divide(self.took_s[:, number], let_in, out=np.zeros_like(let_in), where=let_in > 0)
         starts = np.flatnonzero(came)
         parts = [each for each in np.array_split(starts, min(STARTS, len(starts)) or 1) if len(each)]
         rng = np.random.default_rng([len(starts), number])
         picked = np.array([rng.choice(each) for each in parts], dtype=np.int64)
         weights = np.array([came[each].sum() for each in parts])
-        return _Waits(np.concatenate([[0.0], np.cumsum(logs)]), took_s, picked, weights)
+        waiting = np.array([1 - at_once[each].sum() / came[each].sum() for each in parts])
+        return _Waits(np.concatenate([[0.0], np.cumsum(hazard)]), took_s, picked, weights, waiting)
 
     def _times(self, number: int, boxes: int, start_up_s: float) -> Histogram:
         """Return how long boxes took from power-on to running, as the shares let in make it likely."""
         waits, step_s, count = self._waits(number), self._clock.step_s, self._clock.count
-        steps = np.concatenate([[0], np.unique(np.geomspace(1, count, EDGES).astype(np.int64))])
-        starts = waits.starts[:, None]
-        ends = np.minimum(starts + steps[None], count)
-        share = waits.weights[:, None] * -np.diff(np.exp(waits.log_left[ends] - waits.log_left[starts]), axis=1)
+        begins = waits.starts + 0.5
+        ends = np.minimum(begins[:, None] + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
+        share = (waits.weights * waits.waiting)[:, None] * -np.diff(waits.still(begins[:, None], ends), axis=1)
         weights = np.zeros(BINS)
+
+        def count_in(at: FloatArray, begin: FloatArray, share: FloatArray) -> None:
+            """Count shares of boxes that power up at `begin`, and are let in `at`: both in steps."""
+            found_s = (at - begin) * step_s + waits.took_s[np.minimum(at.astype(np.int64), count - 1)] + start_up_s
+            seen = (share > 0) & (begin * step_s + found_s <= self._clock.horizon_s)
+            weights[:] += np.bincount(bins_of(np.maximum(found_s[seen], 1e-3)), share[seen], BINS)
+
+        count_in(begins, begins, waits.weights * (1 - waits.waiting))
         for part in (0.25, 0.75):
-            # The last step of a wait counts: who is let in at once waited nothing.
-            waited = ends[:, :-1] + part * (ends[:, 1:] - 1 - ends[:, :-1]) - starts
-            let_in = np.minimum(starts + waited.astype(np.int64), count - 1)
-            found_s = waited * step_s + waits.took_s[let_in] + start_up_s
-            seen = (share > 0) & ((starts + 0.5) * step_s + found_s <= self._clock.horizon_s)
-            weights += np.bincount(bins_of(np.maximum(found_s[seen], 1e-3)), share[seen] / 2, BINS)
+            count_in(ends[:, :-1] + part * np.diff(ends, axis=1), begins[:, None], share / 2)
         return _whole(weights, boxes)
 
     def _count_fallen(self, tally: Tally, number: int, deadline_s: float) -> None:
         """Count who was not done at its deadline, and when it was after all."""
-        waits, step_s, count = self._waits(number), self._clock.step_s, self._clock.count
+        waits, step_s = self._waits(number), self._clock.step_s
         let_in = self.let_in[:, number]
         took_s = float(waits.took_s @ let_in / max(1, let_in.sum()))
         falls_s = (waits.starts + 0.5) * step_s + deadline_s
-        at = np.clip(((falls_s - took_s) / step_s).astype(np.int64), waits.starts, count)
-        fallen = waits.weights * np.exp(waits.log_left[at] - waits.log_left[waits.starts])
+        fallen = waits.weights * waits.left((falls_s - took_s) / step_s)
         bins = np.minimum(falls_s / self._clock.bin_s, STEPS).astype(np.int64)
         fell = _rounded_up_to(np.bincount(bins, fallen, STEPS + 1))
-        ends = np.clip(((np.arange(1, STEPS + 1) * self._clock.bin_s - took_s) / step_s).astype(np.int64), 0, count)
+        ends = (np.arange(1, STEPS + 1) * self._clock.bin_s - took_s) / step_s
         still = np.zeros(STEPS + 1)
         for edge, end in enumerate(ends.tolist()):
-            mine = bins <= edge
-            left = np.minimum(0.0, waits.log_left[end] - waits.log_left[waits.starts[mine]])
-            still[edge] = waits.weights[mine] @ np.exp(left)
+            still[edge] = (waits.weights * waits.left(end))[bins <= edge].sum()
         present = np.cumsum(self._binned(self.came[:, number])) - np.cumsum(self.done[:-1, number])
         on_eeprom = np.clip(np.floor(still[:-1] + 0.5).astype(np.int64), 0, present)
         change = np.diff(on_eeprom, prepend=0)
@@ -124,14 +141,53 @@ class Fates:
 
 @dataclass(frozen=True)
 class _Waits:
-    """`log_left` (steps + 1,) of the chance to be waiting; `took_s` (steps,) from being let in; power-on steps picked
-    to stand for all, and how many boxes each stands for.
+    """`hazard` (steps + 1,) is the sum of the hazards before each step; `took_s` (steps,) from being let in. Steps of
+    power-on picked to stand for all (`starts`), how many boxes each stands for (`weights`), and which share of these
+    was not let in at once (`waiting`).
     """
 
-    log_left: FloatArray
+    hazard: FloatArray
     took_s: FloatArray
     starts: IntArray
     weights: FloatArray
+    waiting: FloatArray
+
+    def still(self, begin: FloatArray, end: FloatArray) -> FloatArray:
+        """Return the chance to wait on until `end`, in steps, of who began to wait at `begin`."""
+        return np.exp(self._until(begin) - self._until(end))
+
+    def left(self, end: FloatArray | float) -> FloatArray:
+        """Return the chance not to have been let in by `end`, in steps, of who powered up at each of `starts`."""
+        begins = self.starts + 0.5
+        later = self.waiting * self.still(begins, np.maximum(begins, end))
+        return np.where(end < begins, 1.0, later)
+
+    def _until(self, at: FloatArray) -> FloatArray:
+        whole = np.minimum(at.astype(np.int64), len(self.hazard) - 2)
+        return self.hazard[whole] + (at - whole) * (self.hazard[whole + 1] - self.hazard[whole])
+
+
+def _hazards(begin_to_wait: FloatArray, let_in: FloatArray) -> FloatArray:
+    """Return the hazard of each step, if so many begin to wait in it, evenly, and so many are let in that wait.
+
+    What is looked for is h in: waiting at the end = e^-h x waiting at the begin + (1 - e^-h)/h x begin to wait.
+    """
+    at_end = np.cumsum(begin_to_wait - let_in)
+    some = np.flatnonzero(let_in > 0)
+    come, end = begin_to_wait[some], np.maximum(at_end[some], 1e-9)
+    begin = np.maximum(at_end[some] - come + let_in[some], 0.0)
+    hazard = np.zeros(len(some))
+    for _ in range(MOST_TURNS):  # Newton's way: the curve is convex, and comes down to its zero from the left
+        gone = np.divide(-np.expm1(-hazard), hazard, out=np.ones_like(hazard), where=hazard > 0)
+        slope = np.divide(gone - np.exp(-hazard), hazard, out=np.full_like(hazard, 0.5), where=hazard > 0)
+        rest = begin * np.exp(-hazard) + come * gone - end
+        step = rest / np.maximum(begin * np.exp(-hazard) + come * slope, 1e-12)
+        hazard = np.clip(hazard + step, 0.0, MOST_HAZARD)
+        if np.abs(step).max(initial=0.0) < EXACT:
+            break
+    found = np.zeros(len(let_in))
+    found[some] = hazard
+    return found
 
 
 def _rounded_up_to(weights: NDArray[Any]) -> IntArray:

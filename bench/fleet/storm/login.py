@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS
 from bench.fleet.scenario.values import BoxClass, Discipline, Group, Login, Region, Retry, RetryKind, Scenario
-from bench.fleet.storm.crowd import STEPS_A_TIME, Clock, Load, Story, WaitingRoom, draw_some
+from bench.fleet.storm.crowd import STEPS_A_TIME, Clock, Load, Story, WaitingRoom, draw_some, thinned, total_of
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
 from bench.fleet.storm.gate import SECOND_S, GateModel
@@ -116,9 +116,9 @@ class _Storm:
         step_s, at = self._clock.step_s, self._clock.bin_of(index)
         now_s = (index + 1) * step_s
         come = self._fates.came[index]
-        self._to_come -= int(come.sum())
-        searching = self._ask_again(self._let_by(come, now_s), step_s)
-        asked = int(searching.sum())
+        self._to_come -= total_of(come)
+        searching = self._ask_again(self._let_by(come, now_s), step_s, index)
+        asked = total_of(searching)
         if self._gate is not None:
             self._gate.feed(asked, self._capacity_per_s(), now_s)
         self._asked[at] += asked
@@ -137,7 +137,7 @@ class _Storm:
         """Return who may look for a super node: all that came, or who has its turn at a gate."""
         if self._gate is None:
             return come
-        return np.array([self._gate.admit(int(come.sum()), now_s, self._clock.step_s)])
+        return np.array([self._gate.admit(total_of(come), now_s, self._clock.step_s)])
 
     def _capacity_per_s(self) -> float:
         """Return what the log-in system takes: its server's rate, and what super nodes have room for in a while."""
@@ -145,23 +145,27 @@ class _Storm:
         reached = min(1.0, self._alive / max(1.0, self._known))
         return float(min(self._rate, free / ROOM_FOR_S, self._alive * self._login.probes_per_s) * reached)
 
-    def _ask_again(self, come: IntArray, step_s: float) -> IntArray:
+    def _ask_again(self, come: IntArray, step_s: float, index: int) -> IntArray:
         """Return who asks now: newcomers, and who waited; behind a gate, as many as the server can take."""
         if self._case.discipline is Discipline.GATE:
             self._room.turn_away(self._room.newcomers(come))
             return self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
         if self._case.discipline is Discipline.RETRY_AFTER:
-            told = self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
-            return told + self._room.newcomers(come)
-        return self._room.leave(self._rng) + self._room.newcomers(come)
+            again = self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
+        else:
+            again = self._room.leave(self._rng)
+        asking = again + self._room.newcomers(come)
+        if self._gate is None:  # else those that come have waited for their turn
+            self._fates.ask(asking.sum(axis=0), index)
+        return asking
 
     def _find_node(self, searching: IntArray, step_s: float) -> IntArray:
         """Return who found a super node that lives, answers, and has a free slot."""
         login = self._login
         is_alive = min(1.0, self._alive / max(1.0, self._known))
-        asked = max(1.0, float(searching.sum()) * is_alive)
+        asked = max(1.0, total_of(searching) * is_alive)
         answered = min(1.0, self._alive * login.probes_per_s * step_s / asked)
-        reached = self._rng.binomial(searching, is_alive * answered)
+        reached = thinned(searching, is_alive * answered, self._rng)
         free = int(max(0.0, self._alive * login.slots - self._online - self._queue.total))
         found = draw_some(reached, free, self._rng)
         self._room.turn_away(searching - found)
@@ -170,12 +174,12 @@ class _Storm:
     def _log_in(self, crowd: IntArray, now_s: float, index: int, at: int) -> None:
         """Let the server take and answer requests. Who has waited too long has given up: the answer is wasted."""
         step_s, rng = self._clock.step_s, self._rng
-        self._requests[at] += crowd.sum()
+        self._requests[at] += total_of(crowd)
         answers = int(rng.poisson(self._rate * step_s))
         self._room.turn_away(self._queue.take(crowd, now_s, step_s, index, answers, rng))
         for served in self._queue.serve(now_s, step_s, answers, rng):
             self._room.turn_away(served.too_late)
-            count = int(served.in_time.sum())
+            count = total_of(served.in_time)
             if count:
                 self._good[at] += count
                 self._online += count

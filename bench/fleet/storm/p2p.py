@@ -83,6 +83,7 @@ class _Storm:
         asking = self._room.leave(self._rng) + self._room.newcomers(come)
         self._asked[at] += asking.sum()
         if asking.any():
+            self._fates.ask(asking.sum(axis=0), index)
             self._begin(self._ask(asking).sum(axis=0), index)
         self._sent_bits[at] += self._busy * self._peers.rate_bps / self._peers.slots * clock.step_s
         self._nodes[at] = self._alive

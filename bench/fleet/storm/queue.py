@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.fleet.scenario.values import Discipline
-from bench.fleet.storm.crowd import draw_some
+from bench.fleet.storm.crowd import draw_some, total_of
 from carousel.release.blocks import IntArray
 
 __all__ = ["LoginQueue", "Served"]
@@ -54,12 +54,13 @@ class LoginQueue:
         self, crowd: IntArray, now_s: float, step_s: float, index: int, answers: int, rng: np.random.Generator
     ) -> IntArray:
         """Take requests of the step that ends at `now_s`, while `answers` leave; return who is turned away."""
-        if not crowd.any():
+        if not total_of(crowd):
             return crowd
         taken = draw_some(crowd, max(0, self._most - self.total + answers), rng)
-        if taken.any():
+        count = total_of(taken)
+        if count:
             self._entries.append(_Entry(now_s - step_s, now_s, index, taken))
-            self.total += int(taken.sum())
+            self.total += count
         return crowd - taken
 
     def serve(self, now_s: float, step_s: float, answers: int, rng: np.random.Generator) -> Iterator[Served]:
@@ -70,7 +71,7 @@ class LoginQueue:
         newest_first = self._discipline is Discipline.LIFO
         while left and self._entries:
             entry = self._entries.pop() if newest_first else self._entries.popleft()
-            waiting = int(entry.crowd.sum())
+            waiting = total_of(entry.crowd)
             count = min(waiting, left)
             end_s = begin_s + step_s * count / max(1, answers)
             crowd = draw_some(entry.crowd, count, rng)
@@ -94,7 +95,7 @@ class LoginQueue:
             in_time, too_late = (nobody, crowd) if low > self._patience_s else (crowd, nobody)
             return Served(index, in_time, too_late, (low + high) / 2)
         share = (self._patience_s - low) / (high - low)
-        in_time = draw_some(crowd, int(rng.binomial(int(crowd.sum()), share)), rng)
+        in_time = draw_some(crowd, int(rng.binomial(total_of(crowd), share)), rng)
         return Served(index, in_time, crowd - in_time, (low + min(high, self._patience_s)) / 2)
 
     def _drop_stale(self, now_s: float) -> Iterator[Served]:

@@ -254,6 +254,7 @@ class UnicastStorm:
             self._seen.share[at] = share
             return
         self._seen.requests[at] += asking.sum()
+        self._fates.ask(asking.sum(axis=0), index)
         self._let_in(asking, now_s - clock.step_s, index, share)
         self._transfer(now_s, at, share)
         if not (self._server.resume and self._server.protocol == "http"):
@@ -269,7 +270,7 @@ class UnicastStorm:
         for number in np.flatnonzero(shares).tolist():
             counts = np.zeros(len(self._transfers), dtype=np.int64)
             counts[number] = self._room.drop_some(number, float(shares[number]), self._rng)
-            self._fates.finish(counts, index, 0.0, now_s)
+            self._fates.leave(counts, index, now_s)
             for since_s, asked_at, count in self._transfers[number].drop_some(float(shares[number]), self._rng):
                 counts[number] = count
                 self._fates.finish(counts, asked_at, now_s - since_s, now_s)

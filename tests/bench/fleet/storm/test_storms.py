@@ -62,6 +62,15 @@ def test_waiting_rooms_keep_boxes_as_long_as_their_policy_says():
         room.turn_away(room.newcomers(np.array([100_000])))
         waited_s = sum(0.1 * step * int(room.leave(rng).sum()) for step in range(1, 12_000)) / 100_000
         assert waited_s == pytest.approx(mean_s, rel=0.05)
+    room = WaitingRoom(BACKOFF, 8.0, 1, 0.1)
+    crowd = room.newcomers(np.array([100_000]))
+    for mean_s in (10.0, 12.0, 16.0):  # 8 s until it gives up, and 2, 4, 8 s more
+        room.turn_away(crowd)
+        crowd, waited_s = np.zeros_like(crowd), 0.0
+        for step in range(1, 4000):
+            left = room.leave(rng)
+            crowd, waited_s = crowd + left, waited_s + 0.1 * step * int(left.sum()) / 100_000
+        assert waited_s == pytest.approx(mean_s, rel=0.05)
     room = WaitingRoom(BACKOFF, 2.0, 1, 0.1)
     crowd = room.newcomers(np.array([1000]))
     for _ in range(20):
@@ -265,6 +274,20 @@ def test_the_login_collapses_without_healing_and_immediate_retries_only():
     assert online[RetryKind.IMMEDIATE, False] < 200_000
     assert online[RetryKind.BACKOFF, True] > 800_000
     assert online[RetryKind.BACKOFF, False] < online[RetryKind.BACKOFF, True]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("retry", [IMMEDIATE, RANDOM], ids=["immediate", "random"])
+def test_the_few_that_miss_wait_as_long_as_a_try_takes_and_the_many_not_at_all(retry):
+    """Two in a hundred super nodes are dead, and stay so; all else is ample: late(t) = 0.02 e^(-0.98 t/w)."""
+    quiet = replace(
+        LOGIN, supernode_share=0.05, restart_share=0.02, heal_share_per_s=0.0, probes_per_s=1e6, timeout_s=30.0
+    )
+    times = login_story(retry, False, quiet).tally.all_boot()
+    wait_s = 30.0 + (retry.wait_s if retry is RANDOM else 0.0)
+    assert times.quantile(0.97) < 0.1
+    for share in (0.99, 0.999):
+        assert times.quantile(share) == pytest.approx(wait_s / 0.98 * math.log(0.02 / (1 - share)), rel=0.03)
 
 
 AMPLE = replace(
