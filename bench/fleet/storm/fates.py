@@ -1,8 +1,8 @@
 """What became of the boxes of a storm, worked out once it is over.
 
-While it runs, only counts are noted: how many boxes of a group powered up in a step, how many asked, how many were let in
-that got what they asked for, and how long that took. Who asks in one step is let in with one chance, newcomers and those
-that waited alike. Boxes of one group that wait are alike; so whoever of them is let in is any of them:
+While it runs, only counts are noted: how many boxes of a group powered up in a step, how many asked, how many were let
+in that got what they asked for, and how long that took. Who asks in one step is let in with one chance, newcomers and
+those that waited alike. Boxes of one group that wait are alike; so whoever of them is let in is any of them:
 
     P(waits | powered up at a)              = 1 - let in / asking, at a
     P(still waiting at t | waits since a)   = exp(-integral from a to t of the hazard)
