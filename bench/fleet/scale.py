@@ -50,7 +50,7 @@ def cost_of(name: str, boxes: str) -> Cost:
     """Run a scenario once, and look at its processes all the while."""
     program = Path(sys.executable).parent / "bootbench"
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "fleet", name, "--boxes", boxes, "--workers", str(WORKERS), "-o", folder]
+        command = [str(program), "fleet", name, "--boxes", boxes, "--workers", str(WORKERS), "-o", folder]
         begin_s = time.monotonic()
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -102,8 +102,8 @@ class Fates:
     def _times(self, number: int, boxes: int, start_up_s: float) -> Histogram:
         """Return how long boxes took from power-on to running, as the shares let in make it likely."""
         waits, step_s, count = self._waits(number), self._clock.step_s, self._clock.count
-        begins = waits.starts + 0.5
-        ends = np.minimum(begins[:, None] + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
+        begins = waits.begins
+        ends: FloatArray = np.minimum(begins[:, None] + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
         share = (waits.weights * waits.waiting)[:, None] * -np.diff(waits.still(begins[:, None], ends), axis=1)
         weights = np.zeros(BINS)
 
@@ -123,7 +123,7 @@ class Fates:
         waits, step_s = self._waits(number), self._clock.step_s
         let_in = self.let_in[:, number]
         took_s = float(waits.took_s @ let_in / max(1, let_in.sum()))
-        falls_s = (waits.starts + 0.5) * step_s + deadline_s
+        falls_s = waits.begins * step_s + deadline_s
         fallen = waits.weights * waits.left((falls_s - took_s) / step_s)
         bins = np.minimum(falls_s / self._clock.bin_s, STEPS).astype(np.int64)
         fell = _rounded_up_to(np.bincount(bins, fallen, STEPS + 1))
@@ -152,19 +152,25 @@ class _Waits:
     weights: FloatArray
     waiting: FloatArray
 
+    @property
+    def begins(self) -> FloatArray:
+        """Where in their steps they power up, on average: in the middle."""
+        return self.starts.astype(np.float64) + 0.5
+
     def still(self, begin: FloatArray, end: FloatArray) -> FloatArray:
         """Return the chance to wait on until `end`, in steps, of who began to wait at `begin`."""
-        return np.exp(self._until(begin) - self._until(end))
+        chance: FloatArray = np.exp(self._until(begin) - self._until(end))
+        return chance
 
     def left(self, end: FloatArray | float) -> FloatArray:
         """Return the chance not to have been let in by `end`, in steps, of who powered up at each of `starts`."""
-        begins = self.starts + 0.5
-        later = self.waiting * self.still(begins, np.maximum(begins, end))
-        return np.where(end < begins, 1.0, later)
+        later = self.waiting * self.still(self.begins, np.maximum(self.begins, end))
+        return np.where(end < self.begins, 1.0, later)
 
     def _until(self, at: FloatArray) -> FloatArray:
         whole = np.minimum(at.astype(np.int64), len(self.hazard) - 2)
-        return self.hazard[whole] + (at - whole) * (self.hazard[whole + 1] - self.hazard[whole])
+        found: FloatArray = self.hazard[whole] + (at - whole) * (self.hazard[whole + 1] - self.hazard[whole])
+        return found
 
 
 def _hazards(begin_to_wait: FloatArray, let_in: FloatArray) -> FloatArray:
