@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
-from carousel.console.defaults import apply_defaults, config_file, read_config
+from carousel.console.defaults import apply_defaults, config_file, read_config, variables_of
 from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_board_commands
@@ -87,7 +87,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
         if message.startswith("the following arguments are required"):
-            message += "; give them, or set BOOTCAST_NAME"
+            words = message.replace(",", " ").replace("/", " ").split()
+            variables = [variable for option, variable in variables_of(self).items() if option in words]
+            message += f"; give them, or set {', '.join(variables)}" if variables else ""
         self.exit(EXIT_USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
 
 

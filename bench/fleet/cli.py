@@ -45,7 +45,9 @@ def fleet(
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the report.")] = Path("bench-out/fleet"),
     fail_if: Annotated[
         list[str] | None,
-        typer.Option(help="Exit 3 if it is so: 'p99.99 > 60s', 'unicast: never > 1%'; repeatable."),
+        typer.Option(
+            metavar="CONDITION", help="Exit 3 if it is so: 'p99.99 > 60s', 'unicast: never > 1%'; repeatable."
+        ),
     ] = None,
     list_scenarios: Annotated[bool, typer.Option("--list", help="List the scenarios that ship.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from carousel.errors import OperatorError, UsageError
 
-__all__ = ["CONFIG_VARIABLE", "apply_defaults", "config_file", "read_config"]
+__all__ = ["CONFIG_VARIABLE", "apply_defaults", "config_file", "read_config", "variables_of"]
 
 CONFIG_VARIABLE = "BOOTCAST_CONFIG"
 """Names another file than the program's own in /etc/bootcast."""
@@ -18,6 +18,11 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 def config_file(program: str) -> str:
     """Return where a program's config file is, if nothing else is said."""
     return f"/etc/bootcast/{program}.toml"
+
+
+def variables_of(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Return the variable of the environment for each option that can be set by one, such as `--drop-seed`."""
+    return {f"--{name}": _variable(name) for name, _ in _options_of(parser)}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -44,13 +49,17 @@ def apply_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, st
     known = set()
     for name, action in _options_of(parser):
         known.add(name)
-        given = environment.get(PREFIX + name.upper().replace("-", "_"), config.get(name))
+        given = environment.get(_variable(name), config.get(name))
         if given is None:
             continue
         action.required = False
         action.default = _as_flag(name, given) if action.nargs == 0 else str(given)
     for name in config.keys() - known:
         raise UsageError(f"the config file sets {name!r}, which is no option; `{parser.prog} --help` lists commands")
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper().replace("-", "_")
 
 
 def _as_flag(name: str, given: object) -> bool:

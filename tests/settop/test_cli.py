@@ -83,7 +83,11 @@ def test_version():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("receive", "--store", "x"), "--interface; give them, or set BOOTCAST_NAME"),
+        (("receive", "--store", "x"), "--interface; give them, or set BOOTCAST_INTERFACE; `settop receive"),
+        (
+            ("init", "--store", "x"),
+            "--hardware, --trust, --eeprom; give them, or set BOOTCAST_HARDWARE, BOOTCAST_EEPROM;",
+        ),
         ((*RECEIVE, "--group", "10.0.0.1:5077"), "argument --group: 10.0.0.1 is no multicast group"),
         ((*RECEIVE, "--source", "notanip"), "argument --source: 'notanip' is no address"),
         ((*RECEIVE, "--drop-seed=-4"), "argument --drop-seed: '-4' is no whole number from 0"),
