@@ -39,7 +39,7 @@ class Command:
 
     def __init__(self, machine: Machine, template: str | None, folder: str) -> None:
         self._machine = machine
-        self._template = template
+        self._template = template or ""
         self._folder = folder
 
     def probe(self) -> str | None:
@@ -62,13 +62,12 @@ class Command:
 
     def start(self, source: Source, image: SlotImage) -> int:
         """Run it; return its exit code."""
-        template = self._template or ""
         fields = {
             "image": f"{self._folder}/{image.name}",
             "version": str(image.header.version),
             "slot": source.value,
         }
-        return self._machine.run([word.format(**fields) for word in words_of(template)])
+        return self._machine.run([word.format(**fields) for word in words_of(self._template)])
 
     def commit(self, source: Source | None) -> None:
         """Nothing: the record says it."""

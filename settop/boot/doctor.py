@@ -10,13 +10,13 @@ from carousel.errors import OperatorError, explain_os_error
 from settop.boot.backend import Backend
 from settop.boot.flow import disagreements
 from settop.boot.identity import box_id
-from settop.boot.machine import Machine
+from settop.boot.machine import Machine, read_text
+from settop.boot.tryboot import BOOTLOADER, told_by_firmware
 from settop.store.disk import Disk
 from settop.store.staterecord import StateRecord
 
 __all__ = ["Check", "examine_board", "examine_loaders", "examine_partition"]
 
-_BOOTLOADER = "/proc/device-tree/chosen/bootloader"
 _PROBE_FILE = "settop-doctor"
 
 
@@ -32,30 +32,31 @@ class Check:
 
 def examine_board(machine: Machine, interface: str | None) -> Iterator[Check]:
     """Yield what the machine says of itself."""
-    model = (machine.read("/proc/device-tree/model") or b"").rstrip(b"\0").decode("utf-8", "replace")
+    model = read_text(machine, "/proc/device-tree/model")
     yield Check("board", None, model or "no device tree: a PC, or an emulated board with UEFI")
     own_id = box_id(machine, (interface,) if interface else ())
     yield Check("box id", bool(own_id), own_id or "none", "serial-... or mac-...: the same after each start")
     if interface:
-        state = (machine.read(f"/sys/class/net/{interface}/operstate") or b"").decode().strip()
+        state = read_text(machine, f"/sys/class/net/{interface}/operstate")
         yield Check("interface", state in ("up", "unknown"), f"{interface}: {state or 'not there'}", "up")
-    watchdog = machine.read("/sys/class/watchdog/watchdog0/identity")
-    found = watchdog.decode("utf-8", "replace").strip() if watchdog else "none"
-    yield Check("watchdog", watchdog is not None, found, "one: an image that hangs is left only by a watchdog")
-    if machine.read(f"{_BOOTLOADER}/tryboot") is not None:
+    watchdog = "/sys/class/watchdog/watchdog0/identity"
+    found = read_text(machine, watchdog) or "none"
+    expected = "one: an image that hangs is left only by a watchdog"
+    yield Check("watchdog", machine.read(watchdog) is not None, found, expected)
+    if machine.read(f"{BOOTLOADER}/tryboot") is not None:
         yield from _examine_pi(machine)
 
 
 def _examine_pi(machine: Machine) -> Iterator[Check]:
-    partition = int.from_bytes(machine.read(f"{_BOOTLOADER}/partition") or b"", "big")
+    partition = told_by_firmware(machine, "partition")
     expected = "1 in the receiver, 2 in slot A, 3 in slot B; 0 on a Pi 3 and with an old EEPROM of a Pi 5"
     yield Check("firmware's partition", partition in (0, 1, 2, 3), str(partition), expected)
-    kernel = (machine.read("/proc/sys/kernel/osrelease") or b"").decode("utf-8", "replace").strip()
+    kernel = read_text(machine, "/proc/sys/kernel/osrelease")
     expected = "Raspberry Pi's own, such as 6.6.51+rpt-rpi-v8: no other hands `tryboot` to the firmware"
     yield Check("kernel", None, kernel or "not told", expected)
-    flag = int.from_bytes(machine.read(f"{_BOOTLOADER}/tryboot") or b"", "big")
+    flag = told_by_firmware(machine, "tryboot")
     yield Check("tryboot flag", flag in (0, 1), str(flag), "1 only in the start after `settop boot` of a trial")
-    built = int.from_bytes(machine.read(f"{_BOOTLOADER}/build-timestamp") or b"", "big")
+    built = told_by_firmware(machine, "build-timestamp")
     yield Check("EEPROM built", built > 0, str(built), "a time after 2021 (1609459200): tryboot in autoboot.txt")
 
 

@@ -13,7 +13,7 @@ from typing import ClassVar, NoReturn
 from carousel.errors import FormatError, OperatorError, explain_os_error
 from carousel.uki import MACHINES, parse_pe
 from settop.boot.backend import LoaderState, SlotImage, placed_name
-from settop.boot.machine import Machine
+from settop.boot.machine import Machine, read_text
 from settop.store.choice import Source
 from settop.store.disk import Disk
 
@@ -65,7 +65,7 @@ def is_placed(disk: Disk, name: str, image: SlotImage) -> bool:
 
 def check_machine(image: SlotImage, machine: Machine, number: int) -> None:
     """Raise `OperatorError` if a PE file's processor is not this machine's."""
-    here = (machine.read("/proc/sys/kernel/arch") or b"").decode().strip()
+    here = read_text(machine, "/proc/sys/kernel/arch")
     if here and MACHINES.get(here, number) != number:
         raise OperatorError(f"{image.name} holds a kernel for another processor than this machine's ({here})")
 

@@ -142,7 +142,7 @@ def _arm(store: Store, backend: Backend, candidate: Candidate, image: SlotImage,
         if backend.state().default is not wanted:
             backend.commit(wanted)
     else:
-        backend.arm(candidate.source, image, tries_left if backend.counts else 1)
+        backend.arm(candidate.source, image, tries_left)
 
 
 def confirm(store: Store, disk: Disk, backend: Backend) -> Source | None:

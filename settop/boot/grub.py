@@ -7,14 +7,13 @@ twice, once value by value, once joined as bc_check. A block is 1024 bytes, padd
 from typing import ClassVar
 
 from settop.boot.firmwarefiles import Environment, EnvironmentBackend, source_of
-from settop.boot.systemdboot import LOADER_GUID, efi_text
+from settop.boot.systemdboot import loader_variable
 from settop.store.choice import Source
 
 __all__ = ["BLOCK_BYTES", "Grub"]
 
 BLOCK_BYTES = 1024
 _SIGNATURE = "# GRUB Environment Block\n"
-_STARTED = f"/sys/firmware/efi/efivars/LoaderImageIdentifier-{LOADER_GUID}"
 
 
 class Grub(EnvironmentBackend):
@@ -26,7 +25,7 @@ class Grub(EnvironmentBackend):
 
     def booted(self) -> Source | None:
         """The image that systemd's stub in the UKI says it was: its file name on the partition."""
-        path = efi_text(self._machine.read(_STARTED) or b"")
+        path = loader_variable(self._machine, "LoaderImageIdentifier")
         return source_of(path.replace("/", "\\").split("\\")[-1].removesuffix(".efi"))
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Who a box is: its serial number or its first interface's address, found at first boot, never on the card."""
 
-from settop.boot.machine import Machine
+from settop.boot.machine import Machine, read_text
 
 __all__ = ["box_id"]
 
@@ -11,11 +11,11 @@ _NO_SERIALS = {"", "0", "none", "default string", "to be filled by o.e.m.", "not
 def box_id(machine: Machine, interfaces: tuple[str, ...]) -> str:
     """Return `serial-...` or `mac-...`; empty where the machine tells neither."""
     for path in _SERIALS:
-        serial = (machine.read(path) or b"").rstrip(b"\0\n ").decode("ascii", "replace").strip()
+        serial = read_text(machine, path)
         if serial.lower() not in _NO_SERIALS:
             return f"serial-{serial}"
     for interface in interfaces:
-        address = (machine.read(f"/sys/class/net/{interface}/address") or b"").decode().strip()
-        if address.replace("00:", "", 5) not in ("", "00"):
+        address = read_text(machine, f"/sys/class/net/{interface}/address")
+        if address.replace("00:", "") not in ("", "00"):
             return f"mac-{address.replace(':', '')}"
     return ""

@@ -10,12 +10,13 @@ from carousel.errors import FormatError, OperatorError
 from carousel.uki import Uki, parse_uki
 from settop.boot.backend import LoaderState, SlotImage
 from settop.boot.firmwarefiles import check_machine, source_of
-from settop.boot.machine import Machine
+from settop.boot.machine import Machine, read_text
 from settop.store.choice import Source
 
 __all__ = ["Kexec", "booted_by_command_line", "slot_words"]
 
 _SCRATCH = "/run/bootcast"
+_COMMAND_LINE = "/proc/cmdline"
 _SLOT_KEY = "bootcast.slot="
 _IMAGE_KEY = "bootcast.image="
 
@@ -27,7 +28,7 @@ def slot_words(source: Source, image: SlotImage) -> str:
 
 def booted_by_command_line(machine: Machine) -> Source | None:
     """Return the slot that the running kernel's command line names."""
-    words = (machine.read("/proc/cmdline") or b"").decode("utf-8", "replace").split()
+    words = read_text(machine, _COMMAND_LINE).split()
     return next((source_of(word.removeprefix(_SLOT_KEY)) for word in words if word.startswith(_SLOT_KEY)), None)
 
 
@@ -56,7 +57,7 @@ class Kexec:
 
     def holds(self, source: Source, image: SlotImage) -> bool:
         """Compare with what the running kernel's command line says of its image."""
-        return slot_words(source, image) in (self._machine.read("/proc/cmdline") or b"").decode("utf-8", "replace")
+        return slot_words(source, image) in read_text(self._machine, _COMMAND_LINE)
 
     def place(self, source: Source, image: SlotImage) -> None:
         """It is read from the store; only see that it can be taken apart: a UKI, for this machine."""

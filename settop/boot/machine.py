@@ -10,8 +10,9 @@ from typing import NoReturn, Protocol
 
 from carousel.errors import OperatorError
 
-__all__ = ["LinuxMachine", "Machine"]
+__all__ = ["EFIVARS", "LinuxMachine", "Machine", "read_text"]
 
+EFIVARS = "/sys/firmware/efi/efivars"
 _REBOOT_MAGIC = 0xFEE1DEAD, 0x28121969
 _RESTART, _RESTART_WITH_WORDS, _KEXEC = 0x01234567, 0xA1B2C3D4, 0x45584543  # linux/reboot.h
 
@@ -38,6 +39,11 @@ class Machine(Protocol):
         """Start the kernel that kexec loaded."""
 
 
+def read_text(machine: Machine, path: str) -> str:
+    """Return a file's text, without what ends lines and strings; empty where there is none."""
+    return (machine.read(path) or b"").decode(errors="replace").strip("\0\n\t ")
+
+
 class LinuxMachine:
     """The Linux that this runs on."""
 
@@ -50,7 +56,7 @@ class LinuxMachine:
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file in one call, as EFI variables need it."""
-        if path.startswith("/sys/firmware/efi/efivars/") and Path(path).exists():
+        if path.startswith(EFIVARS) and Path(path).exists():
             _make_mutable(path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -96,9 +102,9 @@ def _make_mutable(path: str) -> None:
     get_flags, set_flags, immutable = 0x8008_6601, 0x4008_6602, 0x10
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        flags = bytearray(8)
+        flags = ctypes.c_uint64()
         fcntl.ioctl(descriptor, get_flags, flags)
-        cleared = int.from_bytes(flags[:4], "little") & ~immutable
-        fcntl.ioctl(descriptor, set_flags, cleared.to_bytes(8, "little"))
+        flags.value &= ~immutable
+        fcntl.ioctl(descriptor, set_flags, flags)
     finally:
         os.close(descriptor)

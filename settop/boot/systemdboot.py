@@ -10,20 +10,29 @@ from typing import ClassVar, NoReturn
 from carousel.errors import OperatorError, explain_os_error
 from settop.boot.backend import LoaderState, SlotImage, placed_name
 from settop.boot.firmwarefiles import is_placed, place_program, source_of
-from settop.boot.machine import Machine
+from settop.boot.machine import EFIVARS, Machine
 from settop.store.choice import Source
 from settop.store.disk import Disk
 
-__all__ = ["LOADER_GUID", "SystemdBoot", "efi_text"]
+__all__ = ["LOADER_GUID", "SystemdBoot", "efi_text", "loader_variable"]
 
 LOADER_GUID = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-_EFIVARS = "/sys/firmware/efi/efivars"
 _ATTRIBUTES = (7).to_bytes(4, "little")  # non-volatile, boot-service and run-time access
 
 
 def efi_text(raw: bytes) -> str:
-    """Return the text of an EFI variable's file; empty where there is none."""
+    """Return the text of an EFI variable's file."""
     return raw[4:].decode("utf-16-le", "replace").split("\0")[0]
+
+
+def loader_variable(machine: Machine, name: str) -> str:
+    """Return what a variable of the Boot Loader Interface says; empty where it is not set."""
+    raw = machine.read(_path(name))
+    return efi_text(raw) if raw else ""
+
+
+def _path(name: str) -> str:
+    return f"{EFIVARS}/{name}-{LOADER_GUID}"
 
 
 class SystemdBoot:
@@ -47,8 +56,7 @@ class SystemdBoot:
 
     def probe(self) -> str | None:
         """It serves where systemd-boot says that it started this system."""
-        loader = efi_text(self._machine.read(self._path("LoaderInfo")) or b"")
-        if not loader.startswith("systemd-boot"):
+        if not self._variable("LoaderInfo").startswith("systemd-boot"):
             return "this system was not started by systemd-boot (no EFI variable LoaderInfo; is efivarfs mounted?)"
         return "no folder of the EFI system partition is named (--firmware)" if self._firmware is None else None
 
@@ -95,11 +103,8 @@ class SystemdBoot:
         raw = f"systemd-boot: default {default}" + (f", {armed.value}.conf once" if armed else "")
         return LoaderState(raw, source_of(default.removesuffix(".conf")), armed, 1 if armed else 0)
 
-    def _path(self, name: str) -> str:
-        return f"{_EFIVARS}/{name}-{LOADER_GUID}"
-
     def _variable(self, name: str) -> str:
-        return efi_text(self._machine.read(self._path(name)) or b"")
+        return loader_variable(self._machine, name)
 
     def _set(self, name: str, value: str) -> None:
         """Set a variable; setting it to nothing deletes it, as UEFI has it."""
@@ -107,7 +112,7 @@ class SystemdBoot:
             return
         text = (value + "\0").encode("utf-16-le") if value else b""
         try:
-            self._machine.write(self._path(name), _ATTRIBUTES + text)
+            self._machine.write(_path(name), _ATTRIBUTES + text)
         except OSError as error:
             why = explain_os_error(error)
             raise OperatorError(

@@ -20,12 +20,20 @@ from settop.boot.machine import Machine
 from settop.store.choice import Source
 from settop.store.disk import Disk
 
-__all__ = ["AUTOBOOT_BYTES", "CONFIG_TXT", "TryBoot", "build_autoboot", "parse_autoboot"]
+__all__ = [
+    "AUTOBOOT_BYTES",
+    "BOOTLOADER",
+    "CONFIG_TXT",
+    "TryBoot",
+    "build_autoboot",
+    "parse_autoboot",
+    "told_by_firmware",
+]
 
 AUTOBOOT = "autoboot.txt"
 AUTOBOOT_BYTES = 512
 CONFIG_TXT = b"arm_64bit=1\nenable_uart=1\nkernel=kernel8.img\ninitramfs initrd.img followkernel\n"
-_BOOTLOADER = "/proc/device-tree/chosen/bootloader"
+BOOTLOADER = "/proc/device-tree/chosen/bootloader"
 RECEIVER_PARTITION = 1
 _PARTITIONS = {Source.SLOT_A: 2, Source.SLOT_B: 3}
 _SOURCES = {number: source for source, number in _PARTITIONS.items()}
@@ -49,6 +57,11 @@ def parse_autoboot(raw: bytes, tryboot: bool) -> int:
     return found
 
 
+def told_by_firmware(machine: Machine, name: str) -> int:
+    """Return a number that the firmware left in the device tree; 0 where it left none."""
+    return int.from_bytes(machine.read(f"{BOOTLOADER}/{name}") or b"", "big")
+
+
 class TryBoot:
     """The Raspberry Pi's firmware."""
 
@@ -69,7 +82,7 @@ class TryBoot:
 
     def probe(self) -> str | None:
         """It serves on a Raspberry Pi whose firmware knows tryboot, from a card of ours."""
-        if self._machine.read(f"{_BOOTLOADER}/tryboot") is None:
+        if self._machine.read(f"{BOOTLOADER}/tryboot") is None:
             return "this board's firmware has no tryboot (no chosen/bootloader/tryboot in the device tree)"
         if self._first is None or AUTOBOOT not in self._first.names():
             return f"there is no {AUTOBOOT} in the folder of --firmware"
@@ -81,8 +94,7 @@ class TryBoot:
 
         The partition is 0 on a Pi 3 and with old EEPROMs of a Pi 5, so the command line is the better witness.
         """
-        partition = int.from_bytes(self._machine.read(f"{_BOOTLOADER}/partition") or b"", "big")
-        return booted_by_command_line(self._machine) or _SOURCES.get(partition)
+        return booted_by_command_line(self._machine) or _SOURCES.get(told_by_firmware(self._machine, "partition"))
 
     def holds(self, source: Source, image: SlotImage) -> bool:
         """Compare the files in the slot's partition."""

@@ -64,6 +64,7 @@ def test_a_loader_is_compared_with_the_record(make_board):
     checks = found(examine_loaders([(board.backend, board.backend.probe())], board.store.record()))
     assert checks["agrees with the record"].is_good
     assert "serves here" in checks[f"backend {board.name}"].found
+    assert checks["boot loader"].found.startswith(f"{board.name}: "), "what it would do, in its own words"
     assert not found(examine_loaders([(board.backend, "not here")], None))["boot loader"].is_good
 
 
@@ -96,6 +97,8 @@ def machine_with(**files):
         ({WATCHDOG: b""}, "watchdog", True, "none"),
         ({WATCHDOG: b"odd \xff\n"}, "watchdog", True, "odd \ufffd"),
         (PI_FILES, "firmware's partition", True, "0"),
+        (PI_FILES | {f"{PI}/partition": None}, "firmware's partition", True, "0"),
+        (PI_FILES | {f"{PI}/partition": b"\0\0\0\2"}, "firmware's partition", True, "2"),
         (PI_FILES | {f"{PI}/partition": b"\0\0\0\3"}, "firmware's partition", True, "3"),
         (PI_FILES | {f"{PI}/partition": b"\0\0\0\4"}, "firmware's partition", False, "4"),
         (PI_FILES | {f"{PI}/partition": b"\0\0\1\0"}, "firmware's partition", False, "256"),
@@ -128,7 +131,7 @@ def test_checks_come_in_one_order_and_those_of_a_pi_on_a_pi_alone():
 
 @pytest.mark.parametrize("path", ["/proc/device-tree/serial-number", "/sys/class/dmi/id/product_serial"])
 @pytest.mark.parametrize(
-    "raw", [b"0\0", b"None\n", b" \n", b"Default string\n", b"Not Specified", b"System Serial Number"]
+    "raw", [b"0\0", b"None\n", b" \t\n", b"Default string\n", b"Not Specified", b"System Serial Number"]
 )
 def test_a_placeholder_is_no_serial_number(path, raw):
     machine = machine_with(**{path: raw, "/sys/class/dmi/id/board_serial": b" S 12 \n"})

@@ -66,9 +66,10 @@ def test_u_boot_s_file_is_what_env_export_writes():
         b"arch=arm\0bootargs=console=ttyS0 quiet\0noise\0" + U_BOOT_TEXT,
         U_BOOT_TEXT + b"bc_seq=ff\0" + b"\0",
         U_BOOT_TEXT.replace(b"1a", b"1A"),
+        b"bootcmd=x=y\0" + U_BOOT_TEXT,
         b"name\xff=x\0" + U_BOOT_TEXT,
     ],
-    ids=["other variables", "behind the end", "capitals", "no ASCII"],
+    ids=["other variables", "behind the end", "capitals", "more than one =", "no ASCII"],
 )
 def test_u_boot_s_own_variables_may_stand_beside_ours(text):
     assert UBoot.decode(u_boot_file(text)) == ARMED
@@ -97,8 +98,14 @@ def test_grub_s_block_is_1024_bytes_and_says_all_twice():
 
 
 def test_a_grub_block_with_other_variables_as_save_env_leaves_them_is_read():
-    text = GRUB_TEXT.replace(b"bc_seq", b"menu=a=b\nloose words\nbc_seq")
+    text = GRUB_TEXT.replace(b"bc_seq", b"menu=a=b\nloose words\nbc_seq") + b"words=and bc_seq=7\n"
     assert Grub.decode(text.ljust(1024, b"#")) == ARMED
+
+
+def test_a_word_that_names_no_source_stands_for_the_receiver_whatever_it_is():
+    grub = GRUB_TEXT.replace(b"slot-a", b"slot=a")
+    assert Grub.decode(grub.ljust(1024, b"#")) == replace(ARMED, default=None)
+    assert UBoot.decode(u_boot_file(U_BOOT_TEXT.replace(b"slot-a", b"slot=a"))) == replace(ARMED, default=None)
 
 
 @pytest.mark.parametrize(
@@ -349,6 +356,7 @@ def test_autoboot_is_a_sector_with_its_digits_in_fixed_places():
         (b"boot_partition=7\nboot_partition=22\nboot_partition=\n", 1, 1),
         (b"#" * 512 + b"\nboot_partition=2\n", 1, 1),
         (b"[all]\nboot_partition=2=3\n", 1, 1),
+        (b"[all]\nboot_partition=2\nboot_partition=1\n", 1, 1),
     ],
 )
 def test_autoboot_is_read_as_the_firmware_reads_it(text, plain, tried):
@@ -384,6 +392,14 @@ def test_a_pi_that_tells_its_partition_tells_its_slot_where_no_command_line_does
 def test_grub_s_running_image_is_told_by_its_file(path, disk, machine):
     machine.files[variable("LoaderImageIdentifier")] = efi(path)
     assert Grub(disk, machine).booted() is B
+
+
+def test_a_command_line_need_not_be_text(machine, disk):
+    image = stored(disk)
+    digest = image.header.image_sha256[:8].hex()
+    machine.files["/proc/cmdline"] = f"bootcast.slot=slot-a bootcast.image={digest} name=".encode() + b"\xe9\n"
+    assert Kexec(machine).booted() is A
+    assert Kexec(machine).holds(A, image)
 
 
 def test_kexec_needs_a_kernel_and_a_program_and_loads_a_kernel_with_its_words(machine, disk):

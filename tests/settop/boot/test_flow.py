@@ -1,5 +1,6 @@
 """From the record's choice to a running image, step by step over each board: what is armed, refused and told."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from carousel.errors import OperatorError
 from settop.boot import flow
 from settop.boot.backend import SlotImage
+from settop.boot.tryboot import CONFIG_TXT, build_autoboot
 from settop.store.choice import Source
 from settop.store.staterecord import Failure, SlotState
 from tests.settop.boot.models import (
@@ -95,6 +97,63 @@ def test_a_loader_that_does_not_count_is_armed_for_one_start():
     assert board.store.record().slots[1].tries_left == 2
 
 
+@counting
+def test_a_store_that_can_not_be_written_is_told_and_boots_what_is_confirmed(make_board):
+    board = with_first(make_board)
+    install(board, "2.0.0")
+    board.power_on()
+    prepare(board)
+    board.backend._change(tries_left=1)
+    board.disk.read_only = True
+    prepared = prepare(board)
+    assert (prepared.decision.source, prepared.runs_already, prepared.image.name) == (A, True, "slot-a.image")
+    assert prepared.decision.passed_over == ((B, Failure.UNRECORDABLE),)
+    (note,) = prepared.notes
+    assert note.startswith(f"{board.name}: what it would start can't be compared with the record (")
+    assert "read-only" in note
+
+
+@loaders
+def test_a_slot_whose_partition_can_not_be_read_is_passed_over_and_it_is_told_why(make_board, monkeypatch):
+    board = with_first(make_board)
+    install(board, "2.0.0")
+    board.power_on()
+
+    def fail(source, image, real=board.backend.holds):
+        if source is B:
+            raise OSError(errno.EIO, "Input/output error", "slot-b")
+        return real(source, image)
+
+    monkeypatch.setattr(board.backend, "holds", fail)
+    prepared = prepare(board)
+    assert prepared.decision.source is A
+    assert prepared.decision.passed_over == ((B, "slot-b: the device reports an error; check the medium"),)
+
+
+def test_an_image_whose_header_goes_after_the_check_is_passed_over(monkeypatch):
+    board = with_first(KexecBoard)
+    install(board, "2.0.0")
+    store = board.store
+    monkeypatch.setattr(store, "check", lambda candidate: board.disk.remove("slot-b.header") or Failure.NONE)
+    prepared = flow.prepare(store, board.disk, board.backend)
+    assert (prepared.decision.source, prepared.decision.passed_over) == (A, ((B, Failure.UNREADABLE),))
+
+
+@loaders
+@pytest.mark.parametrize("runs_already", [True, False])
+def test_whoever_boots_is_told_what_the_loader_would_have_started_instead(make_board, runs_already):
+    board = with_first(make_board)
+    board.power_on()
+    board.backend.commit(B)
+    if not runs_already:
+        board.disk.write("slot-a.image", 0, b"damage")
+    prepared = prepare(board)
+    assert prepared.runs_already is runs_already
+    assert prepared.decision.source is (A if runs_already else Source.EEPROM)
+    assert prepared.image.name == f"{prepared.decision.source.value}.image"
+    assert prepared.notes == (f"{board.name}: it would start slot-b, the record says slot-a",)
+
+
 @loaders
 def test_a_confirmed_slot_is_the_loader_s_default_and_not_armed(make_board):
     board = with_first(make_board)
@@ -169,6 +228,7 @@ def test_what_is_armed_and_not_on_trial_is_disarmed_and_it_is_told(make_board):
     assert flow.disagreements(board.store.record(), board.backend) == ["it has slot-a armed, which is not on trial"]
     flow.reconcile(board.store, board.disk, board.backend)
     assert board.backend.state().armed is None
+    confirm(board)
     board.backend.arm(Source.EEPROM, None, 1)
     assert flow.disagreements(board.store.record(), board.backend) == [], "the EEPROM image is on trial for ever"
 
@@ -192,9 +252,9 @@ def test_tries_that_the_loader_used_up_fail_the_trial(make_board):
 def test_only_the_image_that_runs_is_confirmed(make_board):
     board = on_trial(make_board)
     assert confirm(board) is B
+    assert not board.backend.keeps_default or board.backend.state().default is B
     assert confirm(board) is None
     assert board.store.record().active == 1
-    assert not board.backend.keeps_default or board.backend.state().default is B
 
 
 def test_an_older_image_of_the_same_slot_confirms_nothing():
@@ -236,6 +296,28 @@ def test_the_loader_forgets_every_slot_that_failed_and_goes_to_the_confirmed_one
     assert (board.backend.state().default, board.backend.state().armed) == (A, None)
 
 
+@pytest.mark.parametrize("make_board", [UBootBoard, GrubBoard, SystemdBootBoard], ids=lambda each: each.name)
+def test_what_is_armed_stays_armed_until_it_fails(make_board):
+    board = on_trial(make_board)
+    board.backend.arm(B, None, 2)
+    flow.forget_failed(board.store, board.backend)
+    assert board.backend.state().armed is B
+    board.store.mark_bad(B)
+    flow.forget_failed(board.store, board.backend)
+    assert (board.backend.state().default, board.backend.state().armed) == (A, None)
+
+
+@pytest.mark.parametrize("make_board", [UBootBoard, GrubBoard, SystemdBootBoard], ids=lambda each: each.name)
+def test_nothing_points_at_an_image_while_another_one_takes_its_place(make_board):
+    board = on_trial(make_board)
+    confirm(board)
+    install(board, "3.0.0")
+    board.backend.commit(A)
+    board.backend.arm(A, None, 1)
+    board.backend.place(A, SlotImage(board.disk, "slot-a.image", header_of("3.0.0")))
+    assert (board.backend.state().default, board.backend.state().armed) == (None, None)
+
+
 # --- the Pi's two places ---------------------------------------------------------------------------------------------
 
 
@@ -273,8 +355,18 @@ def test_forgetting_leaves_another_default_alone():
     before = board.first.read("autoboot.txt")
     board.backend.forget(B)
     assert board.first.read("autoboot.txt") == before
+    operations = board.rails.operations
+    board.backend.commit(A)
+    assert board.rails.operations == operations, "what is so already is not written again"
     board.backend.forget(A)
-    assert board.backend.state().default is None
+    assert board.first.read("autoboot.txt") == build_autoboot(1, 3), "a slot stays the one to try"
+
+
+def test_a_pi_that_goes_back_to_the_receiver_keeps_the_slot_to_try():
+    board = TryBootBoard()
+    board.backend.commit(A)
+    board.backend.commit(None)
+    assert board.first.read("autoboot.txt") == build_autoboot(1, 3)
 
 
 def test_placing_where_the_default_points_takes_the_default_away_first():
@@ -283,7 +375,8 @@ def test_placing_where_the_default_points_takes_the_default_away_first():
     image = SlotImage(board.disk, "slot-a.image", header_of("1.0.0"))
     board.backend.commit(A)
     board.backend.place(A, image)
-    assert board.backend.state().default is None
+    assert board.first.read("autoboot.txt") == build_autoboot(1, 3)
+    assert board.slots[A].read("config.txt") == CONFIG_TXT
     board.backend.commit(A)
     board.backend.place(A, image)
     assert board.backend.state().default is A, "what is there already is not touched"

@@ -83,8 +83,8 @@ def test_a_file_is_written_whole_and_a_small_one_by_one_call(tmp_path, monkeypat
 
 
 def test_an_efi_variable_that_is_there_loses_its_guard_and_no_other_flag(tmp_path, monkeypatch):
-    """chattr -i, by the ioctls of linux/fs.h; a file elsewhere keeps its flags."""
-    flags, asked = [0x00080010], []
+    """chattr -i, by the ioctls of linux/fs.h; a file elsewhere keeps its flags, and a new variable has none."""
+    flags, asked = [0xFFFFFFFF], []
 
     def ioctl(descriptor, request, words):
         asked.append((request, os.readlink(f"/proc/self/fd/{descriptor}")))
@@ -99,11 +99,15 @@ def test_an_efi_variable_that_is_there_loses_its_guard_and_no_other_flag(tmp_pat
     variable.touch()
     LinuxMachine().write(str(variable), b"x")
     assert asked == []
+    monkeypatch.setattr(module, "EFIVARS", str(tmp_path))
+    LinuxMachine().write(str(tmp_path / "LoaderEntryOneShot"), b"x")
+    assert asked == []
     before = len(os.listdir("/proc/self/fd"))
-    module._make_mutable(str(variable))
+    LinuxMachine().write(str(variable), b"new")
     assert [request for request, _ in asked] == [0x80086601, 0x40086602]
     assert {path for _, path in asked} == {str(variable)}
-    assert flags == [0x00080000]
+    assert flags == [0xFFFFFFEF]
+    assert variable.read_bytes() == b"new"
     assert len(os.listdir("/proc/self/fd")) == before
 
 

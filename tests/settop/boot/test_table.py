@@ -6,6 +6,7 @@ from carousel.errors import OperatorError
 from settop.boot.table import BACKENDS, BackendOptions, choose_backend
 from settop.image.boards import board_named
 from settop.image.cardfiles import firmware_files
+from settop.store.choice import Source
 from tests.settop.boot.models import STUB, FakeMachine, Rails
 
 
@@ -29,6 +30,15 @@ def test_where_nothing_can_boot_each_loader_says_why(tmp_path):
         choose_backend("auto", BackendOptions(tmp_path, tmp_path / "missing"), bare_machine())
     with pytest.raises(OperatorError, match="there is no backend 'lilo'; there are auto, command"):
         choose_backend("lilo", BackendOptions(tmp_path), bare_machine())
+
+
+def test_the_partitions_of_slots_are_those_mounted_beside_the_firmware_s(tmp_path):
+    for name in ("firmware", "slot-b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "slot-a").write_text("no partition")
+    assert BackendOptions(tmp_path).slot_disks() == {}
+    slots = BackendOptions(tmp_path, tmp_path / "firmware").slot_disks()
+    assert {source: disk.path("x") for source, disk in slots.items()} == {Source.SLOT_B: tmp_path / "slot-b" / "x"}
 
 
 @pytest.mark.parametrize(("name", "loader"), [("uboot-arm64", None), ("uefi-arm64", "grub")])
