@@ -5,6 +5,7 @@ KEYID-PART.bulletin      the packet as it was heard, signature and all; of a key
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 from carousel.bulletin import MAX_BULLETIN_BYTES, Bulletin, Claim
 from settop.store.disk import Disk
@@ -27,11 +28,9 @@ class BulletinStore:
         for name in self._disk.names():
             match = _NAME.fullmatch(name)
             if match and match[1] in wanted:
-                try:
-                    found.append(self._disk.read(name) or b"")
-                except OSError:
-                    continue
-        return [raw for raw in found if 0 < len(raw) <= MAX_BULLETIN_BYTES]
+                with suppress(OSError):
+                    found.append(self._disk.read(name))
+        return [raw for raw in found if raw and len(raw) <= MAX_BULLETIN_BYTES]
 
     def keep(self, claim: Claim, raw: bytes) -> None:
         """Keep a packet, whole or not at all; parts that its epoch has no more go. `OSError` where it can't be."""

@@ -127,7 +127,7 @@ class BoxFolder:
 
 def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -> None:
     """Take a lock, or raise `BlockingIOError` after so long."""
-    for left in range(int(wait_s / _LOCK_POLL_S), -1, -1):
+    for left in reversed(range(1 + int(wait_s / _LOCK_POLL_S))):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return

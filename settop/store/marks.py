@@ -5,7 +5,6 @@ years. So confirmation leaves a mark that names the release. It means nothing as
 """
 
 import hashlib
-from contextlib import suppress
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
@@ -41,14 +40,12 @@ class Marks:
 
     def seq(self, source: Source, header: SignedHeader) -> int | None:
         """Return when what a slot holds was confirmed, as a record's `seq`; None if there is no mark that says so."""
-        raw = None
-        with suppress(OSError):
-            raw = self._disk.read(self._name(source))
         try:
-            mark = MarkFormat.parse(raw or b"")
-        except FormatError:
+            raw = self._disk.read(self._name(source)) or b""
+            mark = MarkFormat.parse(raw)
+        except (OSError, FormatError):
             return None
-        is_whole = raw is not None and mark.crc == crc32(raw[: MarkFormat.size - 4])
+        is_whole = mark.crc == crc32(raw[: MarkFormat.size - 4])
         is_same = mark.header_sha256 == hashlib.sha256(header.raw).digest()
         return int(mark.seq) if is_whole and is_same else None
 

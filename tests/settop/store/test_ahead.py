@@ -61,6 +61,8 @@ def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, mon
     part = PartFile(tmp_path / "x.part", release.layout)
     monkeypatch.setattr(ahead, "populate", lambda rows: errno.EINVAL)
     part.make_ready(0, np.array([0]))
+    monkeypatch.setattr(ahead, "populate", lambda rows: pytest.fail("it was asked once, and that is enough"))
+    part.make_ready(0, np.arange(release.layout.objects[0].source_symbols))
     part.close()
 
 

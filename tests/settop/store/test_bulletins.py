@@ -95,6 +95,8 @@ def test_what_else_lies_there_is_no_bulletin(store, tmp_path):
     (tmp_path / f"{KEY_ID.hex()}-1.bulletin").mkdir()
     (tmp_path / "other.bulletin").write_bytes(bulletin(1))
     assert store.packets([KEY_ID]) == []
+    (tmp_path / f"{KEY_ID.hex()}-2.bulletin").write_bytes(bulletin(1))
+    assert store.packets([KEY_ID]) == [bulletin(1)], "what can't be read hides none of the others"
 
 
 def test_what_is_kept_is_on_the_medium_and_of_the_largest_size_too():

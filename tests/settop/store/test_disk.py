@@ -59,7 +59,7 @@ def test_a_large_file_comes_in_pieces_of_a_mebibyte(tmp_path):
     disk.write("large", 0, content)
     pieces = list(disk.chunks("large"))
     assert [len(piece) for piece in pieces] == [1 << 20, 1 << 20, 1]
-    assert b"".join(pieces) == content
+    assert b"".join(pieces) == disk.read("large") == content
 
 
 def test_what_is_synced_is_the_file_or_the_folder_that_was_named(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ def pages(size_bytes):
     return -(-size_bytes // PAGE) * PAGE
 
 
-@pytest.mark.parametrize("with_repair", [True, False])
-def test_the_file_is_as_large_as_its_parts(tmp_path, release, with_repair):
+@pytest.mark.parametrize(("with_repair", "repair_ratio"), [(True, 0.1), (False, 0.1), (True, 1.5)])
+def test_the_file_is_as_large_as_its_parts(tmp_path, make_release, with_repair, repair_ratio):
+    release = make_release(60_000, symbol_size=256, repair_ratio=repair_ratio)
     part = PartFile(tmp_path / "x.part", release.layout, with_repair)
     expected = 0
     for level, geometry in enumerate(release.layout.objects):
@@ -71,6 +73,7 @@ def test_a_row_whose_begin_or_end_is_zero_was_not_written_but_the_last_one_may_b
     source[5, -8:] = 0
     source[last - 1, -8:] = 0
     source[9, 8:-8] = 0
+    source[11, :8] = source[12, -8:] = (0, 0, 0, 0, 0, 0, 0, 0x80)
     part.close()
     again = PartFile(tmp_path / "x.part", release.layout)
     assert np.flatnonzero(again.landings[0].held[: image.source_symbols] == 0).tolist() == [3, 5, last - 1]
@@ -79,6 +82,26 @@ def test_a_row_whose_begin_or_end_is_zero_was_not_written_but_the_last_one_may_b
     third = PartFile(tmp_path / "x.part", release.layout)
     assert not third.landings[0].held[last]
     third.close()
+
+
+def test_the_kernel_may_read_ahead_again_when_the_image_comes(tmp_path, release):
+    """Till then it would make single pages of what lies ahead: the mapping is for random access ("rr", proc(5))."""
+
+    def is_random():
+        _, mapping = Path("/proc/self/smaps").read_text().split(str(tmp_path / "x.part"))
+        flags = next(line for line in mapping.splitlines() if line.startswith("VmFlags"))
+        return "rr" in flags.split()
+
+    part = PartFile(tmp_path / "x.part", release.layout)
+    assert is_random()
+    part.make_ready(1, np.array([0]))
+    assert is_random()
+    part.make_ready(0, np.array([0]))
+    assert not is_random()
+    part._map.madvise(mmap.MADV_RANDOM)
+    part.make_ready(0, np.array([1]))
+    assert is_random(), "it is told once"
+    part.close()
 
 
 class Watched:

@@ -48,6 +48,22 @@ def test_a_file_that_was_cut_gets_its_room_again_and_keeps_what_is_left(disk, si
     assert len(disk.read(STATE)) == 2 * SECTOR_BYTES
 
 
+def test_the_room_that_is_left_on_a_full_disk_is_used_up(disk, monkeypatch):
+    StateLog(disk).append(RECORD)
+    disk.truncate(STATE, RECORD_BYTES)
+
+    def write(name, offset, data):
+        if offset + len(data) > 3 * RECORD_BYTES:
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+        CutDisk.write(disk, name, offset, data)
+
+    monkeypatch.setattr(disk, "write", write)
+    assert [StateLog(disk).append(RECORD).seq for _ in range(2)] == [2, 3]
+    with pytest.raises(OSError, match="No space left"):
+        StateLog(disk).append(RECORD)
+    assert StateLog(disk).newest().seq == 3
+
+
 def test_what_stands_behind_the_sectors_is_nobody_s(disk):
     StateLog(disk).append(RECORD)
     disk.write(STATE, 2 * SECTOR_BYTES, replace(RECORD, seq=99).build() * 3)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carousel.crc import crc32
 from settop.store.staterecord import (
     RECORD_BYTES,
     SECTORS,
@@ -110,6 +111,17 @@ def test_a_torn_record_leaves_the_one_before(torn_bytes):
 @given(st.binary(min_size=SECTORS * SECTOR, max_size=SECTORS * SECTOR))
 def test_rubbish_is_no_record(rubbish):
     assert newest_record(rubbish) is None
+
+
+@pytest.mark.parametrize("at", [4, 17, 20, 22], ids=["layout", "last failure", "state", "failure"])
+def test_a_whole_record_that_says_what_nobody_knows_is_passed_over(at):
+    raw = bytearray(StateRecord(seq=9).build())
+    raw[at] = 77
+    raw[-4:] = crc32(bytes(raw[:-4])).to_bytes(4, "little")
+    good = StateRecord(seq=5)
+    for records in ((good.build(), raw), (raw, good.build()), (raw, good.build(), raw)):
+        assert newest_record(b"".join(records).ljust(SECTORS * SECTOR, b"\xff")) == good
+    assert newest_record(bytes(raw).ljust(SECTORS * SECTOR, b"\xff")) is None
 
 
 @pytest.mark.parametrize(("older", "newer"), [(255, 256), (0x01FF, 0x0200), (0xFFFF, 0x10000), (0xFFFFFFFF, 0)])
