@@ -75,9 +75,12 @@ def test_both_of_two_keys_are_trusted_though_their_files_have_one_name(init, key
     assert len(box.trust.keys) == 2
 
 
-def test_a_folder_that_is_there_and_empty_becomes_a_store(init, tmp_path):
+def test_a_folder_that_is_there_and_empty_or_cut_off_becomes_a_store(init, tmp_path):
     (tmp_path / "some" / "box" / "trust").mkdir(parents=True)
-    assert init().store.boot().source is Source.EEPROM
+    (tmp_path / "some" / "box" / "box.json.new").write_text("cut off")
+    box = init()
+    assert box.store.boot().source is Source.EEPROM
+    assert "box.json.new" not in contents(box.path)
 
 
 def test_a_store_is_never_made_over_another(init):
@@ -111,6 +114,20 @@ def test_what_is_wrong_with_a_roll_out_is_said_before_anything_is_made(init, key
         with pytest.raises(OperatorError, match=said):
             init(rollout=rollout, box_id=box_id)
     assert not (tmp_path / "some").exists()
+
+
+def test_a_box_finds_its_bulletins_in_its_folder(init):
+    box = init()
+    (box.path / f"{'ab' * 8}-0.bulletin").write_bytes(b"as it was heard")
+    assert box.bulletins.packets([b"\xab" * 8]) == [b"as it was heard"]
+
+
+def test_a_report_key_may_stand_in_a_file_of_a_kibibyte(init):
+    box, key = init(), "ab" * REPORT_KEY_BYTES
+    (box.path / "report.key").write_text(key.ljust(1024))
+    assert box.report_key() == b"\xab" * REPORT_KEY_BYTES
+    (box.path / "report.key").write_text(key.ljust(1025))
+    assert box.report_key() is None
 
 
 @pytest.mark.parametrize("content", ["", "zz", "ab" * 31, "ab" * 33, "ab" * 2000])

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from carousel.release.blocks import ObjectGeometry
+from carousel.release.layout import ReleaseLayout
 from settop.store import ahead, partfile
 from settop.store.partfile import PartFile
 from tests.conftest import noise
@@ -144,6 +146,37 @@ def test_the_run_of_a_symbol_and_the_next_one_are_made_ready_once(tmp_path, rele
     rest = [watched.hear(esi)[0] for esi in range(64, source, 32)]
     assert sorted(row for rows in rest for row in rows) == [*range(96, source // 32 * 32)]
     watched.part.close()
+
+
+def test_the_runs_of_all_symbols_of_a_small_wake_up_are_made_ready(tmp_path, release, monkeypatch):
+    watched = Watched(tmp_path / "x.part", release, monkeypatch)
+    ready, _ = watched.hear(3, 96, 200)
+    assert sorted(ready) == [*range(64), *range(96, 160), *range(192, watched.part.layout.objects[0].source_symbols)]
+    watched.part.close()
+
+
+@pytest.mark.parametrize(
+    ("sbn", "esi", "ready"),
+    [(0, 0, range(16)), (1, 15, range(8, 24)), (2, 31, range(24, 33)), (0, 32, [*range(8), 32])],
+)
+def test_of_every_block_the_same_runs_are_made_ready(tmp_path, monkeypatch, sbn, esi, ready):
+    """Blocks of 33, 32 and 32 symbols in runs of 8: the last run has one symbol, and of two blocks none."""
+    image = ObjectGeometry(97 * 256, 256, 3, 0)
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 3 * 8 * 256)
+    monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
+    part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(image))
+    source, made = part.landings[0].source, []
+
+    def populate(rows):
+        first = (rows.__array_interface__["data"][0] - source.__array_interface__["data"][0]) // 256
+        made.extend(range(first, first + len(rows)))
+        return 0
+
+    monkeypatch.setattr(ahead, "populate", populate)
+    part.make_ready(0, image.first_rows[[sbn]] + esi)
+    blocks = zip(image.first_rows.tolist(), image.block_sizes.tolist(), strict=True)
+    assert sorted(made) == [first + row for first, size in blocks for row in ready if row < size]
+    part.close()
 
 
 def test_slots_for_repair_symbols_are_made_ready_ahead_of_them(tmp_path, release, monkeypatch):

@@ -155,9 +155,15 @@ def test_a_swapped_header_never_boots(fields, failure):
 
 def test_nothing_left_to_boot_is_said():
     store = new_store()
+    install(store, "1.0.0")
+    store._disk.write("slot-a.header", 0, b"damage")
     store._disk.write("eeprom.image", 0, b"damage")
-    with pytest.raises(OperatorError, match="not even the EEPROM"):
+    with pytest.raises(OperatorError) as refused:
         store.boot()
+    assert str(refused.value) == (
+        "nothing here can be booted, not even the EEPROM image (slot-a: its header is missing or damaged; "
+        "eeprom: its image does not match its SHA-256); run `settop init`"
+    )
 
 
 def test_confirm_needs_a_boot():

@@ -176,6 +176,16 @@ def test_a_decision_says_what_boots_why_and_what_was_passed_over():
     assert store.record().slots[0].failure is Failure.IMAGE_DAMAGED
 
 
+def test_an_image_is_whole_however_the_disk_gives_it(monkeypatch):
+    store = new_store()
+    real = store._disk.chunks
+    monkeypatch.setattr(
+        store._disk, "chunks", lambda name: (raw[at : at + 300] for raw in real(name) for at in range(0, len(raw), 300))
+    )
+    install(store, "1.0.0")
+    assert boot(store).source is A
+
+
 def test_a_failure_that_can_not_be_recorded_is_found_again():
     store = two_confirmed()
     store._disk.write("slot-b.image", 0, b"damage")
