@@ -32,12 +32,12 @@ class Ahead:
         self._source_begin, self._repair_begin = source_begin, repair_begin
         self._is_over = False
         self._first_rows = geometry.first_rows.tolist()
-        run_bytes = min(max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES), AHEAD_BYTES)
+        run_bytes = max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES)
         self._run = max(1, run_bytes // geometry.symbol_size)
         self._runs = -(-geometry.largest_block // self._run)
         self._ready_runs: set[int] = set()
         self._ready_slots = 0
-        self._slots_ahead = max(1, AHEAD_BYTES // geometry.symbol_size)
+        self._slots_ahead = AHEAD_BYTES // geometry.symbol_size
 
     def follow(self, rows: IntArray) -> None:
         """Populate what comes after these rows: of every block the run that they are in, and the next one."""

@@ -28,7 +28,7 @@ def pages(size_bytes):
 
 @pytest.mark.parametrize(("with_repair", "repair_ratio"), [(True, 0.1), (False, 0.1), (True, 1.5)])
 def test_the_file_is_as_large_as_its_parts(tmp_path, make_release, with_repair, repair_ratio):
-    release = make_release(60_000, symbol_size=256, repair_ratio=repair_ratio)
+    release = make_release(110_000, symbol_size=256, repair_ratio=repair_ratio)
     part = PartFile(tmp_path / "x.part", release.layout, with_repair)
     expected = 0
     for level, geometry in enumerate(release.layout.objects):
