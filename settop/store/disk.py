@@ -70,7 +70,7 @@ class FolderDisk:
             if missing_ok:
                 return
             raise
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with os.fdopen(descriptor, "rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
 

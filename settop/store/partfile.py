@@ -58,7 +58,7 @@ class PartFile:
             if is_new:
                 path.unlink()
             raise
-        self.resumed = left > 0
+        self.resumed = bool(left)
         self.is_closed = False
         old = [self._old_slots(level) for level in range(layout.top + 1)] if self.resumed else []
         self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]

@@ -105,6 +105,7 @@ def test_each_step_changes_its_slot_and_no_more():
     assert wrote == replace(
         before, slots=(SlotRecord(SlotState.WRITING, 0, Failure.NONE, 4, b"d" * 8), before.slots[1])
     )
+    assert staged(wrote, 0).slots == (replace(wrote.slots[0], state=SlotState.STAGED), before.slots[1])
     trial = on_trial(staged(wrote, 0), 0)
     assert trial.slots[0] == SlotRecord(SlotState.TRIAL, 3, Failure.NONE, 4, b"d" * 8)
     assert tried(trial, 0, 2).slots[0].tries_left == 1

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from carousel.console.files import load_public_key
 from carousel.errors import OperatorError
 from carousel.release.identity import Hardware
 from settop.store.choice import Source
@@ -84,9 +85,11 @@ def test_what_is_no_file_in_a_file_s_place_is_passed_over(store, make, name):
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", SM2, b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
 def test_a_key_that_is_none_is_passed_over_and_the_others_hold(store, content):
-    (store / "trust" / "9-bad.pub").write_bytes(content)
-    (trouble,) = boots(store).troubles
-    assert "9-bad.pub is passed over" in trouble
+    path = store / "trust" / "9-bad.pub"
+    path.write_bytes(content)
+    with pytest.raises(OperatorError) as reason:
+        load_public_key(path)
+    assert boots(store).troubles == (f"{path} is passed over: {reason.value}",)
 
 
 def test_without_anything_that_says_what_it_is_there_is_no_box(store):
