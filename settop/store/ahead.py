@@ -81,7 +81,7 @@ class Ahead:
         os.pwrite(self._descriptor, ZEROS[: rows.nbytes], offset)
 
     def _populate(self, rows: Bytes) -> None:
-        code = populate(rows) if len(rows) else 0
+        code = populate(rows)
         if code == errno.EINVAL:
             self._is_over = True  # an old kernel: pages come as they are touched
         elif code:

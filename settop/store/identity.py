@@ -16,7 +16,6 @@ CONFIG = "box.json"
 TRUST = "trust"
 BULLETIN_TRUST = "trust-bulletin"
 """Keys that are believed when they sign bulletins, and nothing else."""
-_LARGEST_CONFIG = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def read_identity(folder: Path) -> Identity:
 
 def _read_config(folder: Path) -> tuple[Hardware, str, tuple[str, ...]]:
     try:
-        config = json.loads(read_small_file(folder / CONFIG, _LARGEST_CONFIG))
+        config = json.loads(read_small_file(folder / CONFIG))
         reports_to, own_id = tuple(map(str, config.get("reports_to", ()))), str(config.get("id", ""))
         own_id.encode()  # half a surrogate pair is valid JSON, and no text
         return Hardware.parse(config["hardware"]), own_id, reports_to
@@ -76,7 +75,7 @@ def _read_trust(folder: Path) -> tuple[TrustRing, tuple[str, ...]]:
 def _hardware_of_eeprom(folder: Path, trust: TrustRing) -> Hardware | None:
     """Return what the factory image was made for, which `init` compared with the box."""
     try:
-        header = SignedHeader.parse(read_small_file(folder / "eeprom.header", _LARGEST_CONFIG))
+        header = SignedHeader.parse(read_small_file(folder / "eeprom.header"))
     except (OSError, FormatError):
         return None
     return header.hardware if trust.believes(header) else None

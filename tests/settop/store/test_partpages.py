@@ -86,6 +86,18 @@ def test_a_row_whose_begin_or_end_is_zero_was_not_written_but_the_last_one_may_b
     third.close()
 
 
+def test_what_an_earlier_run_left_is_read_once(tmp_path, release, monkeypatch):
+    part = PartFile(tmp_path / "x.part", release.layout)
+    air_over(part, release).hear_block(0)
+    part.close()
+    read, real = [], os.pread
+    monkeypatch.setattr(
+        os, "pread", lambda descriptor, size, at: read.extend(range(at, at + size)) or real(descriptor, size, at)
+    )
+    PartFile(tmp_path / "x.part", release.layout).close()
+    assert len(read) == len(set(read)) <= os.path.getsize(tmp_path / "x.part")
+
+
 def test_the_kernel_may_read_ahead_again_when_the_image_comes(tmp_path, release):
     """Till then it would make single pages of what lies ahead: the mapping is for random access ("rr", proc(5))."""
 
@@ -156,13 +168,19 @@ def test_the_runs_of_all_symbols_of_a_small_wake_up_are_made_ready(tmp_path, rel
 
 
 @pytest.mark.parametrize(
-    ("sbn", "esi", "ready"),
-    [(0, 0, range(16)), (1, 15, range(8, 24)), (2, 31, range(24, 33)), (0, 32, [*range(8), 32])],
+    ("run", "sbn", "esi", "ready"),
+    [
+        (8, 0, 0, range(16)),
+        (8, 1, 15, range(8, 24)),
+        (8, 2, 31, range(24, 33)),
+        (8, 0, 32, [*range(8), 32]),
+        (0, 1, 5, [5, 6]),
+    ],
 )
-def test_of_every_block_the_same_runs_are_made_ready(tmp_path, monkeypatch, sbn, esi, ready):
-    """Blocks of 33, 32 and 32 symbols in runs of 8: the last run has one symbol, and of two blocks none."""
+def test_of_every_block_the_same_runs_are_made_ready(tmp_path, monkeypatch, run, sbn, esi, ready):
+    """Blocks of 33, 32 and 32 symbols in runs of 8: the last one has one symbol, or none. Large symbols: one by one."""
     image = ObjectGeometry(97 * 256, 256, 3, 0)
-    monkeypatch.setattr(ahead, "AHEAD_BYTES", 3 * 8 * 256)
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 3 * run * 256)
     monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
     part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(image))
     source, made = part.landings[0].source, []
@@ -182,7 +200,7 @@ def test_of_every_block_the_same_runs_are_made_ready(tmp_path, monkeypatch, sbn,
 def test_slots_for_repair_symbols_are_made_ready_ahead_of_them(tmp_path, release, monkeypatch):
     watched = Watched(tmp_path / "x.part", release, monkeypatch)
     size = int(watched.part.layout.objects[0].block_sizes[0])
-    assert watched.hear(size)[1] == [*range(33)]
+    assert watched.hear(size) == ([], [*range(33)])
     for esi in range(size + 1, size + 17):
         assert watched.hear(esi)[1] == []
     assert watched.hear(size + 17)[1] == [*range(33, 50)]
