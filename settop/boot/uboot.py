@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from carousel.crc import crc32
 from settop.boot.firmwarefiles import Environment, EnvironmentBackend, source_of
+from settop.boot.machine import read_text
 from settop.store.choice import Source
 
 __all__ = ["ENVIRONMENT_BYTES", "UBoot"]
@@ -25,8 +26,7 @@ class UBoot(EnvironmentBackend):
 
     def booted(self) -> Source | None:
         """What the script noted in the device tree when it started it."""
-        raw = self._machine.read(_STARTED)
-        return source_of(raw.rstrip(b"\0").decode("ascii", "replace")) if raw else None
+        return source_of(read_text(self._machine, _STARTED))
 
     @staticmethod
     def encode(environment: Environment) -> bytes:

@@ -129,6 +129,13 @@ def test_checks_come_in_one_order_and_those_of_a_pi_on_a_pi_alone():
     assert all(check.expected for check in examine_board(machine_with(**PI_FILES), None) if check.name == "kernel")
 
 
+def test_where_no_interface_is_named_none_is_looked_at(monkeypatch):
+    machine, read = machine_with(), []
+    monkeypatch.setattr(machine, "read", read.append)
+    list(examine_board(machine, None))
+    assert [path for path in read if path.startswith("/sys/class/net/")] == []
+
+
 @pytest.mark.parametrize("path", ["/proc/device-tree/serial-number", "/sys/class/dmi/id/product_serial"])
 @pytest.mark.parametrize(
     "raw", [b"0\0", b"None\n", b" \t\n", b"Default string\n", b"Not Specified", b"System Serial Number"]
