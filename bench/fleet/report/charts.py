@@ -232,8 +232,8 @@ def _load_panel(run: FleetRun, story: Story, until_s: float, unit_s: float, unit
         parts.append(line(x(times), y(shown), colour, dash, 1.6))
         at = PANEL[1] + 6 + 14 * index
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
-        parts.append(f'<path d="M48 {at - 4}h26" stroke="{colour}" stroke-width="1.6"{dashes}/>')
-        parts.append(text(80, at, f"{load.name}, {float(np.nanmax(share)):.2g} x at most", style='class="note"'))
+        parts.append(f'<path d="M4 {at - 4}h26" stroke="{colour}" stroke-width="1.6"{dashes}/>')
+        parts.append(text(36, at, f"{load.name}: up to {float(np.nanmax(share)):.2g} x", style='class="note"'))
     parts.append(text(frame.left, 15, _short(story.label), style=f'fill="{colour_of(story.label)}" class="label"'))
     parts.append(text(frame.right, PANEL[1] - 6, unit, "end", 'class="note"'))
     return _svg(width, height, "".join(parts), title=f"Load: {story.label}")

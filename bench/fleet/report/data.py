@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.histogram import Histogram
+from bench.fleet.model.histogram import EDGES_S, Histogram
 from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS, Tally
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
@@ -157,6 +157,12 @@ def _median(values: list[float | None]) -> float | None:
     return None if math.isinf(middle) else middle
 
 
+def _told(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "at once" if value <= EDGES_S[1] else format_duration_s(value)
+
+
 def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
     """Return a table's head and cells, a row for each strategy: medians over seeds."""
     head = ["strategy", "in time", "never", "p50", "p99", "p99.99", "last box", "sent per box"]
@@ -172,7 +178,7 @@ def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
                 label,
                 _share_words(min(in_time)) if in_time else "-",
                 f"{format_count(never)} ({never / max(1, whole[0].total):.2%})" if never else "0",
-                *("-" if value is None else format_duration_s(value) for value in times),
+                *(_told(value) for value in times),
                 format_size_bytes(sent) if sent is not None else "",
             ]
         )

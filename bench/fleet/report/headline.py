@@ -27,13 +27,17 @@ def headline(run: FleetRun) -> str:
     sentences += told
     logins = [each for each in firsts if each.label.startswith("login")]
     if logins:
-        good, bad = max(logins, key=_booted), min(logins, key=_booted)
-        sentences.append(
-            f"of the logins after it {_share(_booted(bad))} ({bad.label.split(', ', 1)[1]}) to {_share(_booted(good))} "
-            f"({good.label.split(', ', 1)[1]}) come through within {format_duration_s(run.scenario.horizon_s)}"
-        )
+        sentences.append(_logins(logins) + f" come through within {format_duration_s(run.scenario.horizon_s)}")
     sentence = "; ".join(sentences)
     return sentence[0].upper() + sentence[1:] + "."
+
+
+def _logins(logins: list[Story]) -> str:
+    good, bad = max(logins, key=_booted), min(logins, key=_booted)
+    if _booted(good) == _booted(bad):
+        return f"of the logins after it {_share(_booted(good))}"
+    least, most = (f"{_share(_booted(each))} ({each.label.split(', ', 1)[1]})" for each in (bad, good))
+    return f"of the logins after it {least} to {most}"
 
 
 def _booted(story: Story) -> float:

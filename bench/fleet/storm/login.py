@@ -206,7 +206,7 @@ class _Storm:
         alive = np.maximum(1e-9, self._nodes)
         loads = [
             Load("login requests", "1/s", self._requests / bin_s, self._rate),
-            Load("logins that somebody waited for", "1/s", self._good / bin_s, self._rate),
+            Load("logins answered in time", "1/s", self._good / bin_s, self._rate),
             Load("super nodes", "", self._nodes, float(self._known)),
             Load("looking for a super node", "1/s", self._asked / bin_s, alive * self._login.probes_per_s),
         ]

@@ -1,0 +1,47 @@
+"""The sentence on top of a report, and what its table says of times that nobody waits."""
+
+import numpy as np
+import pytest
+
+from bench.fleet.model.histogram import Histogram
+from bench.fleet.model.tally import Tally
+from bench.fleet.report.data import summary_rows
+from bench.fleet.report.headline import headline
+from bench.fleet.run import FleetRun
+from bench.fleet.storm.crowd import Story
+from tests.bench.fleet.fleets import scenario
+
+BOXES = 1000
+
+
+def story(label, finished, time_s, counts_from="power-on"):
+    tally = Tally(600.0)
+    tally.boot["here"] = Histogram.of_counts(np.array([time_s]), np.array([finished]), BOXES)
+    return Story(label, 7, tally, {}, [], counts_from=counts_from)
+
+
+def run(*logins):
+    stories = [story("carousel", BOXES, 10.0)]
+    for healing, finished in logins:
+        label = f"login after carousel, immediate retry, healing {healing}"
+        stories.append(story(label, finished, 1e-3, "start of the system"))
+    return FleetRun(scenario(BOXES), "sampled", [7], stories)
+
+
+@pytest.mark.parametrize(
+    ("logins", "words"),
+    [
+        ((("on", BOXES), ("off", BOXES)), "of the logins after it all come through within 10 min."),
+        (
+            (("on", BOXES), ("off", 100)),
+            "of the logins after it 10.0% (immediate retry, healing off) to all (immediate retry, healing on) come",
+        ),
+    ],
+)
+def test_logins_are_told_apart_where_they_differ(logins, words):
+    assert words in headline(run(*logins))
+
+
+def test_who_is_let_in_at_once_waits_no_millisecond():
+    head, rows = summary_rows(run(("on", BOXES)))
+    assert [row[head.index("p50")] for row in rows] == ["9.999 s", "at once"]
