@@ -24,8 +24,7 @@ def compare(
 
     reports = [_read(path) for path in (first, second)]
     head, rows = comparison(*reports)
-    titles = [f"{each['scenario']['title']}, {each['scenario']['boxes']:,} boxes" for each in reports]
-    table = Table(*head, title=titles[0] if titles[0] == titles[1] else " against ".join(titles), title_justify="left")
+    table = Table(*head, title=_title(*reports), title_justify="left")
     for row in rows:
         table.add_row(*row)
     Console(width=150, markup=False).print(table)
@@ -41,6 +40,14 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
+def _title(one: dict[str, Any], other: dict[str, Any]) -> str:
+    names, boxes = ([each["scenario"][key] for each in (one, other)] for key in ("title", "boxes"))
+    if names[0] != names[1]:
+        return " against ".join(f"{name}, {count:,} boxes" for name, count in zip(names, boxes, strict=True))
+    counts = dict.fromkeys(f"{count:,} boxes" for count in boxes)
+    return f"{names[0]}, {' against '.join(counts)}"
+
+
 def comparison(one: dict[str, Any], other: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return a table's head and rows: medians over seeds, the change in percent."""
     labels = list(dict.fromkeys(story["label"] for report in (one, other) for story in report["stories"]))
@@ -48,7 +55,7 @@ def comparison(one: dict[str, Any], other: dict[str, Any]) -> tuple[list[str], l
     for label in labels:
         stories = [[each for each in report["stories"] if each["label"] == label] for report in (one, other)]
         never = [_median([each["time"]["never"] / max(1, each["time"]["boxes"]) for each in some]) for some in stories]
-        cells = [label, " → ".join("-" if each is None else f"{each:.2%}" for each in never)]
+        cells = [label, _both(["-" if each is None else f"{each:.2%}" if each else "0" for each in never])]
         for name in TIMES:
             cells.append(_change(*(_median([each["time"][name] for each in some]) for some in stories)))
         rows.append(cells)
@@ -61,5 +68,10 @@ def _median(values: list[float | None]) -> float | None:
 
 
 def _change(one: float | None, other: float | None) -> str:
-    words = " → ".join("-" if each is None else format_duration_s(each) for each in (one, other))
-    return f"{words} ({other / one - 1:+.1%})" if one and other else words
+    words = _both(["-" if each is None else format_duration_s(each) for each in (one, other)])
+    change = f"{other / one - 1:+.1%}" if one and other else ""
+    return f"{words} ({change})" if change.strip("+-0.%") else words
+
+
+def _both(words: list[str]) -> str:
+    return words[0] if words[0] == words[1] else " → ".join(words)
