@@ -31,7 +31,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 STEPS_A_TIME = 4
 """A step is this part of the shortest time that matters; halved until no figure changes (engine.py)."""
-MOST_STEPS = 400_000
+MOST_STEPS = 800_000
 BACKOFF_STAGES = 13
 
 

@@ -15,8 +15,8 @@ CONVERGED = 0.01
 UNTOLD_STEPS = 4
 """Where nothing else hangs on the step, times within so many are not told apart."""
 SHARES = (0.5, 0.9, 0.99, 0.999, 0.9999)
-ENOUGH_BOXES = 20_000
-"""Figures that fewer boxes hold up scatter too much to judge a step by; of others, three deviations are forgiven."""
+ENOUGH_BOXES, SIGMAS = 20_000, 3.0
+"""Figures that fewer boxes hold up scatter too much to judge a step by; of others, so many deviations are forgiven."""
 
 
 class NotConvergedError(OperatorError):
@@ -89,17 +89,20 @@ def _change(one: Story, other: Story) -> float:
     times = [each.tally.all_boot() for each in (one, other)]
     boxes = times[0].total
 
-    def judge(first: float, second: float, held_by: float) -> None:
+    def judge(first: float, second: float, held_by: float, is_scatter: bool = False) -> None:
         if held_by >= ENOUGH_BOXES:
             change = abs(first / second - 1)
-            changes.append(change if change > 3 / held_by**0.5 else min(change, CONVERGED))
+            changes.append(min(change, CONVERGED) if is_scatter or change <= SIGMAS / held_by**0.5 else change)
 
     for finished in ([each.finished for each in times], [boxes - each.finished for each in times]):
         judge(finished[0], max(1, finished[1]), min(finished))
     for share in SHARES:
-        found = [each.quantile(share) for each in times]
-        if None not in found:
-            judge(float(found[0] or 0), float(found[1] or 1), boxes * min(share, 1 - share))
+        first, second = (each.quantile(share) for each in times)
+        if first is not None and second is not None:
+            scatter = SIGMAS * (share * (1 - share) / boxes) ** 0.5  # in who is the last of the share, not in its time
+            band = [times[1].quantile(min(1.0, max(0.0, share + sign * scatter))) for sign in (-1, 1)]
+            is_scatter = (band[0] or 0.0) <= first <= (band[1] or 0.0)
+            judge(first, second, boxes * min(share, 1 - share), is_scatter)
     if one.wire_bytes_per_box and other.wire_bytes_per_box:
         judge(one.wire_bytes_per_box, other.wire_bytes_per_box, boxes)
     return float(np.max(changes))

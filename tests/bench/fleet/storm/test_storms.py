@@ -140,6 +140,22 @@ def test_times_within_a_step_are_not_told_apart_where_shorter_steps_are_too_many
         engine.run_converged(lambda clock: Quick(clock, lambda clock: 100.0 + 20 * clock.step_s), 4000.0, 16.0)
 
 
+def test_a_time_that_few_boxes_have_may_scatter_and_one_that_many_have_may_not():
+    """Half wait next to nothing, half for hours: which time half of them have is a matter of a few boxes."""
+
+    def story(times_s, counts):
+        tally = Tally(4000.0)
+        tally.boot["all"] = Histogram.of_counts(np.array(times_s), np.array(counts), sum(counts))
+        return crowd.Story("flat", 3, tally, {}, [])
+
+    flat = [np.geomspace(10.0, 1e5, 100), np.full(100, 10_000)]
+    more, less = [500_000, *flat[1]], [503_600, *flat[1]]
+    stories = [story([1.0, *flat[0]], counts) for counts in (more, less)]
+    assert engine._change(*stories) <= engine.CONVERGED
+    late = story([1.03, *flat[0]], [1_100_000, *flat[1]])
+    assert engine._change(story([1.0, *flat[0]], [1_100_000, *flat[1]]), late) == pytest.approx(0.03, abs=0.002)
+
+
 def test_fair_shares_fill_lines_first():
     shares = fair_shares(np.array([10.0, 10.0]), np.array([1e6, 100e6]), 60e6)
     assert shares == pytest.approx([1e6, 5e6])
