@@ -91,7 +91,7 @@ SCENARIOS = (
         "1468-byte packets of random TOIs, 34,000 a second", lambda f: Rubbish(1468, 34_000, f.rng, f.release), 1.1
     ),
     Scenario("a halt of before replayed, 400 a second", lambda f: f.rollout.replays(400), 1.1, obeys=True),
-    Scenario("a halt of before replayed, 10,000 a second", lambda f: f.rollout.replays(10_000), None, obeys=True),
+    Scenario("a halt of before replayed, 10,000 a second", lambda f: f.rollout.replays(10_000), 1.1, obeys=True),
     Scenario("bulletins of a stranger, 400 a second", lambda f: f.rollout.strangers(400), 1.1, obeys=True),
     Scenario("forged bulletins, 400 a second", lambda f: f.rollout.forgeries(400, f.rng), 1.1, obeys=True),
     Scenario("forged bulletins, 10,000 a second", lambda f: f.rollout.forgeries(10_000, f.rng), None, obeys=True),

@@ -35,9 +35,10 @@ from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece, Taken, Target, Targets, taker
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
 from settop.wire.again import Lots, contested
+from settop.wire.bulletins import BulletinSieve
 from settop.wire.early import EarlySymbols
 from settop.wire.gaps import LossEstimate
-from settop.wire.gate import BULLETINS_PER_S, MAX_ADMITTED, Allowance, AnnouncementGate
+from settop.wire.gate import MAX_ADMITTED, Allowance, AnnouncementGate
 from settop.wire.sorting import Sorted, sort_packets
 from settop.wire.tally import Reason, Tally
 from settop.wire.volume import HeardVolume
@@ -82,7 +83,7 @@ class FluteWire:
         self._announced: list[int] = []
         self._targets = Targets([])
         self._odd_allowance = Allowance(ODD_PACKETS_PER_S)
-        self._bulletin_allowance = Allowance(BULLETINS_PER_S)
+        self._bulletins = BulletinSieve()
 
     # --- the driver's side --------------------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class FluteWire:
         return odd
 
     def _receive_bulletin(self, raw: bytes, now: float) -> list[Arrival]:
-        if len(raw) > PLAIN_HEADER_BYTES + MAX_BULLETIN_BYTES or not self._bulletin_allowance.take(now):
+        if len(raw) > PLAIN_HEADER_BYTES + MAX_BULLETIN_BYTES or not self._bulletins.passes(raw, now):
             self._tally.count(Reason.BULLETIN_DROPPED)
         elif int.from_bytes(raw[20:24], "big") != crc_of_packet(raw):
             self._tally.count(Reason.CORRUPT)

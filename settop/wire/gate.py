@@ -20,7 +20,6 @@ from settop.wire.tally import Reason, Tally
 from settop.wire.volume import HeardVolume
 
 __all__ = [
-    "BULLETINS_PER_S",
     "CHECKS_PER_S",
     "MAX_ADMITTED",
     "MAX_PENDING",
@@ -31,8 +30,6 @@ __all__ = [
 
 CHECKS_PER_S = 30
 """A check costs 0.1 ms, on a board 1 ms: 3 % of its processor."""
-BULLETINS_PER_S = 500
-"""Passed on to be looked at (settop/rollout/board.py); of a flood a share, so that what is repeated gets through."""
 MAX_PENDING = 64
 MAX_ADMITTED = 256
 MAX_REFUSED = 4096

@@ -42,8 +42,9 @@ from carousel.ssu.transport import NULL_PID, PACKET_BYTES, Packets, packets_of_s
 from carousel.take import Landing, Piece
 from carousel.take.placing import place
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Heard, Symbols, WireStats
+from settop.wire.bulletins import BulletinSieve
 from settop.wire.early import EarlySymbols
-from settop.wire.gate import BULLETINS_PER_S, Allowance, AnnouncementGate
+from settop.wire.gate import Allowance, AnnouncementGate
 from settop.wire.tally import Reason, Tally
 from settop.wire.volume import HeardVolume
 
@@ -120,7 +121,7 @@ class SsuWire:
         self._known: dict[tuple[int, bytes], bytes | None] = {}
         self._odd = Allowance(ODD_PACKETS_PER_S)
         self._tables = Allowance(TABLES_PER_S)
-        self._bulletin_allowance = Allowance(BULLETINS_PER_S)
+        self._bulletins = BulletinSieve()
 
     def receive(self, buffer: Buffer, pieces: Sequence[Piece], now: float) -> list[Arrival]:
         """Take all datagrams of a wake-up."""
@@ -242,7 +243,7 @@ class SsuWire:
                 self._hear_header(data[0].tobytes(), now)
                 continue
             if route & SIDECAR_BIT and (module == BULLETIN_MODULE).all():
-                arrivals += [Bulletin(each.tobytes()) for each in data if self._may_pass_bulletin(now)]
+                arrivals += self._receive_bulletins([each.tobytes() for each in data], now)
                 continue
             self._volume.add(route & ~SIDECAR_BIT, len(mine), now)
             if lost_packets is not None:
@@ -269,10 +270,10 @@ class SsuWire:
         gaps.came += came
         gaps.lost += lost
 
-    def _may_pass_bulletin(self, now: float) -> bool:
-        may = self._bulletin_allowance.take(now)
-        self._tally.count(Reason.BULLETIN_DROPPED, not may)
-        return may
+    def _receive_bulletins(self, bulletins: list[bytes], now: float) -> list[Bulletin]:
+        passed = [Bulletin(raw) for raw in bulletins if self._bulletins.passes(raw, now)]
+        self._tally.count(Reason.BULLETIN_DROPPED, len(bulletins) - len(passed))
+        return passed
 
     def _land(self, known: _Route, module: IntArray, block: IntArray, data: Bytes) -> list[Symbols]:
         """Put blocks of one carousel where they belong, all of one size."""

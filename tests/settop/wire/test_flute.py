@@ -29,9 +29,10 @@ from carousel.release.trust import TrustRing
 from carousel.take import Landing, Piece
 from settop.stitch.seam import Announcement, Bulletin, Symbols
 from settop.wire import early, flute, gate
+from settop.wire.bulletins import BULLETINS_PER_S, REPEATS_PER_S
 from settop.wire.early import MAX_BYTES
 from settop.wire.flute import FluteWire
-from settop.wire.gate import BULLETINS_PER_S, CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
+from settop.wire.gate import CHECKS_PER_S, MAX_PENDING, MAX_REFUSED
 from settop.wire.tally import Reason
 from tests.conftest import KEY, OTHER_KEY, unsigned
 
@@ -376,10 +377,12 @@ def test_bulletins_are_passed_on_within_bounds(release):
     packet = render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"signed by whom it may concern")
     assert give(wire, [packet]) == [Bulletin(b"signed by whom it may concern")]
     assert give(wire, [packet[:-1] + b"x"]) == []
-    assert len(give(wire, [packet] * 1000)) == BULLETINS_PER_S - 2
+    many = [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"%d" % number) for number in range(1000)]
+    assert len(give(wire, many)) == BULLETINS_PER_S - 2
     assert give(wire, [render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, bytes(3000))], 5.0) == []
     assert rejected(wire)["crc"] == 1
-    assert len(give(wire, [packet] * 1000, 6.0)) == BULLETINS_PER_S
+    assert len(give(wire, [packet] * 1000, 6.0)) == REPEATS_PER_S
+    assert len(give(wire, many, 7.5)) == BULLETINS_PER_S
 
 
 # --- floods --------------------------------------------------------------------------------------------------

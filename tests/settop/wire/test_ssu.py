@@ -32,6 +32,7 @@ from headend.pack.ssuplan import SsuProfile
 from settop.stitch.seam import Announcement, Bulletin, Symbols
 from settop.wire import early
 from settop.wire import ssu as module
+from settop.wire.bulletins import BULLETINS_PER_S, REPEATS_PER_S
 from settop.wire.gate import CHECKS_PER_S
 from settop.wire.ssu import SsuWire
 from tests.carousel.ssu.test_reassembly import back_to_back
@@ -607,13 +608,13 @@ def test_blocks_that_contradict_their_section_are_counted_and_nothing_else(relea
 def test_bulletins_have_an_allowance(release, ear, monkeypatch):
     hear_all(ear, Stream.of(release).seconds(0.1).sent)
     group = group_id_of(release.header.release_id, is_sidecar=True)
-    bulletin = ddb(group, (group & 0xFF) << 8 | 1, 0, 0, 1, b"a decision")
-    for _ in range(7):
-        ear.hear(datagrams_of(*[bulletin] * 100, pid=0x102), 5.0)
-    assert len(ear.bulletins) == module.BULLETINS_PER_S
-    assert rejected(ear)["bulletin_dropped"] == 700 - module.BULLETINS_PER_S
-    ear.hear(datagrams_of(bulletin, pid=0x102), 5.5)
-    assert len(ear.bulletins) == module.BULLETINS_PER_S + 1
+    bulletins = [ddb(group, (group & 0xFF) << 8 | 1, 0, 0, 1, b"decision %03d" % number) for number in range(700)]
+    for at in range(0, 700, 100):
+        ear.hear(datagrams_of(*bulletins[at : at + 100], pid=0x102), 5.0)
+    assert len(ear.bulletins) == BULLETINS_PER_S
+    assert rejected(ear)["bulletin_dropped"] == 700 - BULLETINS_PER_S
+    ear.hear(datagrams_of(*bulletins[:1] * 9, pid=0x102), 6.5)
+    assert len(ear.bulletins) == BULLETINS_PER_S + REPEATS_PER_S
 
 
 def test_datagrams_of_several_sizes_in_one_wake_up_are_read_in_order(release, ear):
