@@ -1,6 +1,6 @@
 # One verb a line; each sets up what it needs with python3, make and the package index. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: serve soak-serve vm pulls validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
+.PHONY: bench-fleets serve soak-serve vm pulls validate help test-fast demo board test bench bench-setup wire vectors events man dist native wheels lint clean
 
 PYTHON ?= python3
 export PYTHONDONTWRITEBYTECODE :=  # else each of the hundreds of programs started would compile itself anew
@@ -65,6 +65,9 @@ bench: $(SETUP)  ## stage by stage, then the end-to-end table
 	$(BIN)/python -m bench.speed.service
 	$(BIN)/python -m bench.speed.idealtime
 	$(BIN)/python -m bench.speed.table
+
+bench-fleets: $(SETUP)  ## what each shipped fleet costs at a million and at 220 million boxes: CPU, memory, time (ten minutes and more)
+	$(BIN)/python -m bench.fleet.scale
 
 bench-setup:  ## the other tools of `bootbench peers`, and what their link needs (Debian, root)
 	apt-get install -y --no-install-recommends iproute2 nftables uftp udpcast tftpd-hpa curl
