@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from carousel.release.blocks import IntArray
 
-__all__ = ["BINS", "EDGES_S", "Histogram", "bins_of"]
+__all__ = ["BINS", "EDGES_S", "MIDDLES_S", "Histogram", "bins_of"]
 
 BINS = 16_384
 EDGES_S: NDArray[np.float64] = np.geomspace(1e-3, 1e7, BINS + 1)
+MIDDLES_S: NDArray[np.float64] = (EDGES_S[:-1] + EDGES_S[1:]) / 2
 
 
 def bins_of(times_s: NDArray[np.float64]) -> IntArray:
@@ -82,5 +83,4 @@ class Histogram:
     @property
     def mean_s(self) -> float | None:
         """The mean of those that got there, by the middles of the bins."""
-        middles = (EDGES_S[:-1] + EDGES_S[1:]) / 2
-        return float(self.counts @ middles / self.finished) if self.finished else None
+        return float(self.counts @ MIDDLES_S / self.finished) if self.finished else None

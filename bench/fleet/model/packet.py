@@ -89,8 +89,8 @@ def packet_shards_of(scenario: Scenario, seed: int, group: Group, is_real: bool 
 
 @dataclass(frozen=True)
 class Simulated:
-    """What became of a shard's boxes, in order of power-on; shapes (boxes,). `real` says of how many real receivers
-    were run.
+    """What became of some boxes, in order of power-on; shapes (boxes,). `real` says of how many real receivers were
+    run.
     """
 
     start_s: FloatArray
@@ -133,23 +133,22 @@ def simulate(shard: PacketShard) -> Simulated:
     verified_s, efficiency, packets = boxes.verified_s, boxes.efficiency, boxes.packets
     if len(beyond):
         real = _by_real(shard, spans_s, beyond)
-        verified_s[beyond], efficiency[beyond] = real.verified_s[beyond], real.efficiency[beyond]
-        packets[beyond] = real.packets[beyond]
+        verified_s[beyond], efficiency[beyond], packets[beyond] = real.verified_s, real.efficiency, real.packets
     return Simulated(boxes.start_s, verified_s, efficiency, packets, len(beyond))
 
 
 def _by_real(shard: PacketShard, spans_s: list[list[tuple[float, float]]], chosen: NDArray[np.int64]) -> Simulated:
-    """Run real receivers for the chosen boxes; of the others nothing is said."""
-    scenario = shard.scenario
-    boxes = [RealBox(scenario.releases, _number(shard), each, scenario.keeps_parts) for each in spans_s]
+    """Run real receivers for the chosen boxes, and tell of these alone."""
+    scenario, number = shard.scenario, _number(shard)
+    boxes = [RealBox(scenario.releases, number, spans_s[index], scenario.keeps_parts) for index in chosen.tolist()]
     source = on_air(scenario.carousel, scenario.releases, shard.seed)
     air = ((packets, times_s, packets.shape[1]) for packets, times_s in source)
     for packets, traffic in _behind_links(shard, spans_s, air):
-        waiting = [index for index in chosen.tolist() if boxes[index].verified_s == np.inf]
+        waiting = [each for each in zip(boxes, chosen.tolist(), strict=True) if each[0].verified_s == np.inf]
         if not waiting:
             break
-        for index in waiting:
-            boxes[index].hear(packets, traffic, index)
+        for box, index in waiting:
+            box.hear(packets, traffic, index)
     rate = shard.group.box_class.work_bytes_per_s
     image_bytes = scenario.release(shard.group.box_class.release).image_bytes
     verified_s = [worked_s(box.ripe_s, image_bytes / len(box.ripe_s), rate) if box.verified_s < np.inf else np.inf

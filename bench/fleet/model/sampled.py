@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.fleet.model.air import carousel_offset_s
 from bench.fleet.model.boxbybox import draw_box_by_box, why_box_by_box
 from bench.fleet.model.curves import FEW_STREETS, Curve, curve_of, is_wide
-from bench.fleet.model.histogram import BINS, EDGES_S, Histogram
+from bench.fleet.model.histogram import BINS, EDGES_S, MIDDLES_S, Histogram
 from bench.fleet.model.law import law_of_class
 from bench.fleet.model.onair import OnAirClock
 from bench.fleet.model.starts import share_up_by, stratified_starts
@@ -85,7 +85,7 @@ def _draw(tally: Tally, shard: SampledShard, group: Group, curve: Curve) -> None
     start_up_s = scenario.start_up_s(box_class)
     some = np.flatnonzero(taken)
     # Anywhere within its bin: a quantile of a few boxes is not the bin's end.
-    middles_s = (EDGES_S[some] + EDGES_S[some + 1]) / 2
+    middles_s = MIDDLES_S[some]
     seen = rng.binomial(taken[some], share_up_by(region, scenario.horizon_s - start_up_s - middles_s))
     booted = np.zeros(BINS, dtype=np.int64)
     np.add.at(booted, np.searchsorted(EDGES_S, middles_s + start_up_s, side="right") - 1, seen)
@@ -101,17 +101,16 @@ def _draw_by_starts(tally: Tally, shard: SampledShard, group: Group, curve: Curv
     scenario, region, box_class = shard.scenario, group.region, group.box_class
     rng = np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
     law = law_of_class(scenario, box_class)
-    middles_s = (EDGES_S[:-1] + EDGES_S[1:]) / 2
     starts_s = stratified_starts(region, min(SILENT_STARTS, group.boxes), rng)
     parts = apportion(group.boxes, [1.0] * len(starts_s))
     for start_s, on_air_s, boxes in zip(starts_s.tolist(), clock.on_air_s(starts_s).tolist(), parts, strict=True):
         taken = _taken(curve, boxes, rng)
         some = np.flatnonzero(taken)
-        verified_s = np.append(clock.times_s(on_air_s + middles_s[some]), np.inf)
+        verified_s = np.append(clock.times_s(on_air_s + MIDDLES_S[some]), np.inf)
         counts = np.append(taken[some], boxes - int(taken.sum()))
         up_s = verified_s + scenario.start_up_s(box_class)
         tally.count_boxes(region.name, np.full(len(counts), start_s), verified_s, up_s, scenario.deadline_s, counts)
-        tally.count_efficiency(law.efficiency(middles_s[some]), taken[some])
+        tally.count_efficiency(law.efficiency(MIDDLES_S[some]), taken[some])
 
 
 def _taken(curve: Curve, boxes: int, rng: np.random.Generator) -> IntArray:

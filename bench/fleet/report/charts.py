@@ -54,13 +54,14 @@ def _curves(run: FleetRun, is_narrow: bool) -> str:
     parts = [axes(frame, x, y, _time_labels(x, is_log, is_narrow), _share_ticks(least))]
     parts.append(text(frame.right, height - 12, f"{unit} from power-on to the started image", "end"))
     parts.append(text(0, 13, "boxes that do not run yet", style='class="note"'))
+    over: list[str] = []
     if x.low * unit_s < run.scenario.deadline_s < x.high * unit_s:
         at = x.at(run.scenario.deadline_s / unit_s)
         parts.append(f'<path d="M{at:.1f} {frame.top}V{frame.bottom}" class="deadline"/>')
-        words = f"deadline {format_duration_s(run.scenario.deadline_s)}"
-        parts.append(text(at + 4, frame.top + 12, words, "start", 'class="note"'))
+        words = f"the image is due: {format_duration_s(run.scenario.deadline_s)}"
+        over.append(text(at + 4, frame.top + 26, words, "start", 'class="note over"'))
     below = height if is_narrow else None
-    parts += _labelled_lines(times, levels, x, y, frame, unit_s, below)
+    parts += _labelled_lines(times, levels, x, y, frame, unit_s, below) + over
     height += int(LABEL_GAP * len(times)) if is_narrow else 0
     data = f"data-low='{x.low * unit_s}' data-high='{x.high * unit_s}' data-log='{int(is_log)}'"
     data += f" data-boxes='{run.scenario.boxes}' data-left='{frame.left}' data-right='{frame.right}'"

@@ -11,7 +11,7 @@ a way back have the carousel alone.
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.histogram import EDGES_S, Histogram
+from bench.fleet.model.histogram import MIDDLES_S, Histogram
 from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.scenario.values import Group, Region, Retry, Scenario
 from bench.fleet.storm.crowd import Story
@@ -106,5 +106,4 @@ def _later(events: IntArray, bins: int) -> IntArray:
 def _from_power_on(times: Histogram, deadline_s: float) -> Histogram:
     """Return times that count from the deadline as they count from power-on."""
     some = np.flatnonzero(times.counts)
-    middles_s = (EDGES_S[some] + EDGES_S[some + 1]) / 2
-    return Histogram.of_counts(middles_s + deadline_s, times.counts[some], times.total)
+    return Histogram.of_counts(MIDDLES_S[some] + deadline_s, times.counts[some], times.total)
