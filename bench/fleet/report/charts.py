@@ -59,7 +59,7 @@ def _curves(run: FleetRun, is_narrow: bool) -> str:
         at = x.at(run.scenario.deadline_s / unit_s)
         parts.append(f'<path d="M{at:.1f} {frame.top}V{frame.bottom}" class="deadline"/>')
         words = f"the image is due: {format_duration_s(run.scenario.deadline_s)}"
-        over.append(text(at + 4, frame.top + 26, words, "start", 'class="note over"'))
+        over.append(text(at + 4, frame.bottom - 46, words, "start", 'class="note over"'))
     below = height if is_narrow else None
     parts += _labelled_lines(times, levels, x, y, frame, unit_s, below) + over
     height += int(LABEL_GAP * len(times)) if is_narrow else 0
