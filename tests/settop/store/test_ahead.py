@@ -58,6 +58,8 @@ def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeyp
 
 
 def test_an_old_kernel_that_can_not_populate_does_without(tmp_path, release, monkeypatch):
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 * 256)
+    monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
     part = PartFile(tmp_path / "x.part", release.layout)
     monkeypatch.setattr(ahead, "populate", lambda rows: errno.EINVAL)
     part.make_ready(0, np.array([0]))
