@@ -146,6 +146,7 @@ def test_an_image_that_failed_by_itself_is_not_taken_again_all_else_is(failure):
 def test_every_failure_has_its_words():
     assert len({describe(failure) for failure in Failure}) == len(Failure)
     assert describe("kexec is not there") == "kexec is not there"
+    assert describe(Failure.NONE) == "nothing"
 
 
 def test_a_record_is_rebuilt_of_whole_images_each_in_its_own_slot():
