@@ -1,6 +1,7 @@
 """`bootbench tornado`: is it tuned, or does it work by design? Every parameter a share up and down, one at a time."""
 
 import html
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +13,18 @@ from bench.fleet.cli import progress_bar
 from bench.fleet.executor import run_on_processes
 from bench.fleet.report.colours import colour_of
 from bench.fleet.report.page import STYLE
+from bench.fleet.report.svg import Scale, text
 from bench.fleet.run import run_fleet
 from bench.fleet.scenario.reading import find_scenario
 from bench.fleet.scenario.values import Scenario
 from carousel.console.quantities import format_duration_s, parse_count, parse_probability
-from carousel.errors import UsageError
+from carousel.errors import OperatorError, UsageError
 
 __all__ = ["Turn", "tornado", "turns_of"]
 
 MOST_SHARE = 0.9
+LATEST = 0.01
+WIDTH, ROW, PLOT = 1120, 28, (190.0, 640.0)
 Change = Callable[[Scenario, float], Scenario]
 
 
@@ -85,6 +89,11 @@ class Turn:
     what: str | None
     factor: float
 
+    @property
+    def words(self) -> str:
+        """Say what is turned."""
+        return "as it is" if self.what is None else f"{self.what} {self.factor - 1:+.0%}"
+
 
 def turns_of(scenario: Scenario, share: float) -> list[Turn]:
     """Return all runs: each strategy as it is, and with each of its parameters a share up and down."""
@@ -106,11 +115,30 @@ def turns_of(scenario: Scenario, share: float) -> list[Turn]:
     return turns
 
 
-def _run(turn: Turn) -> tuple[float | None, float]:
-    """Return (p99 of the time to boot in s, share that never boots)."""
-    story = run_fleet(turn.scenario, "sampled", [7], run_on_processes(1), lambda done, total: None).stories[0]
-    times = story.tally.all_boot()
-    return times.quantile(0.99), times.unfinished / max(1, times.total)
+@dataclass(frozen=True)
+class Outcome:
+    """By when 99 % run (None: they never do), and which share never does; `is_refused`: nobody knows."""
+
+    p99_s: float | None
+    never: float
+    is_refused: bool = False
+
+    def __str__(self) -> str:
+        if self.is_refused:
+            return "refused"
+        if self.p99_s is None:
+            return f"{self.never:.2%} never run"
+        return format_duration_s(self.p99_s) + (f", {self.never:.2%} never" if self.never else "")
+
+
+def _run(turn: Turn) -> Outcome:
+    """Return what becomes of the boxes."""
+    run = run_fleet(turn.scenario, "sampled", [7], run_on_processes(1), lambda done, total: None)
+    if not run.stories:
+        return Outcome(None, 0.0, True)
+    times = run.stories[0].tally.all_boot()
+    p99_s, never = times.quantile(0.99), times.unfinished / max(1, times.total)
+    return Outcome(p99_s, never, p99_s is None and never < LATEST)
 
 
 def tornado(
@@ -127,11 +155,13 @@ def tornado(
     chosen = find_scenario(scenario)
     chosen = replace(chosen, boxes=parse_count(boxes)) if boxes else chosen
     turns = turns_of(chosen, turned)
-    found: list[tuple[float | None, float]] = [(None, 1.0)] * len(turns)
+    if not turns:
+        raise OperatorError(f"{scenario} has no strategy with parameters to turn: carousels, servers and peers have")
+    found = [Outcome(None, 1.0)] * len(turns)
     with progress_bar("tornado") as tell:
         done = [0]
 
-        def keep(index: int, result: tuple[float | None, float]) -> None:
+        def keep(index: int, result: Outcome) -> None:
             found[index] = result
             done[0] += 1
             tell(done[0], len(turns))
@@ -139,38 +169,71 @@ def tornado(
         run_on_processes(workers)(_run, turns, keep)
     output.mkdir(parents=True, exist_ok=True)
     (output / "index.html").write_text(_page(chosen, turns, found, turned))
-    for turn, (p99_s, never) in zip(turns, found, strict=True):
-        what = "as it is" if turn.what is None else f"{turn.what} {turn.factor - 1:+.0%}"
-        time = "never" if p99_s is None else format_duration_s(p99_s)
-        print(f"{turn.strategy:15} {what:32} p99 {time:>10}  never {never:.2%}")
+    for turn, outcome in zip(turns, found, strict=True):
+        print(f"{turn.strategy:15} {turn.words:32} p99 {outcome}")
     print(f"{output}/index.html")
 
 
-def _page(scenario: Scenario, turns: list[Turn], found: list[tuple[float | None, float]], share: float) -> str:
-    """Draw a bar for each run: its p99 against the strategy's own, and what never boots."""
-    bases = {turn.strategy: result for turn, result in zip(turns, found, strict=True) if turn.what is None}
-    widest = max(
-        [1.5, *(_ratio(result[0], bases[turn.strategy][0]) for turn, result in zip(turns, found, strict=True))]
-    )
-    rows = []
-    for turn, (p99_s, never) in zip(turns, found, strict=True):
-        what = "as it is" if turn.what is None else f"{turn.what} {turn.factor - 1:+.0%}"
-        style = (
-            f"width:{100 * _ratio(p99_s, bases[turn.strategy][0]) / widest:.1f}%;background:{colour_of(turn.strategy)}"
-        )
-        bar = f"<i style='display:inline-block;height:.8em;{style}'></i>"
-        time = "never" if p99_s is None else format_duration_s(p99_s)
-        rows.append(
-            f"<tr><td>{html.escape(turn.strategy)}: {html.escape(what)}</td><td>{time}</td><td>{never:.2%}</td>"
-            f"<td style='width:45%;text-align:left'>{bar}</td></tr>"
-        )
+def _page(scenario: Scenario, turns: list[Turn], found: list[Outcome], share: float) -> str:
+    """Draw a tornado for each strategy, all on one scale: p99 against its own as it is, what moves it most first."""
+    bases = {turn.strategy: outcome for turn, outcome in zip(turns, found, strict=True) if turn.what is None}
+    pairs: dict[str, dict[str, list[tuple[float, Outcome]]]] = {strategy: {} for strategy in bases}
+    for turn, outcome in zip(turns, found, strict=True):
+        if turn.what is not None:
+            pairs[turn.strategy].setdefault(turn.what, []).append((turn.factor, outcome))
+    ratios = [_ratio(outcome, bases[turn.strategy]) for turn, outcome in zip(turns, found, strict=True)]
+    seen = [each for each in ratios if math.isfinite(each)]
+    x = Scale(min([1 - 1.5 * share, *seen]), max([1 + 1.5 * share, *seen]), *PLOT)
+    charts = "".join(_tornado_of(strategy, bases[strategy], pairs[strategy], x) for strategy in bases)
     return (
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Tornado</title><style>{STYLE}</style>"
-        f"<h1>{html.escape(scenario.title)}</h1><p class='headline'>Every parameter turned by {share:.0%}</p>"
-        "<p class='note'>Bars: the time by which 99 % of the boxes run, against the strategy as it is.</p><table>"
-        f"<tr><th>what</th><th>p99</th><th>never</th><th></th></tr>{''.join(rows)}</table></html>"
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>Tornado</title><style>{STYLE}</style><h1>{html.escape(scenario.title)}</h1>"
+        f"<p class='headline'>{html.escape(_headline(bases, pairs, share))}</p>"
+        f"<p class='note'>Each parameter {share:.0%} down (pale) and up (full), by itself. Bars: the time by which "
+        "99 % of the boxes run, or the share that never does where they don't, against the strategy as it is; all on "
+        "one scale.</p>" + charts + "</html>"
     )
 
 
-def _ratio(value: float | None, base: float | None) -> float:
-    return value / base if value and base else 0.0
+def _headline(bases: dict[str, Outcome], pairs: dict[str, dict[str, list[tuple[float, Outcome]]]], share: float) -> str:
+    """Say what moves each strategy most."""
+    sentences = []
+    for strategy, base in bases.items():
+        most = [(abs(_ratio(outcome, base) - 1), what, factor, outcome)
+                for what, some in pairs[strategy].items() for factor, outcome in some]  # fmt: skip
+        change, what, factor, outcome = max(most, key=lambda each: each[0])
+        words = f"{_ratio(outcome, base) - 1:+.0%}" if math.isfinite(change) else str(outcome)
+        sentences.append(f"{strategy}: {what} {factor - 1:+.0%} moves it most ({words})")
+    return f"Turned by {share:.0%}, " + "; ".join(sentences) + "."
+
+
+def _tornado_of(strategy: str, base: Outcome, pairs: dict[str, list[tuple[float, Outcome]]], x: Scale) -> str:
+    """Draw one strategy; a bar that leaves the chart is one of which 99 % never run."""
+    colour, parts = colour_of(strategy), []
+    order = sorted(pairs, key=lambda what: -max(abs(_ratio(outcome, base) - 1) for _, outcome in pairs[what]))
+    height = ROW * len(order) + 12
+    for row, what in enumerate(order):
+        top = ROW * row + 6
+        parts.append(text(PLOT[0] - 10, top + 16, what, "end"))
+        words = []
+        for factor, outcome in pairs[what]:
+            words.append(f"{factor - 1:+.0%}: {outcome}")
+            end = x.at(min(_ratio(outcome, base), 2 * x.high))
+            left, right = min(end, x.at(1)), max(end, x.at(1))
+            parts.append(f'<rect x="{left:.1f}" y="{top + 3}" width="{right - left:.1f}" height="{ROW - 8}" '
+                         f'fill="{colour}" opacity="{0.4 if factor < 1 else 1}"/>')  # fmt: skip
+        parts.append(text(PLOT[1] + 14, top + 16, "; ".join(words), style='class="note"'))
+    parts.append(f'<path d="M{x.at(1):.1f} 0V{height}" class="axis"/>')
+    svg = f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{html.escape(strategy)}'>{''.join(parts)}</svg>"
+    return f"<h2>{html.escape(strategy)}: {html.escape(str(base))} as it is</h2><div class='chart'>{svg}</div>"
+
+
+def _ratio(outcome: Outcome, base: Outcome) -> float:
+    """Return p99 by that of the strategy as it is, infinity where 99 % never run; by the shares that never do, where
+    they don't as it is; 1 where nothing is known.
+    """
+    if outcome.is_refused or base.is_refused:
+        return 1.0
+    if base.p99_s is None:
+        return outcome.never / base.never
+    return math.inf if outcome.p99_s is None else outcome.p99_s / base.p99_s
