@@ -57,7 +57,7 @@ static void end_piece(bc_reads *reads, int64_t start, int64_t stride, int64_t en
 }
 
 int bc_read(int descriptor, uint8_t *buffer, size_t buffer_bytes, size_t largest_bytes, bc_reads *reads) {
-    if (!reads || reads->room < 0 || !reads->pieces || !buffer || !largest_bytes || buffer_bytes > INT64_MAX)
+    if (!reads || reads->room < 0 || !reads->pieces || !buffer || !largest_bytes || buffer_bytes > SIZE_MAX / 2)
         return BC_INVALID;
     int64_t start = 0, used = 0, stride = 0;
     reads->count = 0;
