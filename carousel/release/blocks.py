@@ -98,7 +98,7 @@ class ObjectGeometry:
         """Return the (SBN, ESI) of each row."""
         is_source = rows < self.source_symbols
         repair = rows - self.source_symbols
-        sbn = np.searchsorted(self.first_rows, np.where(is_source, rows, 0), side="right") - 1
+        sbn = np.searchsorted(self.first_rows, rows, side="right") - 1
         if self.repair_per_block:
             sbn = np.where(is_source, sbn, repair // self.repair_per_block)
         repair_esi = repair - sbn * self.repair_per_block + self.block_sizes[sbn]

@@ -220,7 +220,7 @@ class Inquiry:
         on the air: a forger's burst hits many parts, but one forged symbol sent over and over only one.
         """
         image, size = self._image, int(self._image.geometry.block_sizes[sbn])
-        sources = np.setdiff1d(np.arange(size), present.missing)
+        sources = np.setdiff1d(np.arange(size), present.missing, assume_unique=True)
         rows = image.geometry.row_of(
             np.full(len(sources) + len(present.esis), sbn), np.concatenate([sources, present.esis])
         )

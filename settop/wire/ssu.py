@@ -152,9 +152,11 @@ class SsuWire:
         """Return the transport packets of all pieces, in order."""
         parts: list[Packets] = []
         for offset, stride, size in pieces:
-            whole = size - size % stride if stride else 0
+            if not stride:
+                continue
+            whole = size - size % stride
             for start, length in ((offset, whole), (offset + whole, size - whole)):
-                if length and stride:
+                if length:
                     rows = flat[start : start + length].reshape(-1, min(stride, length))
                     parts.append(packets_of_datagrams(rows, self.is_rtp, self._counts))
         return (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from carousel.flute.alc import render_packet
+from carousel.flute.alc import join_payload_id, render_packet
 from carousel.take import Piece
 from headend.pack import packing
 from settop.wire.again import Lots, contested
@@ -75,6 +75,11 @@ def test_blocks_are_told_apart_with_a_code_and_without(make_release, monkeypatch
     packets = [air.packet(0, sbn, 7) for sbn in range(3)]
     assert found(air, packets) == []
     assert sorted(found(air, packets, packets[2:])) == [packets[2]] * 2
+    image, toi = air.layout.objects[0], int.from_bytes(packets[2][12:16], "big")
+    size = int(image.block_sizes[2])
+    assert image.block_sizes[0] == size + 1
+    beyond = join_payload_id(2, size + image.repair_per_block, image.fec)
+    assert found(air, [render_packet(air.release.tsi, toi, image.fec, beyond, bytes(256))] * 2) == []
 
 
 def test_a_row_that_is_held_is_not_contested_and_free_again_it_is(air):

@@ -659,6 +659,13 @@ def test_odd_packets_that_cannot_be_read_hold_up_no_other(release):
     assert rejected(wire) == {"truncated": 1, "close_flag": 1}
 
 
+def test_odd_packets_are_taken_beside_plain_ones_of_a_stranger(release, other):
+    wire, _ = opened(release)
+    (symbols,) = give(wire, [with_an_extension(packets_of(release, 0, 1)[0]), *packets_of(other, 0, 1)], 1.0)
+    assert (symbols.release, len(symbols.rows)) == (release.header.release_id, 1)
+    assert rejected(wire) == {"close_flag": 1, "early": 1}
+
+
 def test_a_header_that_comes_oddly_is_heard_as_well(release):
     wire, _ = opened(release)
     toi = int.from_bytes(header_packet(release)[12:16], "big")

@@ -86,6 +86,17 @@ def test_packets_of_others_and_beyond_the_object_tell_nothing(estimate):
     assert said(estimate) == (1, 2)
 
 
+def test_a_smaller_block_ends_sooner():
+    geometry = ObjectGeometry(16 * 199, 16, 2, 10)
+    sbn, esi = geometry.symbols_of(np.arange(geometry.rows))
+    last = int(np.argmax(transmit_places(geometry, sbn, esi)))
+    places = [(int(sbn[last]), int(esi[last])), (1, 99 + 10)]
+    ids = [join_payload_id(*place, FecId.RAPTORQ).to_bytes(4, "big") for place in places]
+    estimate = LossEstimate(geometry, PREFIX)
+    look(estimate, [PREFIX.ljust(24, b"\0") + number + bytes(16) for number in ids])
+    assert said(estimate) == (0, 0)
+
+
 def rest(estimate):
     """How many packets pass unseen after a sample."""
     return min(int(REST_SHARE * estimate.expected), MOST_REST_PACKETS)

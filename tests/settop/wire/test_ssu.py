@@ -263,6 +263,7 @@ def test_a_header_is_announced_once_until_it_is_forgotten(release, ear):
     assert len(ear.announced) == 1
     ear.wire.close(release.header.release_id)
     ear.wire.forget(release.header.release_id)
+    assert ear.wire.heard(release.header.release_id).last_s == float("-inf")
     hear_all(ear, [(time_s + 1, datagram) for time_s, datagram in sent])
     assert len(ear.announced) == 2
 
@@ -428,7 +429,7 @@ def test_lengths_that_lie_and_pointers_into_nowhere_are_counted(release, ear):
 
 
 def test_datagrams_of_any_size_are_counted(ear):
-    ear.hear([b"", b"x", bytes(DATAGRAM_BYTES), bytes(1000), b"\x47" * 188])
+    ear.hear([b"", b"x", bytes(DATAGRAM_BYTES), b"", bytes(1000), b"\x47" * 188])
     assert dict(ear.wire.stats.rejected)["datagram_size"] >= 2
 
 
@@ -532,6 +533,9 @@ def test_a_pmt_names_pids_for_this_maker_or_for_any(ear, monkeypatch, oui, is_ou
     stream = PmtStream(0x300, 1, oui, UpdateType.STANDARD, 1)
     ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
     assert not ear.wire._filter.wanted[0x300], "no PAT has named this PMT"
+    ear.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x111)), pid=0x111))
+    ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
+    assert not ear.wire._filter.wanted[0x300], "a PAT is on PID 0"
     ear.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x111)), pid=PAT_PID))
     ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
     assert bool(ear.wire._filter.wanted[0x300]) == is_ours
@@ -668,6 +672,16 @@ def test_a_wake_up_of_the_second_module_alone_is_of_symbols(make_release, ear):
     assert [each.rows.tolist() for each in ear.symbols] == [[256 + 7]]
 
 
+def test_a_block_beyond_its_module_is_none_though_its_place_would_be_the_last(make_release, ear):
+    release = make_release(500_000, ssu_profile=SsuProfile.STANDARD, hardware=HARDWARE)
+    ear.open(release.header, 0.0)
+    main, last = group_id_of(release.header.release_id), 500_000 // 1256
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8, 0, last, 240, b"a" * (500_000 % 1256))))
+    assert (ear.symbols, rejected(ear)) == ([], {"out_of_range": 1})
+    ear.hear(datagrams_of(ddb(main, (main & 0xFF) << 8 | 1, 0, last - 256, 240, b"a" * (500_000 % 1256))))
+    assert [each.rows.tolist() for each in ear.symbols] == [[last]]
+
+
 def test_a_wake_up_of_symbols_as_long_as_a_header_is_of_symbols(release, ear):
     header = unsigned(release.header, symbol_size=256, image_size=25_600, source_blocks=1, repair_per_block=9).sign(KEY)
     ear.open(header, 0.0)
@@ -678,6 +692,7 @@ def test_a_wake_up_of_symbols_as_long_as_a_header_is_of_symbols(release, ear):
 
 def test_a_release_that_nobody_announced_may_be_opened_and_closed(release, ear):
     ear.wire.close(release.header.release_id)
+    ear.wire.forget(release.header.release_id)
     ear.open(release.header, 3.0)
     assert ear.wire.heard(release.header.release_id).last_s == 3.0
     main = group_id_of(release.header.release_id)
@@ -689,6 +704,12 @@ def test_a_release_that_nobody_announced_may_be_opened_and_closed(release, ear):
 def header_section(header):
     sidecar = group_id_of(header.release_id, is_sidecar=True)
     return ddb(sidecar, (sidecar & 0xFF) << 8 | HEADER_MODULE, 0, 0, 1, header.raw)
+
+
+def test_an_opened_release_is_heard_by_its_header_too(release, ear):
+    ear.open(release.header, 0.0)
+    ear.hear(datagrams_of(header_section(release.header), pid=0x102), 9.0)
+    assert ear.wire.heard(release.header.release_id).last_s == 9.0
 
 
 def test_a_header_that_waits_for_its_check_shows_as_pending_when_more_is_heard_of_it(ear):

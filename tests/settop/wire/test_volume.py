@@ -14,12 +14,12 @@ def test_packets_add_up_for_each_number():
 def test_a_newcomer_takes_the_place_and_the_count_of_the_least_heard():
     """Counts are too large rather than too small: so who has more than a 32nd is never missing."""
     volume = HeardVolume()
-    for number in range(MAX_COUNTED):
-        volume.add(number, 10 + number, 0.0)
+    counts = [50 - number for number in range(MAX_COUNTED)]
+    for number, count in enumerate(counts):
+        volume.add(number, count, 0.0)
     volume.add(99, 2, 0.0)
-    assert volume.of(0) == 0
-    assert volume.of(99) == 12
-    assert [volume.of(number) for number in range(1, MAX_COUNTED)] == [10 + number for number in range(1, MAX_COUNTED)]
+    assert [volume.of(number) for number in range(MAX_COUNTED)] == [*counts[:-1], 0]
+    assert volume.of(99) == counts[-1] + 2
 
 
 def test_who_is_counted_already_pushes_nobody_out():
@@ -48,5 +48,6 @@ def test_counts_halve_with_time_and_vanish():
     assert (volume.of(8), volume.of(16)) == (4, 0)
     volume.add(8, 0, 100.0 + 2 * HALF_LIFE_S - 0.01)
     assert volume.of(8) == 4, "once in a half-life"
-    volume.add(8, 0, 100.0 + 2 * HALF_LIFE_S)
-    assert volume.of(8) == 2
+    for half_lives, count in ((2, 2), (3, 1), (4, 0)):
+        volume.add(16, 0, 100.0 + half_lives * HALF_LIFE_S)
+        assert volume.of(8) == count
