@@ -529,7 +529,7 @@ def test_only_so_many_pmts_are_followed(ear, monkeypatch):
 
 @pytest.mark.parametrize(("oui", "is_ours"), [(HARDWARE.oui, True), (0x00015A, True), (0x123456, False)])
 def test_a_pmt_names_pids_for_this_maker_or_for_any(ear, monkeypatch, oui, is_ours):
-    monkeypatch.setattr(module, "BLIND_PIDS", 1)
+    monkeypatch.setattr(module, "BLIND_PIDS", 2)
     stream = PmtStream(0x300, 1, oui, UpdateType.STANDARD, 1)
     ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
     assert not ear.wire._filter.wanted[0x300], "no PAT has named this PMT"
