@@ -177,9 +177,11 @@ class SsuWire:
 
     def _take_pat(self, section: Section) -> None:
         for pid in parse_pat(section).values():
-            if len(self._pmt_pids) < MAX_PMTS:
+            if pid not in self._pmt_pids and len(self._pmt_pids) < MAX_PMTS:
                 self._pmt_pids.add(pid)
                 self._filter.wanted[pid] = True
+                # what came on it before was not read as a PMT
+                self._known = {key: header for key, header in self._known.items() if key[0] != pid}
 
     def _take_pmt(self, section: Section) -> None:
         ours = [stream.pid for stream in parse_pmt(section) if stream.oui in self.ouis or stream.oui == ANY_OUI]

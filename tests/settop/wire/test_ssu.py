@@ -527,6 +527,18 @@ def test_only_so_many_pmts_are_followed(ear, monkeypatch):
     assert np.flatnonzero(ear.wire._filter.wanted).tolist() == [PAT_PID, 0x600, 0x601]
 
 
+def test_a_pmt_that_came_before_its_pat_is_read_when_it_comes_again(ear, monkeypatch):
+    """In a stream of many PIDs a box comes across the one as well as the other first."""
+    monkeypatch.setattr(module, "BLIND_PIDS", 2)
+    stream = PmtStream(0x300, 1, HARDWARE.oui, UpdateType.STANDARD, 1)
+    for _ in range(2):
+        ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
+        assert not ear.wire._filter.wanted[0x300]
+    ear.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x111)), pid=PAT_PID))
+    ear.hear(datagrams_of(pmt(Program(service_id=1, pmt_pid=0x111), [stream], 1), pid=0x111))
+    assert ear.wire._filter.wanted[0x300]
+
+
 @pytest.mark.parametrize(("oui", "is_ours"), [(HARDWARE.oui, True), (0x00015A, True), (0x123456, False)])
 def test_a_pmt_names_pids_for_this_maker_or_for_any(ear, monkeypatch, oui, is_ours):
     monkeypatch.setattr(module, "BLIND_PIDS", 2)
@@ -788,6 +800,14 @@ def test_what_is_counted_of_strangers_never_pushes_out_what_is_announced(release
         ear.hear(datagrams_of(ddb(0x80020000 + (number << 8), number << 8, 0, 0, 1, b"\xbb" * 1256)), 9.0)
     assert len(ear.wire._gaps) == 6
     assert ear.wire.heard(release.header.release_id).expected == expected
+
+
+def test_where_all_that_is_counted_is_announced_a_stranger_takes_a_place_all_the_same(release, ear, monkeypatch):
+    monkeypatch.setattr(module, "MAX_RELEASES", 1)
+    hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent)
+    ear.hear(datagrams_of(ddb(0x80020000, 0, 0, 0, 1, b"\xbb" * 1256)), 9.0)
+    assert len(ear.wire._gaps) == 2
+    assert rejected(ear)["early"] >= 1
 
 
 def test_a_bulletin_beside_a_block_of_its_length_hides_no_symbol(release, ear):
