@@ -91,10 +91,9 @@ class FluteWire:
         """Take all packets of a wake-up."""
         self._drop_unopened()
         flat = as_bytes(buffer)
-        arrivals: list[Arrival] = []
         taken = taker().take(self._targets, buffer, pieces)
         self._last = buffer, pieces
-        arrivals += self._symbols_of(taken, now)
+        arrivals: list[Arrival] = [*self._symbols_of(taken, now)]
         self._look_for_loss(flat, pieces, taken)
         if len(taken.unmatched):
             arrivals += self._receive_unmatched(flat, taken, now)

@@ -537,6 +537,12 @@ def test_what_brings_nothing_is_counted_by_what_it_was(release):
     assert rejected(wire) == {"crc": 2, "no_room": 4}
 
 
+def test_plain_packets_of_another_size_are_counted_whosever_they_are(release, other):
+    wire, _ = both_opened(release, other)
+    give(wire, [render_packet(TSI, each.toi_base, 6, 0, bytes(300)) for each in (release, other)], 1.0)
+    assert rejected(wire) == {"symbol_size": 2}
+
+
 def test_symbols_and_bulletins_of_one_wake_up_all_come(release):
     wire, _ = opened(release)
     bulletin = render_packet(TSI, BULLETIN_TOI, FecId.NO_CODE, 0, b"a decision")
