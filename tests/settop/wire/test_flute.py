@@ -672,8 +672,9 @@ def test_odd_packets_that_cannot_be_read_hold_up_no_other(release):
 
 def test_odd_packets_are_taken_beside_plain_ones_of_a_stranger(release, other):
     wire, _ = opened(release)
-    (symbols,) = give(wire, [with_an_extension(packets_of(release, 0, 1)[0]), *packets_of(other, 0, 1)], 1.0)
+    (symbols,) = give(wire, [with_an_extension(packets_of(release, 0, 1)[0]), *packets_of(other, 0, 1)], 5.0)
     assert (symbols.release, len(symbols.rows)) == (release.header.release_id, 1)
+    assert wire.heard(release.header.release_id).last_s == 5.0
     assert rejected(wire) == {"close_flag": 1, "early": 1}
 
 
