@@ -133,7 +133,7 @@ class DigestTree:
         rows = np.concatenate(self._fresh_level_1)
         self._fresh_level_1.clear()
         image, level_1 = self._layout.objects[0], self._layout.objects[1]
-        rows = rows[rows < level_1.source_symbols]
+        # Where a repair symbol would stand no digest begins any more: it names none.
         begin = rows * level_1.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
         first = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
         last = np.minimum(np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)

@@ -420,11 +420,11 @@ def test_parts_leave_out_each_doubted_symbol_once_and_no_proven_one(air):
 
 def test_with_one_symbol_to_spare_one_is_left_out_at_a_time_as_long_as_few_are_doubted(air):
     size, image = size_of(air), air.assembly.image
-    air.hear_block(0)
-    image.want_more(0, 1)
-    present = image.present(0)
-    assert air.assembly.inquiry.parts(0, present) == (), "nothing to spare"
+    air.hear_block(0, range(size - 1))
     air.hear_block(0, [size])
+    assert air.assembly.inquiry.parts(0, image.present(0)) == (), "nothing to spare"
+    image.want_more(0, 1)
+    air.hear_block(0, [size + 1])
     present, held = image.present(0), image.held_rows(0)
     for doubted, parts in ((0, 0), (1, 1), (3, 3), (MOST_PARTS, MOST_PARTS), (MOST_PARTS + 1, 0)):
         image.proven[held] = True
