@@ -35,4 +35,4 @@ class HeardVolume:
             self._halved_s = now
         elif now - self._halved_s >= HALF_LIFE_S:
             self._halved_s = now
-            self._counts = {number: count // 2 for number, count in self._counts.items() if count > 1}
+            self._counts = {number: count // 2 for number, count in self._counts.items()}
