@@ -201,6 +201,7 @@ def test_early_symbols_land_when_their_release_is_opened(release):
     brought = wire.open(announcement.header, release.layout, landings, 0.1)
     assert sum(len(each.rows) for each in brought) == 52
     assert brought[0].level == 0
+    assert wire.heard(release.header.release_id).last_s == 0.1
     assert wire.heard(release.header.release_id).received == 40
     wire.close(release.header.release_id)
     assert wire.open(release.header, release.layout, landings_of(release), 0.2) == []
@@ -490,6 +491,15 @@ def test_early_symbols_of_releases_that_do_not_exist_make_room(release):
     (announcement,) = give(wire, [header_packet(release)], 0.2)
     brought = wire.open(announcement.header, release.layout, landings_of(release), 0.2)
     assert len(brought[0].rows) > 90
+
+
+def test_early_symbols_heard_long_ago_make_room_for_those_heard_now(release, other, monkeypatch):
+    monkeypatch.setattr(early, "MAX_RELEASES", 1)
+    wire = FluteWire(release.tsi, TRUST)
+    give(wire, packets_of(other, 0, 8), 0.0)
+    for now in (100.0, 105.0, 110.0):
+        give(wire, packets_of(release, 0, 2), now)
+    assert rejected(wire) == {"early": 10, "early_dropped": 4}, "eight have become one, and two are heard now and then"
 
 
 def test_early_memory_is_bounded(release):

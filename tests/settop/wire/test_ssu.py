@@ -811,6 +811,16 @@ def test_where_all_that_is_counted_is_announced_a_stranger_takes_a_place_all_the
     assert rejected(ear)["early"] >= 1
 
 
+def test_a_bulletin_hides_no_block_of_another_release(release, ear):
+    """Whichever has the higher number."""
+    sidecar = group_id_of(release.header.release_id, is_sidecar=True)
+    bulletin = ddb(sidecar, (sidecar & 0xFF) << 8 | 1, 0, 0, 1, b"a decision")
+    blocks = [ddb(group, (group & 0xFF) << 8, 0, 0, 1, b"some block") for group in (0x80000004, 0xBFFF7FFC)]
+    ear.hear(datagrams_of(bulletin, *blocks))
+    assert ear.bulletins == [b"a decision"]
+    assert rejected(ear) == {"early": 2}
+
+
 def test_a_bulletin_beside_a_block_of_its_length_hides_no_symbol(release, ear):
     hear_all(ear, Stream.of(release, rate_bps=50e6).cycles(1).sent[:5])
     main, sidecar = (group_id_of(release.header.release_id, each) for each in (False, True))
