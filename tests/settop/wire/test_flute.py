@@ -588,6 +588,13 @@ def test_blocks_that_fill_are_told_with_their_own_release_and_level(release, oth
     }
 
 
+def test_a_block_that_fills_is_told_of_its_own_release_alone(release, other):
+    wire, _ = both_opened(release, other)
+    arrivals = give(wire, [*packets_of(release, 0, release.image_packets), *packets_of(other, 0, 3)], 1.0)
+    filled = {(each.release, each.level): each.filled for each in arrivals}
+    assert filled == {(release.header.release_id, 0): (0,), (other.header.release_id, 0): ()}
+
+
 @pytest.mark.parametrize("is_twin", [False, True])
 def test_of_a_release_that_nobody_knows_nothing_was_heard(release, other, is_twin):
     """Be it one whose TOIs are those of another, by chance: once in half a thousand million."""

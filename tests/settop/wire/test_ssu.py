@@ -719,8 +719,9 @@ def header_section(header):
 
 
 def test_an_opened_release_is_heard_by_its_header_too(release, ear):
-    ear.open(release.header, 0.0)
-    ear.hear(datagrams_of(header_section(release.header), pid=0x102), 9.0)
+    for now in (1.0, 9.0):
+        ear.hear(datagrams_of(header_section(release.header), pid=0x102), now)
+    assert ear.announced == [release.header]
     assert ear.wire.heard(release.header.release_id).last_s == 9.0
 
 
