@@ -132,11 +132,11 @@ class DigestTree:
             return np.empty(0, dtype=np.int64)
         rows = np.concatenate(self._fresh_level_1)
         self._fresh_level_1.clear()
-        image, level_1 = self._layout.objects[0], self._layout.objects[1]
+        image, size = self._layout.objects[0], self._layout.symbol_size
         # Where a repair symbol would stand no digest begins any more: it names none.
-        begin = rows * level_1.symbol_size - BLOCK_DIGEST_BYTES * image.blocks
+        begin = rows * size - BLOCK_DIGEST_BYTES * image.blocks
         first = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
-        last = np.minimum(np.maximum(begin + level_1.symbol_size - 1, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
+        last = np.minimum(np.maximum(begin + size - 1, 0) // SYMBOL_DIGEST_BYTES, image.rows - 1)
         index = distinct(np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [first]))
         sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
         return image.row_of(sbn, index - image.first_symbol_index[sbn])
