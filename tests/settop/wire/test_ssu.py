@@ -483,6 +483,8 @@ def test_strange_pids_are_looked_at_for_a_while_and_so_many(release, ear, monkey
     crowd.hear([bytes([0x47, 0x05, pid, 0x10]) + bytes(184) for pid in range(40)], 0.0)
     assert np.count_nonzero(crowd.wire._filter.wanted) == module.BLIND_PIDS
     assert crowd.wire._filter.wanted[0x500]
+    crowd.hear(datagrams_of(pat(Program(service_id=1, pmt_pid=0x600)), pid=PAT_PID))
+    assert crowd.wire._filter.wanted[0x600], "the PAT is read whatever came before"
 
 
 def test_tables_beyond_an_allowance_are_counted_and_known_ones_cost_none_of_it(release, monkeypatch):
