@@ -13,6 +13,7 @@ from carousel.errors import OperatorError
 __all__ = ["EFIVARS", "LinuxMachine", "Machine", "read_text"]
 
 EFIVARS = "/sys/firmware/efi/efivars"
+WORD_BYTES = ctypes.sizeof(ctypes.c_long)
 _REBOOT_MAGIC = 0xFEE1DEAD, 0x28121969
 _RESTART, _RESTART_WITH_WORDS, _KEXEC = 0x01234567, 0xA1B2C3D4, 0x45584543  # linux/reboot.h
 
@@ -83,7 +84,8 @@ class LinuxMachine:
     def _reboot(self, what: int, words: str = "") -> NoReturn:
         os.sync()
         library = ctypes.CDLL(None, use_errno=True)
-        syscall_number = 142 if os.uname().machine == "aarch64" else 169 if os.uname().machine == "x86_64" else 88
+        is_narrow = WORD_BYTES == 4  # of this program: cards of 32 bits run on kernels of 64, which tell of themselves
+        syscall_number = 88 if is_narrow else 142 if os.uname().machine == "aarch64" else 169
         library.syscall(syscall_number, *_REBOOT_MAGIC, what, words.encode() or None)
         reason = os.strerror(ctypes.get_errno())
         raise OperatorError(f"the kernel does not restart: {reason}; run this as root")
@@ -99,7 +101,8 @@ def _make_mutable(path: str) -> None:
     """Linux guards EFI variables by the immutable flag of their files; take it off."""
     import fcntl  # noqa: PLC0415 - only where an EFI variable is written
 
-    get_flags, set_flags, immutable = 0x8008_6601, 0x4008_6602, 0x10
+    size = WORD_BYTES << 16  # linux/fs.h names a long
+    get_flags, set_flags, immutable = 0x8000_6601 | size, 0x4000_6602 | size, 0x10
     descriptor = os.open(path, os.O_RDONLY)
     try:
         flags = ctypes.c_uint64()

@@ -12,7 +12,8 @@ from carousel.errors import OperatorError
 from settop.boot import machine as module
 from settop.boot.machine import LinuxMachine
 
-LINUX_REBOOT = {"x86_64": 169, "aarch64": 142, "armv7l": 88}  # asm/unistd.h of each
+LINUX_REBOOT = {("x86_64", 8): 169, ("aarch64", 8): 142, ("armv7l", 4): 88, ("aarch64", 4): 88}  # asm/unistd.h of each
+"""By the kernel's name for itself and the bytes of a program's word: programs of 32 bits run on both."""
 
 
 @pytest.fixture
@@ -35,8 +36,9 @@ def kernel(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("processor", LINUX_REBOOT)
-def test_a_restart_syncs_and_asks_for_what_it_means(kernel, monkeypatch, processor):
+@pytest.mark.parametrize(("processor", "word_bytes"), LINUX_REBOOT)
+def test_a_restart_syncs_and_asks_for_what_it_means(kernel, monkeypatch, processor, word_bytes):
+    monkeypatch.setattr(module, "WORD_BYTES", word_bytes)
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "box", "6.1", "#1", processor)))
     for act in (
         lambda: LinuxMachine().restart(),
@@ -45,7 +47,7 @@ def test_a_restart_syncs_and_asks_for_what_it_means(kernel, monkeypatch, process
     ):
         with pytest.raises(OperatorError, match=r"does not restart: Operation not permitted; run this as root"):
             act()
-    magic = LINUX_REBOOT[processor], 0xFEE1DEAD, 0x28121969  # linux/reboot.h
+    magic = LINUX_REBOOT[processor, word_bytes], 0xFEE1DEAD, 0x28121969  # linux/reboot.h
     restart, restart2, kexec = 0x01234567, 0xA1B2C3D4, 0x45584543
     asked = [(*magic, restart, None), (*magic, restart2, b"0 tryboot"), (*magic, kexec, None)]
     assert kernel == [each for words in asked for each in ("sync", words)]
@@ -82,19 +84,21 @@ def test_a_file_is_written_whole_and_a_small_one_by_one_call(tmp_path, monkeypat
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_an_efi_variable_that_is_there_loses_its_guard_and_no_other_flag(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("word_bytes", "get", "put"), [(8, 0x80086601, 0x40086602), (4, 0x80046601, 0x40046602)])
+def test_an_efi_variable_that_is_there_loses_its_guard_and_no_other_flag(tmp_path, monkeypatch, word_bytes, get, put):
     """chattr -i, by the ioctls of linux/fs.h; a file elsewhere keeps its flags, and a new variable has none."""
     flags, asked = [0xFFFFFFFF], []
 
     def ioctl(descriptor, request, words):
         asked.append((request, os.readlink(f"/proc/self/fd/{descriptor}")))
-        if request == 0x80086601:
+        if request == get:
             struct.pack_into("<Q", words, 0, flags[0])
         else:
-            assert request == 0x40086602
+            assert request == put
             flags[0] = struct.unpack("<Q", words)[0]
 
     monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(module, "WORD_BYTES", word_bytes)
     variable = tmp_path / "LoaderEntryDefault"
     variable.touch()
     LinuxMachine().write(str(variable), b"x")
@@ -104,7 +108,7 @@ def test_an_efi_variable_that_is_there_loses_its_guard_and_no_other_flag(tmp_pat
     assert asked == []
     before = len(os.listdir("/proc/self/fd"))
     LinuxMachine().write(str(variable), b"new")
-    assert [request for request, _ in asked] == [0x80086601, 0x40086602]
+    assert [request for request, _ in asked] == [get, put]
     assert {path for _, path in asked} == {str(variable)}
     assert flags == [0xFFFFFFEF]
     assert variable.read_bytes() == b"new"
