@@ -110,10 +110,8 @@ class _Storm:
             for end, some in ((index + int(whole), int(counts[group]) - later), (index + int(whole) + 1, later)):
                 self._ends[min(self._clock.count, end), group] += some
                 if some and end < self._clock.count:
-                    one = np.zeros_like(counts)
-                    one[group] = some
                     at_s = (index + 0.5) * self._clock.step_s + self._took[group]
-                    self._fates.finish(one, index, float(self._took[group]), at_s)
+                    self._fates.finish_some(group, some, index, float(self._took[group]), at_s)
 
     def _finish(self, index: int) -> None:
         """Let transfers end; nodes that restarted come back, and who runs long enough may become one."""

@@ -272,8 +272,7 @@ class UnicastStorm:
             counts[number] = self._room.drop_some(number, float(shares[number]), self._rng)
             self._fates.leave(counts, index, now_s)
             for since_s, asked_at, count in self._transfers[number].drop_some(float(shares[number]), self._rng):
-                counts[number] = count
-                self._fates.finish(counts, asked_at, now_s - since_s, now_s)
+                self._fates.finish_some(number, count, asked_at, now_s - since_s, now_s)
 
     def _let_in(self, asking: IntArray, now_s: float, index: int, share: float) -> None:
         """Answer as many as the server can, and open connections to as many of these as it may."""
@@ -289,7 +288,7 @@ class UnicastStorm:
             self._full_at_s = now_s
         self._room.turn_away(turned_away)
         for number in np.flatnonzero(let_in.sum(axis=0)).tolist():
-            crowd = np.zeros_like(let_in)
+            crowd = np.zeros(let_in.shape, dtype=np.int64)
             crowd[:, number] = let_in[:, number]
             self._transfers[number].admit(crowd, now_s, index)
 
@@ -308,10 +307,9 @@ class UnicastStorm:
             if not transfers.active:
                 continue
             for done_s, since_s, index, count in transfers.advance(shares[number], now_s, self._clock.step_s):
-                counts = np.zeros(len(self._transfers), dtype=np.int64)
-                counts[number] = count
                 # Of those let in in a step, all count from its begin: the middle one is done half a step later.
-                self._fates.finish(counts, index, done_s - since_s, done_s + self._clock.step_s / 2)
+                at_s = done_s + self._clock.step_s / 2
+                self._fates.finish_some(number, count, index, done_s - since_s, at_s)
         self._seen.served_bits[at] += sum(each.served_bits for each in self._transfers) - before_bits
 
     def story(self) -> Story:
