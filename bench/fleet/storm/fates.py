@@ -12,6 +12,7 @@ times do not hang on how long the steps are.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,7 @@ class _Waits:
     weights: FloatArray
     waiting: FloatArray
 
-    @property
+    @cached_property
     def begins(self) -> FloatArray:
         """Where in their steps they power up, on average: in the middle."""
         return self.starts.astype(np.float64) + 0.5
@@ -170,8 +171,13 @@ class _Waits:
 
     def left(self, end: FloatArray | float) -> FloatArray:
         """Return the chance not to have been let in by `end`, in steps, of who powered up at each of `starts`."""
-        later = self.waiting * self.still(self.begins, np.maximum(self.begins, end))
+        reached = self._until(np.clip(np.asarray(end, dtype=np.float64), 0.0, len(self.hazard) - 1.0))
+        later = self.waiting * np.exp(np.minimum(0.0, self._at_begins - reached))
         return np.where(end < self.begins, 1.0, later)
+
+    @cached_property
+    def _at_begins(self) -> FloatArray:
+        return self._until(self.begins)
 
     def _until(self, at: FloatArray) -> FloatArray:
         whole = np.minimum(at.astype(np.int64), len(self.hazard) - 2)
