@@ -4,11 +4,13 @@ A shard is a pure function of (scenario, seed, shard); results are handed back i
 order in which they were done. So any number of workers, on any machines, some of them killed, give one result.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from importlib import import_module, metadata
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
 
 from carousel.errors import OperatorError
@@ -34,7 +36,7 @@ def run_on_processes(workers: int) -> Run:
         # Not by forking: the parent may have threads. A server that has imported what shards need forks all of them.
         context = get_context("forkserver")
         context.set_forkserver_preload([function.__module__])
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             futures = {pool.submit(function, shard): index for index, shard in enumerate(shards)}
             try:
                 for future in as_completed(futures):
@@ -44,6 +46,18 @@ def run_on_processes(workers: int) -> Run:
                 raise
 
     return run
+
+
+def _end_with_parent() -> None:
+    """Let this worker end with who runs the fleet, however that ends: nobody would take its result."""
+    Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

@@ -84,10 +84,11 @@ def run_fleet(
     result.stories += _carousel_stories(scenario, jobs, tallies, seeds)
     if tails and not result.is_partial:
         _run_storms(result, _tails(scenario, jobs, tallies, seeds), run, count)
-    if storms and not result.is_partial:
-        _run_storms(result, storms, run, count)
-    if scenario.login and not result.is_partial:
-        _run_logins(result, run, count)
+    logins = _logins(result)
+    if not result.is_partial:  # logins after a carousel beside the storms: so all cores are busy to the end
+        _run_storms(result, storms + logins, run, count)
+    if not (logins or result.is_partial):
+        _run_storms(result, _logins(result), run, count)
     return result
 
 
@@ -181,18 +182,21 @@ def _receivers_note(tally: Tally) -> list[str]:
     ]
 
 
-def _run_logins(result: FleetRun, run: Run, count: Callable[[], None]) -> None:
-    """Let everybody log in after booting by the first strategy."""
+def _logins(result: FleetRun) -> list[StormRun]:
+    """Return the logins of everybody after booting by the first strategy, as far as that has been run."""
     first = result.scenario.strategies[0]
-    storms: list[StormRun] = []
-    for story in [each for each in result.stories if each.label.split(",")[0] == first]:
-        up = tuple(story.tally.events["up"].tolist())
-        storms += [replace(each, seed=story.seed, up=up, after=first) for each in logins_of(result.scenario)]
-    _run_storms(result, storms, run, count)
+    return [
+        replace(each, seed=story.seed, up=tuple(story.tally.events["up"].tolist()), after=first)
+        for story in result.stories
+        if story.label.split(",")[0] == first
+        for each in logins_of(result.scenario)
+    ]
 
 
 def _run_storms(result: FleetRun, storms: list[StormRun], run: Run, count: Callable[[], None]) -> None:
     """Run storms; an interruption leaves those that are done."""
+    if not storms:
+        return
     told: list[Story | str | None] = [None] * len(storms)
 
     def keep(index: int, story: Story | str) -> None:

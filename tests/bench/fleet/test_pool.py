@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,49 @@ def wait_for_workers(address, count):
         except OSError:
             time.sleep(0.2)
     raise AssertionError("the pool did not come up")
+
+
+STAY_S = 120
+
+
+def stay(folder):
+    """A shard that takes long, and says who works on it."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(STAY_S)
+
+
+def is_there(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds, limit_s=60):
+    deadline_s = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_who_runs_the_fleet(how, tmp_path):
+    code = f"from pathlib import Path\nfolder = Path({str(tmp_path)!r})\n"
+    code += "from bench.fleet.executor import run_on_processes\nfrom tests.bench.fleet.test_pool import stay\n"
+    code += "run_on_processes(2)(stay, [folder] * 2, print)"
+    boss = subprocess.Popen([sys.executable, "-c", code])
+    workers = []
+    try:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+        workers = [int(each.name) for each in tmp_path.iterdir()]
+        boss.send_signal(how)
+        boss.wait()
+        wait_until(lambda: not any(map(is_there, workers)), STAY_S / 2)
+    finally:
+        boss.kill()
+        boss.wait()
+        for pid in filter(is_there, workers):
+            os.kill(pid, signal.SIGKILL)
 
 
 @QUIET
