@@ -54,10 +54,11 @@ class _Box:
 
     @property
     def is_settled(self) -> bool:
-        """Look whether it has the image, or has given up."""
-        if self.had_it_s is None and (self.process.poll() == 0 or self._stays) and self.path.is_file():
+        """Look whether it has the image, or has given up: once, since it may end between two looks."""
+        code = self.process.poll()
+        if self.had_it_s is None and (code == 0 or self._stays) and self.path.is_file():
             self.had_it_s = time.monotonic()
-        return self.had_it_s is not None or self.process.poll() is not None
+        return self.had_it_s is not None or code is not None
 
     def seconds(self, began_s: float, digest: bytes) -> float | None:
         """Return how long it took, if what it has is right."""
