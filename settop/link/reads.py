@@ -81,7 +81,9 @@ class NativeReads:
     def read(self) -> list[Piece]:
         """See `Reads`."""
         reads = self._reads
-        self.native.lib.bc_read(self._socket.fileno(), self._buffer, len(self._buffer), LARGEST_READ_BYTES, reads)
+        descriptor, buffer = self._socket.fileno(), self._buffer
+        code = self.native.lib.bc_read(descriptor, buffer, len(buffer), LARGEST_READ_BYTES, reads)
+        self.native.status(code, f"no reads into {len(buffer)} bytes")
         self.has_more = bool(reads.has_more)
         numbers = self._ffi.unpack(self._pieces, 3 * reads.count)
         return [Piece(*numbers[at : at + 3]) for at in range(0, len(numbers), 3)]
