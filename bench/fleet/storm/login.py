@@ -115,10 +115,8 @@ class _Storm:
         """Go one step on."""
         step_s, at = self._clock.step_s, self._clock.bin_of(index)
         now_s = (index + 1) * step_s
-        if self._online == self._boxes:
-            self._tend_nodes(now_s, step_s, 0)
-        else:
-            self._log_some_in(index, at, now_s, step_s)
+        asked = 0 if self._online == self._boxes else self._log_some_in(index, at, now_s, step_s)
+        self._tend_nodes(now_s, step_s, asked)
         self._nodes[at] = self._alive
         waiting, queued = self._room.total, self._queue.total
         waiting += self._gate.waiting if self._gate is not None else 0
@@ -127,7 +125,8 @@ class _Storm:
         self._phases["logging in"][at] = queued
         self._phases["online"][at] = self._online
 
-    def _log_some_in(self, index: int, at: int, now_s: float, step_s: float) -> None:
+    def _log_some_in(self, index: int, at: int, now_s: float, step_s: float) -> int:
+        """Return how many looked for a super node."""
         come = self._fates.came[index]
         self._to_come -= total_of(come)
         searching = self._ask_again(self._let_by(come, now_s), step_s, index)
@@ -137,7 +136,7 @@ class _Storm:
         self._asked[at] += asked
         if asked or self._queue.total:
             self._log_in(self._find_node(searching, step_s), now_s, index, at)
-        self._tend_nodes(now_s, step_s, asked)
+        return asked
 
     def _let_by(self, come: IntArray, now_s: float) -> IntArray:
         """Return who may look for a super node: all that came, or who has its turn at a gate."""
