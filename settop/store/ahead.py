@@ -3,12 +3,14 @@ comes next is known; repair symbols fill their pool in order.
 
 Fresh pages cost a box more than packets do. The kernel makes them cheapest where a program writes many at once; by
 touching a mapped file it makes them one by one. So zeros are written first, where nothing has been written yet, and
-then the pages are mapped (`populate`): half the time of mapping alone (bench: 0.5 and 1.2 CPU s/GB with ext4).
+then the pages are mapped (`populate`): half the time of mapping alone (bench: 0.5 and 1.2 CPU s/GB with ext4). What is
+written begins and ends at round places of the file, so that the kernel takes pages by sixteen: 0.6 of the time again.
 """
 
 import errno
 import os
 from bisect import bisect_right
+from typing import NamedTuple
 
 from carousel.buffers import Bytes, IntArray
 from carousel.take import Landing, populate
@@ -18,8 +20,18 @@ __all__ = ["Ahead"]
 AHEAD_BYTES = 4 << 20
 """So much is made ready at once, and so far ahead of the symbols."""
 LEAST_RUN_BYTES = 16 << 10
-ZEROS = memoryview(bytes(AHEAD_BYTES + (1 << 16)))
-"""Never touched, so it takes no memory; a run is at most a symbol longer than `AHEAD_BYTES`."""
+ROUND_BYTES = 64 << 10
+"""Zeros are written from one multiple of it to another, or of less where runs are shorter."""
+ZEROS = memoryview(bytes(AHEAD_BYTES + (1 << 17)))
+"""Never touched, so it takes no memory; what is written at once is at most a symbol and `ROUND_BYTES` longer."""
+
+
+class _Zeros(NamedTuple):
+    """Where zeros go, and the rows that they touch."""
+
+    begin_bytes: int
+    size_bytes: int
+    rows: slice
 
 
 class Ahead:
@@ -34,6 +46,7 @@ class Ahead:
         self._first_rows = geometry.first_rows.tolist()
         run_bytes = max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES)
         self._run = max(1, run_bytes // geometry.symbol_size)
+        self._round_bytes = min(ROUND_BYTES, 1 << run_bytes.bit_length() - 1)
         self._runs = -(-geometry.largest_block // self._run)
         self._ready_runs: set[int] = set()
         self._ready_slots = 0
@@ -62,23 +75,39 @@ class Ahead:
             return
         self._ready_runs.add(run)
         landing = self._landing
-        for sbn, block_row in enumerate(self._first_rows):
-            rows = landing.block(sbn)[run * self._run : (run + 1) * self._run]
-            first = block_row + run * self._run
-            if not (landing.worked[sbn] or landing.held[first : first + len(rows)].any()):
-                self._write_zeros(rows, self._source_begin + first * rows.shape[1])
-            self._populate(rows)
+        for sbn, (begin, size) in enumerate(zip(self._first_rows, landing.geometry.block_sizes.tolist(), strict=True)):
+            first, end = begin + run * self._run, begin + min((run + 1) * self._run, size)
+            if end <= first:
+                continue
+            zeros = self._zeros(self._source_begin, (first, end), (begin, begin + size))
+            if not (landing.worked[sbn] or landing.held[zeros.rows].any()):
+                self._write(zeros)
+            self._populate(landing.source[first:end])
 
     def _slots(self, end: int) -> None:
-        first, self._ready_slots = self._ready_slots, end
-        rows = self._landing.repair[first:end]
-        if (self._landing.slot_sbn[first:end] < 0).all():
-            self._write_zeros(rows, self._repair_begin + first * rows.shape[1])
-        self._populate(rows)
+        landing, first = self._landing, self._ready_slots
+        end = self._ready_slots = min(end, len(landing.repair))
+        zeros = self._zeros(self._repair_begin, (first, end), (0, len(landing.repair)))
+        if (landing.slot_sbn[zeros.rows] < 0).all():
+            self._write(zeros)
+        self._populate(landing.repair[first:end])
 
-    def _write_zeros(self, rows: Bytes, offset: int) -> None:
+    def _zeros(self, offset: int, rows: tuple[int, int], of_rows: tuple[int, int]) -> _Zeros:
+        """Return what to write for rows, from the first to before the end, of those that lie together at `offset`."""
+        size = self._landing.geometry.symbol_size
+        (first, end), (least, most) = rows, of_rows
+        begin_bytes = offset + first * size if first == least else self._rounded(offset + first * size)
+        end_bytes = min(self._rounded(offset + end * size), offset + most * size)
+        touched = slice((begin_bytes - offset) // size, -((offset - end_bytes) // size))
+        return _Zeros(begin_bytes, max(0, end_bytes - begin_bytes), touched)
+
+    def _rounded(self, place_bytes: int) -> int:
+        return -(-place_bytes // self._round_bytes) * self._round_bytes
+
+    def _write(self, zeros: _Zeros) -> None:
         """Write rows of which nothing is held, and that no job has ever worked on: just their bytes."""
-        os.pwrite(self._descriptor, ZEROS[: rows.nbytes], offset)
+        if zeros.size_bytes:
+            os.pwrite(self._descriptor, ZEROS[: zeros.size_bytes], zeros.begin_bytes)
 
     def _populate(self, rows: Bytes) -> None:
         code = populate(rows)

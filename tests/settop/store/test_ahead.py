@@ -47,6 +47,33 @@ def test_pages_are_populated_once_and_ahead_of_the_symbols(tmp_path, make_releas
     part.close()
 
 
+def test_zeros_go_from_one_round_place_of_the_file_to_another_once(tmp_path, make_release, monkeypatch):
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 256 << 10)
+    monkeypatch.setattr(ahead, "ROUND_BYTES", 16 << 10)
+    release = make_release(900_001, symbol_size=256, version="1.3.0")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    image = release.layout.objects[0]
+    written, pwrite = [], os.pwrite
+    monkeypatch.setattr(
+        ahead.os, "pwrite", lambda to, data, at: written.append((at, at + len(data))) or pwrite(to, data, at)
+    )
+    air = air_over(part, release)
+    for esi in range(image.largest_block):
+        sbns = np.flatnonzero(image.block_sizes > esi)
+        air.hear_symbols(0, [(sbn, esi) for sbn in sbns.tolist()])
+        part.make_ready(0, image.row_of(sbns, np.full(len(sbns), esi)))
+    edges = {*(image.first_rows * 256).tolist(), image.source_symbols * 256}
+    assert all(place % (16 << 10) == 0 or place in edges for span in written for place in span)
+    ends = [0] + [end for _, end in sorted(written)]
+    assert all(begin >= end for (begin, _), end in zip(sorted(written), ends, strict=False)), "written twice"
+    assert len(written) > 2 * image.blocks
+    run_bytes = (256 << 10) // image.blocks
+    unwritten = image.source_symbols * 256 - sum(end - begin for begin, end in written)
+    assert unwritten <= image.blocks * (run_bytes + (16 << 10)), "more than the runs that symbols came to first"
+    assert part.landings[0].source.tobytes()[:900_001] == noise(900_001)
+    part.close()
+
+
 @pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
 def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
     part = PartFile(tmp_path / "x.part", release.layout)
