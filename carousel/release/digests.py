@@ -10,9 +10,11 @@ stub and for whoever compares it by hand.
 """
 
 import hashlib
-from collections.abc import Iterable
 
+import numpy as np
 from blake3 import blake3
+
+from carousel.buffers import Bytes, IntArray
 
 __all__ = ["BLOCK_DIGEST_BYTES", "SYMBOL_DIGEST_BYTES", "BlockHash", "symbol_digest", "symbol_digests"]
 
@@ -21,19 +23,25 @@ BlockHash = blake3
 
 BLOCK_DIGEST_BYTES = 32
 SYMBOL_DIGEST_BYTES = 16
+_ESI_BYTES = 3
+_PLACE_BYTES = 2 + _ESI_BYTES
 
 
 def symbol_digest(level: int, sbn: int, esi: int, symbol: bytes | memoryview) -> bytes:
     """Return the digest of one encoding symbol: 16 bytes of SHA-256(level, SBN, ESI u24, symbol)."""
-    state = hashlib.sha256(_place(level, sbn, esi))
+    state = hashlib.sha256(bytes([level, sbn]) + esi.to_bytes(_ESI_BYTES, "big"))
     state.update(symbol)
     return state.digest()[:SYMBOL_DIGEST_BYTES]
 
 
-def symbol_digests(level: int, sbn: int, numbered: Iterable[tuple[int, bytes | memoryview]]) -> bytes:
-    """Return the digests of (ESI, symbol) pairs of one block, one after the other."""
-    return b"".join(symbol_digest(level, sbn, esi, symbol) for esi, symbol in numbered)
-
-
-def _place(level: int, sbn: int, esi: int) -> bytes:
-    return bytes([level, sbn]) + esi.to_bytes(3, "big")
+def symbol_digests(level: int, sbn: IntArray, esi: IntArray, symbols: Bytes) -> Bytes:
+    """Return the digests of symbols of one level, shape (n, T), as rows of 16 bytes; `sbn` and `esi` say which."""
+    count, size = symbols.shape
+    whole = np.empty((count, _PLACE_BYTES + size), dtype=np.uint8)
+    whole[:, 0] = level
+    whole[:, 1] = sbn
+    whole[:, 2:_PLACE_BYTES] = esi.astype(">u4").view(np.uint8).reshape(count, 4)[:, -_ESI_BYTES:]
+    whole[:, _PLACE_BYTES:] = symbols
+    sha256 = hashlib.sha256
+    found = np.frombuffer(b"".join([sha256(each).digest() for each in whole]), dtype=np.uint8)
+    return found.reshape(count, hashlib.sha256().digest_size)[:, :SYMBOL_DIGEST_BYTES]

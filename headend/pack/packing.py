@@ -207,7 +207,8 @@ def _pack_object(
         repair = fec.encode_repair(block, geometry.symbol_size, geometry.repair_per_block)
         symbols = np.frombuffer(block + repair, dtype=np.uint8).reshape(-1, geometry.symbol_size)
         block_digests.append(BlockHash(block).digest())
-        digests.append(symbol_digests(level, sbn, enumerate(symbol.data for symbol in symbols)))
+        esis = np.arange(len(symbols))
+        digests.append(symbol_digests(level, np.full(len(esis), sbn), esis, symbols).tobytes())
         packets[_packet_numbers(layout, level, sbn, len(symbols))] = render_block(
             symbols, tsi, toi=level, sbn=sbn, fec=layout.objects[0].fec
         )

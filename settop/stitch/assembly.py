@@ -137,7 +137,7 @@ class Assembly:
             return None
         sbn, rows, esis = found
         digests = self.tree.digests(0, np.full(len(esis), sbn), esis)
-        job = SortJob(self.header.release_id, 0, sbn, self.landings[0], esis, self.image.symbols(rows), tuple(digests))
+        job = SortJob(self.header.release_id, 0, sbn, self.landings[0], esis, self.image.symbols(rows), digests)
         self.image.begin(sbn)
         return job
 

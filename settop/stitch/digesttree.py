@@ -8,9 +8,9 @@ import hashlib
 
 import numpy as np
 
-from carousel.buffers import IntArray
+from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
-from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES, symbol_digest
+from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES, symbol_digests
 from carousel.release.layout import ReleaseLayout
 from carousel.take import Landing
 from settop.stitch.holdings import BlockState, BoolArray, Holdings
@@ -74,14 +74,11 @@ class DigestTree:
         symbols = self._levels[level].symbols(rows)
         if level == self._layout.top:
             size = self._layout.objects[level].transfer_length
-            found = [
-                hashlib.sha256(symbol[:size]).digest() == self._top_sha256 and not symbol[size:].any()
-                for symbol in symbols
+            is_top = [
+                hashlib.sha256(each[:size]).digest() == self._top_sha256 and not each[size:].any() for each in symbols
             ]
-        else:
-            places = zip(sbn.tolist(), esi.tolist(), symbols, self.digests(level, sbn, esi), strict=True)
-            found = [symbol_digest(level, block, one, symbol.data) == digest for block, one, symbol, digest in places]
-        return np.array(found)
+            return np.array(is_top)
+        return self.are_good(level, sbn, esi, symbols)
 
     # --- answers ----------------------------------------------------------------------------------------
 
@@ -95,10 +92,16 @@ class DigestTree:
         known: BoolArray = proven[offsets // size] & proven[(offsets + SYMBOL_DIGEST_BYTES - 1) // size]
         return known
 
-    def digests(self, level: int, sbn: IntArray, esi: IntArray) -> list[bytes]:
-        """Return the digests of symbols below the top; ask `knows` first."""
-        offsets = self._layout.digest_offsets(level, sbn, esi).tolist()
-        return [self._bytes_of(level + 1, offset, SYMBOL_DIGEST_BYTES) for offset in offsets]
+    def digests(self, level: int, sbn: IntArray, esi: IntArray) -> Bytes:
+        """Return the digests of symbols below the top, as rows of 16 bytes; ask `knows` first."""
+        offsets = self._layout.digest_offsets(level, sbn, esi)
+        found: Bytes = self._flat(level + 1)[offsets[:, None] + np.arange(SYMBOL_DIGEST_BYTES)]
+        return found
+
+    def are_good(self, level: int, sbn: IntArray, esi: IntArray, symbols: Bytes) -> BoolArray:
+        """Compare symbols below the top, shape (n, T), with their digests; ask `knows` first."""
+        good: BoolArray = (symbol_digests(level, sbn, esi, symbols) == self.digests(level, sbn, esi)).all(axis=1)
+        return good
 
     def block_digest(self, sbn: int) -> bytes | None:
         """Return the digest that a block of the image must have, or None as long as it isn't proven."""
@@ -106,7 +109,7 @@ class DigestTree:
         first, last = BLOCK_DIGEST_BYTES * sbn // size, (BLOCK_DIGEST_BYTES * (sbn + 1) - 1) // size
         if not self._levels[1].proven[first : last + 1].all():
             return None
-        return self._bytes_of(1, BLOCK_DIGEST_BYTES * sbn, BLOCK_DIGEST_BYTES)
+        return self._flat(1)[BLOCK_DIGEST_BYTES * sbn : BLOCK_DIGEST_BYTES * (sbn + 1)].tobytes()
 
     @property
     def has_all_block_digests(self) -> bool:
@@ -119,10 +122,9 @@ class DigestTree:
         """Symbols of all levels that are proven: nobody who does not have the release can make them grow."""
         return sum(int(np.count_nonzero(holdings.proven)) for holdings in self._levels.values())
 
-    def _bytes_of(self, level: int, offset: int, size: int) -> bytes:
-        """Return proven bytes of a level."""
-        flat = self._levels[level].landing.source.reshape(-1)
-        return flat[offset : offset + size].tobytes()
+    def _flat(self, level: int) -> Bytes:
+        """Return the bytes of a level, one symbol behind the other; not all need be there, or proven."""
+        return self._levels[level].landing.source.reshape(-1)
 
     # --- completing levels ------------------------------------------------------------------------------
 

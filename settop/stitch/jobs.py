@@ -16,7 +16,7 @@ import numpy as np
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
 from carousel.fec import Codec
-from carousel.release.digests import BlockHash, symbol_digest
+from carousel.release.digests import BlockHash, symbol_digests
 from carousel.release.identity import ReleaseId
 from carousel.take import Landing
 
@@ -158,16 +158,13 @@ class SortJob(Job):
     esis: IntArray
     rows: Bytes
     """The symbols, copied, in the order of `esis`."""
-    digests: tuple[bytes, ...]
+    digests: Bytes
+    """The same of their digests."""
 
     def run(self, codec: Codec) -> JobResult:
         """Hash symbol by symbol."""
-        return JobResult(self, Finding.GOOD, np.array(list(self._bad()), dtype=np.int64))
-
-    def _bad(self) -> Iterator[int]:
-        for esi, row, digest in zip(self.esis.tolist(), self.rows, self.digests, strict=True):
-            if symbol_digest(self.level, self.sbn, esi, row.data) != digest:
-                yield esi
+        found = symbol_digests(self.level, np.full(len(self.esis), self.sbn), self.esis, self.rows)
+        return JobResult(self, Finding.GOOD, self.esis[(found != self.digests).any(axis=1)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

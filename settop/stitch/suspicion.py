@@ -24,7 +24,6 @@ import numpy as np
 
 from carousel.buffers import IntArray
 from carousel.distinct import distinct
-from carousel.release.digests import symbol_digest
 from settop.stitch.digesttree import DigestTree
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import Present
@@ -99,8 +98,7 @@ class Inquiry:
         rows, sbn, esi = rows[known], sbn[known], esi[known]
         if not len(rows):
             return []
-        places = zip(sbn.tolist(), esi.tolist(), image.symbols(rows), self._tree.digests(0, sbn, esi), strict=True)
-        good = np.array([symbol_digest(0, block, one, symbol.data) == digest for block, one, symbol, digest in places])
+        good = self._tree.are_good(0, sbn, esi, image.symbols(rows))
         image.proven[rows[good]] = True
         self.drop(rows[~good])
         return [block for block in distinct(sbn).tolist() if self._has_proof(block)]
@@ -116,6 +114,8 @@ class Inquiry:
 
     def drop(self, rows: IntArray) -> None:
         """Drop symbols that are forged."""
+        if not len(rows):
+            return
         self._image.discard(rows)
         self._forged_rows[rows] = True
         self.rejected_symbols += len(rows)

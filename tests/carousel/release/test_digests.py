@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,11 @@ def test_it_is_the_designs(level, sbn, esi, symbol):
     assert symbol_digest(level, sbn, esi, memoryview(symbol)) == digest
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**24 - 1), symbols), max_size=5))
-def test_many_stand_one_behind_the_other(numbered):
-    assert symbol_digests(1, 2, numbered) == b"".join(symbol_digest(1, 2, esi, symbol) for esi, symbol in numbered)
+@given(
+    st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**24 - 1), st.binary(min_size=8, max_size=8)), max_size=5)
+)
+def test_many_have_the_digests_of_each(many):
+    sbn, esi = (np.array([one[at] for one in many], dtype=np.int64) for at in (0, 1))
+    symbols = np.frombuffer(b"".join(symbol for _, _, symbol in many), dtype=np.uint8).reshape(-1, 8)
+    found = symbol_digests(3, sbn, esi, symbols)
+    assert [row.tobytes() for row in found] == [symbol_digest(3, *one) for one in many]

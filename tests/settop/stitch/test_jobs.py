@@ -5,7 +5,7 @@ import pytest
 from blake3 import blake3
 
 from carousel.fec import codec
-from carousel.release.digests import symbol_digest
+from carousel.release.digests import symbol_digests
 from settop.stitch.holdings import Holdings
 from settop.stitch.jobs import DecodeJob, Finding, HashJob, LeaveOutJob, SortJob, run_job
 from tests.settop.stitch.air import Air
@@ -107,7 +107,7 @@ def test_one_forged_symbol_is_found_by_the_code_without_a_hint(air, size, expect
 def test_a_sort_tells_good_from_bad(air):
     esis = np.array([0, 3, 9])
     rows = np.frombuffer(b"".join(air.symbol(0, 0, esi) for esi in esis.tolist()), np.uint8).reshape(3, 256).copy()
-    digests = tuple(symbol_digest(0, 0, esi, row.tobytes()) for esi, row in zip(esis.tolist(), rows, strict=True))
+    digests = symbol_digests(0, np.zeros(3, dtype=np.int64), esis, rows)
     for bad in ([], [3]):
         rows[1, 0] ^= bool(bad)
         result = run_job(SortJob(*where(air), esis, rows, digests), codec())
