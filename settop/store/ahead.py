@@ -5,6 +5,9 @@ Fresh pages cost a box more than packets do. The kernel makes them cheapest wher
 touching a mapped file it makes them one by one. So zeros are written first, where nothing has been written yet, and
 then the pages are mapped (`populate`): half the time of mapping alone (bench: 0.5 and 1.2 CPU s/GB with ext4). What is
 written begins and ends at round places of the file, so that the kernel takes pages by sixteen: 0.6 of the time again.
+
+Decoding writes the rows that never came. Their pages are made ready, too, while the last symbols come: who waits for
+the image waits for decoding. Not earlier, for a slow carousel's zeros would go to flash before they are written over.
 """
 
 import errno
@@ -22,6 +25,8 @@ AHEAD_BYTES = 4 << 20
 LEAST_RUN_BYTES = 16 << 10
 ROUND_BYTES = 64 << 10
 """Zeros are written from one multiple of it to another, or of less where runs are shorter."""
+LAST_BYTES = 8 << 20
+"""While the first half of so many last bytes comes, the pages of what will be decoded are made ready."""
 ZEROS = memoryview(bytes(AHEAD_BYTES + (1 << 17)))
 """Never touched, so it takes no memory; what is written at once is at most a symbol and `ROUND_BYTES` longer."""
 
@@ -37,16 +42,19 @@ class _Zeros(NamedTuple):
 class Ahead:
     """Keeps the pages of one landing ready; its source rows and its slots lie at these places of the file."""
 
-    def __init__(self, landing: Landing, descriptor: int, source_begin: int, repair_begin: int) -> None:
+    def __init__(
+        self, landing: Landing, descriptor: int, source_begin: int, repair_begin: int, will_decode: bool
+    ) -> None:
         geometry = landing.geometry
         self._landing = landing
         self._descriptor = descriptor
         self._source_begin, self._repair_begin = source_begin, repair_begin
         self._is_over = False
+        self._will_decode = will_decode
         self._first_rows = geometry.first_rows.tolist()
         run_bytes = max(AHEAD_BYTES // geometry.blocks, LEAST_RUN_BYTES)
         self._run = max(1, run_bytes // geometry.symbol_size)
-        self._round_bytes = min(ROUND_BYTES, 1 << run_bytes.bit_length() - 1)
+        self._round_bytes = min(ROUND_BYTES, 1 << (self._run * geometry.symbol_size).bit_length() - 1)
         self._runs = -(-geometry.largest_block // self._run)
         self._ready_runs: set[int] = set()
         self._ready_slots = 0
@@ -63,6 +71,18 @@ class Ahead:
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
             self._slots(used + self._slots_ahead)
+
+        if self._will_decode and len(self._ready_runs) < self._runs:
+            self._missing()
+
+    def _missing(self) -> None:
+        """Populate what has not come, so much of it as behoves the time: from the end, for the begin may still come."""
+        last_bytes = int(self._landing.wanted.sum()) * self._landing.geometry.symbol_size
+        may_wait = self._runs * max(0.0, 2 * last_bytes / LAST_BYTES - 1)
+        for run in reversed(range(self._runs)):
+            if self._runs - len(self._ready_runs) <= may_wait:
+                return
+            self._source(run)
 
     def _runs_of(self, rows: IntArray) -> set[int]:
         """Return the runs of some of these rows; few, and one by one: NumPy would take longer to begin."""

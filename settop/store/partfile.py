@@ -64,7 +64,10 @@ class PartFile:
         self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]
         plan, self._is_ready = self._plan, False
         places = zip(self.landings, plan.source_bytes, plan.repair_bytes, strict=True)
-        self._ahead = [Ahead(landing, self._descriptor, *begins) for landing, *begins in places]
+        self._ahead = [
+            Ahead(landing, self._descriptor, source_bytes, repair_bytes, will_decode=level == 0 and with_repair)
+            for level, (landing, source_bytes, repair_bytes) in enumerate(places)
+        ]
         for level, slots in enumerate(old):
             self._restore(level, slots)
 

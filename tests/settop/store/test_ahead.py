@@ -74,6 +74,42 @@ def test_zeros_go_from_one_round_place_of_the_file_to_another_once(tmp_path, mak
     part.close()
 
 
+def test_what_will_be_decoded_is_made_ready_while_the_last_symbols_come(tmp_path, make_release, monkeypatch):
+    """A box tuned in half way through the source symbols: the first half never comes, repair symbols do."""
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 << 10)
+    monkeypatch.setattr(ahead, "LAST_BYTES", 200_000)
+    release = make_release(900_001, symbol_size=256, version="1.3.0")
+    part = PartFile(tmp_path / "x.part", release.layout)
+    image, landing = release.layout.objects[0], part.landings[0]
+    ready = np.zeros(image.source_symbols, dtype=np.int64)
+    begin = landing.source.__array_interface__["data"][0]
+
+    def populate(rows):
+        first = (rows.__array_interface__["data"][0] - begin) // 256
+        if first < image.source_symbols:
+            ready[first : first + len(rows)] += 1
+        return pages.populate(rows)
+
+    monkeypatch.setattr(ahead, "populate", populate)
+    air = air_over(part, release)
+    air.hear_digests()
+    waiting = []
+    for esi in range(image.largest_block // 2, 3 * image.largest_block // 2):
+        places = [(sbn, esi) for sbn in range(image.blocks)]
+        air.hear_symbols(0, places)
+        part.make_ready(0, image.row_of(*np.array(places).T))
+        waiting.append((int(landing.wanted.sum()) * 256, int(np.count_nonzero(ready == 0))))
+    assert all(unready > image.source_symbols // 3 for left_bytes, unready in waiting if left_bytes >= 200_000)
+    assert all(unready == 0 for left_bytes, unready in waiting if left_bytes <= 100_000)
+    between = [unready for left_bytes, unready in waiting if 100_000 < left_bytes < 200_000]
+    assert len(set(between)) > 3, "little by little"
+    assert ready.max() == 1
+    air.work()
+    assert air.assembly.is_verified
+    assert air.image == noise(900_001)
+    part.close()
+
+
 @pytest.mark.parametrize(("code", "expected"), [(errno.EFAULT, errno.EIO), (errno.ENOMEM, errno.ENOMEM)])
 def test_a_disk_that_takes_no_page_is_an_error_number(tmp_path, release, monkeypatch, code, expected):
     part = PartFile(tmp_path / "x.part", release.layout)

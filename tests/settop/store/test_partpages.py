@@ -124,6 +124,7 @@ class Watched:
     def __init__(self, path, release, monkeypatch):
         monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 * 256)
         monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
+        monkeypatch.setattr(ahead, "LAST_BYTES", 1)
         monkeypatch.setattr(ahead, "populate", self._populate)
         self.part = PartFile(path, release.layout)
         self.landing = self.part.landings[0]
@@ -182,6 +183,7 @@ def test_of_every_block_the_same_runs_are_made_ready(tmp_path, monkeypatch, run,
     image = ObjectGeometry(97 * 256, 256, 3, 0)
     monkeypatch.setattr(ahead, "AHEAD_BYTES", 3 * run * 256)
     monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
+    monkeypatch.setattr(ahead, "LAST_BYTES", 1)
     part = PartFile(tmp_path / "x.part", ReleaseLayout.of_image(image))
     source, made = part.landings[0].source, []
 
