@@ -57,10 +57,16 @@ assert HeaderFormat.sizeof() == HEADER_BYTES
 
 def key_id(public_key: "Ed25519PublicKey") -> bytes:
     """Return the 8 bytes by which a header names its signer: of the SHA-256 of the raw public key."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415  see records
+    return hashlib.sha256(_raw(public_key)).digest()[:8]
 
-    raw = public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)  # `public_bytes_raw` came with cryptography 40
-    return hashlib.sha256(raw).digest()[:8]
+
+def _raw(public_key: "Ed25519PublicKey") -> bytes:
+    if hasattr(public_key, "public_bytes_raw"):
+        return public_key.public_bytes_raw()
+    # Before cryptography 40, and dear: every format of keys is imported, as much as a twelfth of a box's start.
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415  see above
+
+    return public_key.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def claimed_key_id(raw: bytes) -> bytes:
