@@ -1,4 +1,4 @@
-"""docs/events.md: what JSON lines hold, of a box and of `headend cast`, from the dataclasses of their events.
+"""docs/events.md: what JSON lines hold, of a box and of `headend cast`, from the declarations of their events.
 
 `python -m bench.eventpage` writes it (`make events`); a test holds the page and the code together.
 """

@@ -1,9 +1,9 @@
 """A batch: equal packets that one system call sent or received (the shape of quinn's `Transmit`)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from carousel.frozen import Frozen
 
 __all__ = ["MAX_BATCH_PACKETS", "MAX_UDP_PAYLOAD_BYTES", "Batch"]
 
@@ -14,8 +14,7 @@ MAX_UDP_PAYLOAD_BYTES = 65507
 """The most bytes of one UDP datagram over IPv4, and so of one GSO send."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Frozen):
     """`count` packets of `stride` bytes each, one behind the other in `buffer`.
 
     `place` says where the same bytes lie in an open file, if they do: (descriptor, offset). The kernel can send

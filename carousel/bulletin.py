@@ -16,12 +16,12 @@ names is for all. `issued` grows with every signature, `epoch` only with decisio
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.gate import CHAIN_ID_BYTES, VALUE_BYTES, GateState, GateView
 from carousel.printable import printable
 from carousel.records import Bytes, Const, Number, Record
@@ -113,8 +113,7 @@ def threshold_of(share: float) -> int:
     return max(0, min(ALL, round(share * 2**32) - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class ReportTo:
+class ReportTo(Frozen):
     """Where sampled boxes report, if they were told at `init` that they may; `spread_s` is how late at most."""
 
     address: IPv4Address | IPv6Address
@@ -123,8 +122,7 @@ class ReportTo:
     spread_s: int = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Frozen):
     """How far a release may go."""
 
     release: ReleaseId
@@ -207,14 +205,13 @@ def claim_of(raw: bytes) -> Claim:
     return Claim(head.key_id, head.epoch, head.issued_unix_ms, head.part)
 
 
-@dataclass(frozen=True)
-class Bulletin:
+class Bulletin(Frozen):
     """Decisions about releases, and the gate. Several parts of one epoch are one set of decisions."""
 
     epoch: int
     issued_unix_ms: int
     stages: tuple[Stage, ...] = ()
-    gate: GateView = field(default_factory=GateView)
+    gate: GateView = GateView()
     part: int = 0
     parts: int = 1
 

@@ -1,13 +1,13 @@
 """What a box, a carousel and the flasher tell have in common; each declares its own."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from carousel.frozen import Frozen
 
 __all__ = ["Event"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Frozen):
     """Something that happened; `event` is its name in JSON, its fields are the fields there."""
 
     event: ClassVar[str] = ""

@@ -13,12 +13,12 @@ exhausted, and admits nobody: who comes later waits for another chain, or for th
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.records import Bytes, Const, Number, Record
 
 __all__ = [
@@ -67,8 +67,7 @@ TICK_BYTES = 64
 assert TickFormat.sizeof() == TICK_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class GateView:
+class GateView(Frozen):
     """The gate as a bulletin signs it: the newest tick, and its value; all zero where nothing ticks."""
 
     state: GateState = GateState.NONE
@@ -85,8 +84,7 @@ class GateView:
         return self.state in (GateState.NONE, GateState.OPEN)
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Frozen):
     """One value of a chain, unsigned: it proves itself by the values before it."""
 
     chain: bytes

@@ -9,40 +9,36 @@ the `construct` package: the C declarations of the boot stub are made from it, a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Literal
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 
 __all__ = ["Array", "Bits", "Bytes", "Const", "Number", "Record"]
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Frozen):
     """An unsigned number of so many bytes."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Bytes:
+class Bytes(Frozen):
     """So many bytes as they are."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Const:
+class Const(Frozen):
     """A number of `size` bytes, or bytes, that must be just this."""
 
     value: int | bytes
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Frozen):
     """A record or a field several times over."""
 
     count: int

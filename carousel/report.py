@@ -9,11 +9,11 @@ count.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.records import Bytes, Const, Number, Record
 from carousel.release.identity import RELEASE_ID_BYTES, ReleaseId
 
@@ -48,8 +48,7 @@ def box_key(secret: bytes, box_id: str) -> bytes:
     return hmac.digest(secret, b"bootcast report " + box_id.encode(), "sha256")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Frozen):
     """One report. `mac` is zeros where nobody vouches for it."""
 
     kind: ReportKind

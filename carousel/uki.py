@@ -6,9 +6,8 @@ UEFI, systemd-boot, GRUB's chainloader and U-Boot's bootefi start the file itsel
 firmware take its sections. Formats: Microsoft PE/COFF; UAPI group's UKI specification. Pure: bytes in, bytes out.
 """
 
-from dataclasses import dataclass
-
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.records import Bytes, Const, Number, Record
 
 __all__ = [
@@ -70,8 +69,7 @@ DEFAULT_OS_RELEASE = "ID=bootcast\nNAME=bootcast\nPRETTY_NAME=bootcast\nVERSION_
 MAX_COMMAND_LINE_BYTES = 4096
 
 
-@dataclass(frozen=True)
-class PeSection:
+class PeSection(Frozen):
     """A section: its bytes lie at file_offset, `size_bytes` of them, and belong at `address` in memory."""
 
     name: str
@@ -80,8 +78,7 @@ class PeSection:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class PeImage:
+class PeImage(Frozen):
     """What a PE file's headers say. `coff_at` is where the COFF header begins."""
 
     coff_at: int
@@ -98,8 +95,7 @@ class PeImage:
         return self.coff_at + CoffHeader.size
 
 
-@dataclass(frozen=True)
-class Uki:
+class Uki(Frozen):
     """A UKI's parts, as views of the file."""
 
     machine: int

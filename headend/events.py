@@ -1,14 +1,14 @@
-"""What happens to a carousel, as frozen dataclasses: the same from the driver to the terminal, JSON and the service.
+"""What happens to a carousel, as values: the same from the driver to the terminal, JSON and the service.
 
 `event` is its name in JSON, its fields are the fields there, in this order.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 from carousel.event import Event
 from carousel.flute.releasefile import Release
+from carousel.frozen import Frozen
 
 __all__ = [
     "Casting",
@@ -30,8 +30,7 @@ __all__ = [
 Tell = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
-class OnAir:
+class OnAir(Frozen):
     """What tells a release that is cast from others."""
 
     name: str
@@ -47,7 +46,6 @@ class OnAir:
         return cls(header.name, str(header.version), str(header.hardware), header.image_size, release.toi_base)
 
 
-@dataclass(frozen=True, slots=True)
 class Casting(Event):
     """The carousel is on the air."""
 
@@ -63,7 +61,6 @@ class Casting(Event):
     releases: tuple[OnAir, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Swapped(Event):
     """Other releases are on the air from now on: their files were replaced."""
 
@@ -71,7 +68,6 @@ class Swapped(Event):
     releases: tuple[OnAir, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Status(Event):
     """Where the carousel is, and what it did since the last one."""
 
@@ -85,7 +81,6 @@ class Status(Event):
     announced_ago_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Peer(Event):
     """The other head-end on this group fell silent, or is back."""
 
@@ -93,7 +88,6 @@ class Peer(Event):
     alive: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Decided(Event):
     """New decisions are on the air."""
 
@@ -101,7 +95,6 @@ class Decided(Event):
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
 class Trouble(Event):
     """Something keeps the carousel from what it should do; it goes on trying."""
 
@@ -109,7 +102,6 @@ class Trouble(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class TroubleOver(Event):
     """The network takes packets again."""
 
@@ -117,7 +109,6 @@ class TroubleOver(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Note(Event):
     """Something that a user should know, in a sentence."""
 
@@ -125,7 +116,6 @@ class Note(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class Stopped(Event):
     """The carousel has ended."""
 
@@ -135,4 +125,7 @@ class Stopped(Event):
 
 def fields_of(event: Event) -> dict[str, Any]:
     """Return the fields as JSON has them, in order."""
-    return asdict(event)
+    told = event.fields()
+    if isinstance(event, Casting | Swapped):
+        told["releases"] = [each.fields() for each in event.releases]
+    return told

@@ -1,14 +1,14 @@
-"""What happens in a box, as frozen dataclasses: the same from the core to the terminal, JSON lines and metrics.
+"""What happens in a box, as values: the same from the core to the terminal, JSON lines and metrics.
 
 `event` is its name in JSON, its fields are the fields there, in this order (docs/operations.md). One without a name is
 for the driver alone. `Collect` and `GivenUp` are instructions: the receiver wants it done and does not do it.
 """
 
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from carousel.event import Event
 from carousel.flute.toi import toi_base
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId, Version
 from carousel.release.layout import ReleaseLayout
@@ -48,7 +48,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class Note(Event):
     """Something that a user should know, in a sentence."""
 
@@ -56,7 +55,6 @@ class Note(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class Listening(Event):
     """The box has joined its group."""
 
@@ -68,7 +66,6 @@ class Listening(Event):
     gro: bool
 
 
-@dataclass(frozen=True, slots=True)
 class ImageFound(Event):
     """An acceptable release is on the air; its symbols are collected from now on."""
 
@@ -82,7 +79,6 @@ class ImageFound(Event):
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class ImageRefused(Event):
     """An authentic release that this box does not take, and why."""
 
@@ -92,7 +88,6 @@ class ImageRefused(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class BulletinHeard(Event):
     """New decisions are in force, signed by a key that this box trusts for bulletins."""
 
@@ -101,7 +96,6 @@ class BulletinHeard(Event):
     key_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class NotYet(Event):
     """A release that this box will take, but not yet: its roll-out has not come to this box."""
 
@@ -111,7 +105,6 @@ class NotYet(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class Halted(Event):
     """A release whose roll-out was halted: what was collected of it is dropped."""
 
@@ -121,7 +114,6 @@ class Halted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class TrialHalted(Event):
     """The image on trial was given up, as its roll-out was halted."""
 
@@ -131,7 +123,6 @@ class TrialHalted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class GateWaiting(Event):
     """The box waits to log in, and why."""
 
@@ -139,7 +130,6 @@ class GateWaiting(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class Admitted(Event):
     """The box may log in, and why."""
 
@@ -147,7 +137,6 @@ class Admitted(Event):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class Reported(Event):
     """The box has reported of a trial, as a bulletin asked for."""
 
@@ -156,7 +145,6 @@ class Reported(Event):
     to: str
 
 
-@dataclass(frozen=True, slots=True)
 class UpToDate(Event):
     """What is on the air is what this box has."""
 
@@ -164,7 +152,6 @@ class UpToDate(Event):
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
 class BlockVerified(Event):
     """A source block of the image is whole and its digest matches."""
 
@@ -172,7 +159,6 @@ class BlockVerified(Event):
     sbn: int
 
 
-@dataclass(frozen=True, slots=True)
 class Suspicion(Event):
     """A symbol of this block, or the block, does not match its digest: somebody forges symbols."""
 
@@ -182,7 +168,6 @@ class Suspicion(Event):
     block: int
 
 
-@dataclass(frozen=True, slots=True)
 class Progress(Event):
     """How far the most complete release is."""
 
@@ -198,7 +183,6 @@ class Progress(Event):
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class ImageVerified(Event):
     """Every block of the image matches the digests under the signed header."""
 
@@ -218,7 +202,6 @@ class ImageVerified(Event):
     """Why packets were rejected, and how many."""
 
 
-@dataclass(frozen=True, slots=True)
 class Installed(Event):
     """The image is in a slot, on trial."""
 
@@ -227,7 +210,6 @@ class Installed(Event):
     version: Version
 
 
-@dataclass(frozen=True, slots=True)
 class Nothing(Event):
     """Nothing acceptable came before the deadline."""
 
@@ -239,7 +221,6 @@ class Nothing(Event):
     """The likeliest cause, in a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
 class Boot(Event):
     """An image starts, and why."""
 
@@ -249,7 +230,6 @@ class Boot(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class PassedOver(Event):
     """An image was to start and can't."""
 
@@ -258,7 +238,6 @@ class PassedOver(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class WouldBoot(Event):
     """What `boot` would start; nothing was started, and no try counted."""
 
@@ -268,7 +247,6 @@ class WouldBoot(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class RunsAlready(Event):
     """What `boot` would start runs already."""
 
@@ -278,7 +256,6 @@ class RunsAlready(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandFailed(Event):
     """What was to start the image did not."""
 
@@ -287,7 +264,6 @@ class CommandFailed(Event):
     """128 and more: it died of the signal with this number less 128."""
 
 
-@dataclass(frozen=True, slots=True)
 class MarkedBad(Event):
     """A slot's image was given up by a person; it is not installed again."""
 
@@ -295,7 +271,6 @@ class MarkedBad(Event):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
 class Forgotten(Event):
     """A slot was emptied; what failed there may be installed again."""
 
@@ -303,7 +278,6 @@ class Forgotten(Event):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
 class Confirmed(Event):
     """An image works, and is what boots from now on."""
 
@@ -311,16 +285,14 @@ class Confirmed(Event):
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(Frozen):
     """Get memory for this release, then call `Receiver.collect`; or say with `decline` that there is none."""
 
     header: SignedHeader
     layout: ReleaseLayout
 
 
-@dataclass(frozen=True, slots=True)
-class GivenUp:
+class GivenUp(Frozen):
     """Let go of this release, which made room for a better one: close it, drain its jobs, then remove its file."""
 
     release: ReleaseId
@@ -332,17 +304,16 @@ Effect = Collect | GivenUp | Event
 def fields_of(event: Event) -> dict[str, Any]:
     """Return the fields as JSON has them, in order."""
     told: dict[str, Any] = {}
-    for field in fields(event):
-        found = getattr(event, field.name)
+    for name, found in event.fields().items():
         match found:
             case ReleaseId() if isinstance(event, ImageFound):
                 told["toi_base"] = toi_base(found)
             case ReleaseId():
                 pass
             case Version():
-                told[field.name] = str(found)
+                told[name] = str(found)
             case bytes():
-                told[field.name] = found.hex()
+                told[name] = found.hex()
             case _:
-                told[field.name] = found
+                told[name] = found
     return told

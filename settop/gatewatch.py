@@ -3,7 +3,6 @@
 import select
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
 
 from carousel.errors import OperatorError
 from settop.decided import obey
@@ -36,7 +35,7 @@ def wait_for_turn(
 ) -> Entry:
     """Return when the box may log in; at the deadline, or with the first word if not `is_patient`, what there is."""
     began = told_s = clock()
-    wait, wire = TurnWait(board, began, longest_s), wire_of(box, replace(options, workers=1))
+    wait, wire = TurnWait(board, began, longest_s), wire_of(box, options.but(workers=1))
     with closing(GroupListener(options.endpoint, options.interface, options.source, options.use_gro,
                                SOCKET_BUFFER_BYTES)) as listener:  # fmt: skip
         poll = select.poll()

@@ -1,9 +1,9 @@
 """What is asked of a reception, and how it ends. Imports nothing dear: a box that boots must not wait for it."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from carousel.console.endpoint import Endpoint
+from carousel.frozen import Frozen
 
 __all__ = ["Outcome", "ReceiveOptions"]
 
@@ -19,8 +19,7 @@ class Outcome(Enum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True)
-class ReceiveOptions:
+class ReceiveOptions(Frozen):
     """What `settop receive` is asked for."""
 
     endpoint: Endpoint

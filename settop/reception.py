@@ -7,7 +7,6 @@ import math
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
@@ -41,25 +40,28 @@ OVERLOAD_SHARE = 0.01
 """More drops of the socket than this, of what came: the user is told once."""
 
 
-@dataclass
 class Reception:
-    """One round of listening. `clock` is monotonic, in seconds."""
+    """One round of listening. `clock` is monotonic, in seconds; `board`: what bulletins say, where a box obeys any."""
 
-    receiver: Receiver
-    listener: GroupListener
-    wire: Wire
-    work: WorkThreads
-    open_part: Callable[[SignedHeader, ReleaseLayout], PartFile]
-    on_event: Callable[[Event], None]
-    clock: Callable[[], float]
-    test_loss: TestLoss | None = None
-    board: Board | None = None
-    """What bulletins say, where this box obeys any."""
-    on_decided: Callable[[list[InForce]], None] = lambda in_force: None
-
-    def __post_init__(self) -> None:
-        self._admission = Admission(self.receiver, self.board)
-        self._patience = Patience(self.listener.patience_s)
+    def __init__(
+        self,
+        receiver: Receiver,
+        listener: GroupListener,
+        wire: Wire,
+        work: WorkThreads,
+        open_part: Callable[[SignedHeader, ReleaseLayout], PartFile],
+        on_event: Callable[[Event], None],
+        clock: Callable[[], float],
+        *,
+        test_loss: TestLoss | None = None,
+        board: Board | None = None,
+        on_decided: Callable[[list[InForce]], None] = lambda in_force: None,
+    ) -> None:
+        self.receiver, self.listener, self.wire, self.work = receiver, listener, wire, work
+        self.open_part, self.on_event, self.on_decided, self.clock = open_part, on_event, on_decided, clock
+        self.test_loss, self.board = test_loss, board
+        self._admission = Admission(receiver, board)
+        self._patience = Patience(listener.patience_s)
         self._parts: dict[ReleaseId, PartFile] = {}
         self._leaving: dict[ReleaseId, PartFile] = {}
         self._to_collect: list[Collect] = []

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from carousel import crc
 from carousel.console.quantities import format_size_bytes
@@ -41,16 +40,11 @@ INSTALL_BYTES_PER_S = 2e6
 """An install that takes longer than this slow medium would is taken for hung."""
 
 
-@dataclass
 class _Session:
     """One reception of one box: opens what it needs, and tells what happens."""
 
-    box: BoxFolder
-    options: ReceiveOptions
-    teller: Reporter
-    clock: Callable[[], float]
-
-    def __post_init__(self) -> None:
+    def __init__(self, box: BoxFolder, options: ReceiveOptions, teller: Reporter, clock: Callable[[], float]) -> None:
+        self.box, self.options, self.teller, self.clock = box, options, teller, clock
         self._live_parts: list[PartFile] = []
         self._budget = MemoryBudget(self.options.memory_bytes)
         self._threads = self._budget.threads(max(1, self.options.workers))
@@ -72,8 +66,9 @@ class _Session:
             stack.enter_context(_on_core(options.core))
             board = board_of(self.box)
             reception = Reception(
-                receiver, listener, wire, work, self._open_part, self._tell, self.clock, loss, board, self._decided
-            )
+                receiver, listener, wire, work, self._open_part, self._tell, self.clock,
+                test_loss=loss, board=board, on_decided=self._decided,
+            )  # fmt: skip
             stack.callback(reception.close)
             try:
                 outcome, assembly = reception.run(options.timeout_s)

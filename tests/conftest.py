@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import os
 import shutil
@@ -49,7 +48,7 @@ def noise(size: int, seed: str = "") -> bytes:
 
 def unsigned(header: SignedHeader, **fields: object) -> ReleaseHeader:
     """What a header says, to be changed and signed anew."""
-    said = {field.name: getattr(header, field.name) for field in dataclasses.fields(ReleaseHeader)}
+    said = {name: said for name, said in header.fields().items() if name not in ("key_id", "raw")}
     return ReleaseHeader(**said | fields)
 
 

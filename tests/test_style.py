@@ -21,6 +21,7 @@ BASE = {
     "carousel/distinct",
     "carousel/crc",
     "carousel/event",
+    "carousel/frozen",
     "carousel/printable",
     "carousel/records",
 }

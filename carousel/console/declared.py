@@ -4,21 +4,19 @@ lazy.py makes Typer's commands of them, with help, completion and manual pages; 
 them without Typer, whose import costs more than a carousel's start.
 """
 
-from dataclasses import dataclass
+from carousel.frozen import Frozen
 
 __all__ = ["Argument", "Declared", "Option"]
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(Frozen):
     """What stands at its place in a command line; of a list, as many as there are."""
 
     text: str
     metavar: str
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Frozen):
     """What is given by name, in a group of the help; `least` and `most` bound a number.
 
     Without `names` it is called as its parameter is. A switch has its name here.

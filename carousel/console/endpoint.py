@@ -2,10 +2,10 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from carousel.errors import UsageError
+from carousel.frozen import Frozen
 
 __all__ = ["DEFAULT_GROUP", "Endpoint"]
 
@@ -15,8 +15,7 @@ DEFAULT_GROUP = "239.255.77.1:5077"
 _ENDPOINT = re.compile(r"(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Frozen):
     """A multicast group, IPv4 or IPv6, and a UDP port."""
 
     group: str

@@ -9,7 +9,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from carousel.console.command import EXIT_USAGE
 from carousel.console.declared import Argument, Option
 from carousel.console.defaults import CONFIG_VARIABLE, read_config
 from carousel.errors import OperatorError, UsageError
+from carousel.frozen import Frozen
 
 __all__ = ["LazyCommand", "group_of"]
 
@@ -29,8 +29,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 DISTRIBUTION = "bootcast"
 
 
-@dataclass(frozen=True)
-class LazyCommand:
+class LazyCommand(Frozen):
     """A command by name: `where` is `module:function`, `extra` what has to be installed for it beside the core.
 
     A module may have a group of commands there, as a `typer.Typer`.

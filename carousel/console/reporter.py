@@ -10,9 +10,9 @@ import select
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from carousel.frozen import Frozen
 from carousel.printable import printable
 
 __all__ = [
@@ -41,8 +41,7 @@ def say_nothing(event: str, fields: Fields) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Language:
+class Language(Frozen):
     """The words of a command's events. `line`: what stays; `status`: what moves on a terminal. None: nothing.
 
     `log` is said where there is no terminal and `line` has no words: moving things now and then.

@@ -1,6 +1,5 @@
 """The numbers of a code for K source symbols, and the columns that a symbol is the sum of (RFC 6330 5.3)."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 
 from carousel.buffers import IntArray
 from carousel.fec.rfc6330 import DEGREES, TABLE_2, V
+from carousel.frozen import Frozen
 
 __all__ = ["MAX_K", "Parameters", "columns_of", "parameters_of", "rand"]
 
@@ -17,8 +17,7 @@ MAX_K = 32000
 Numbers = NDArray[np.uint32]
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(Frozen):
     """K' and the rest of 5.3.3.3; L = K' + S + H intermediate symbols, of which W are LT and P = L - W are PI."""
 
     k: int

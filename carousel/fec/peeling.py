@@ -4,18 +4,16 @@ A *pivot* is a sparse row that gives one LT column, when earlier pivots' and ina
 no pivot's are residuals: equations of the inactive columns. The native core does the same (`carousel/native/peel.c`).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from carousel.buffers import IntArray
 from carousel.fec.parameters import Parameters, columns_of
+from carousel.frozen import Frozen
 
 __all__ = ["Matrix", "Peeling", "matrix_of", "peel"]
 
 
-@dataclass(frozen=True)
-class Matrix:
+class Matrix(Frozen):
     """The sparse rows: symbols, then K' - K padding symbols, then S LDPC rows; `inputs` of them have a right side."""
 
     parameters: Parameters
@@ -24,8 +22,7 @@ class Matrix:
     pi: list[list[int]]
 
 
-@dataclass(frozen=True)
-class Peeling:
+class Peeling(Frozen):
     """Pivots (row, column) in order; the inactive columns, P permanent ones first; the residual rows."""
 
     pivots: list[tuple[int, int]]

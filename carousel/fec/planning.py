@@ -4,20 +4,18 @@ Sets of inactive columns and of residual rows are Python integers, bit by bit. T
 (`carousel/native/plan.c`, `inactive.c`, `hdpc.c`), and says more about it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from carousel.buffers import Bytes, IntArray
 from carousel.fec.octets import power_of_alpha, products, solve
 from carousel.fec.parameters import Parameters, parameters_of, rand
 from carousel.fec.peeling import Matrix, Peeling, matrix_of, peel
+from carousel.frozen import Frozen
 
 __all__ = ["Plan", "bits_of", "hdpc_pairs", "plan_of"]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Frozen):
     """What to do with the symbols; `inactive` columns are `solved` by residual rows, or `free` and solved by HDPC rows.
 
     solved: (column, residual rows to sum, free columns to add). gf: (H, H + 1 + solved) octets: each free column is a

@@ -25,7 +25,6 @@ The packet that nearly all of a carousel consists of, the *plain data packet*:
 else (announcements, FDTs, other extensions) is read by `parse_packet`, the cold path.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
 
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.records import Bits, Const, Number, Record
 from carousel.release.blocks import FecId
 
@@ -145,8 +145,7 @@ PLAIN_DTYPE = _numpy_dtype(PlainHeader)
 assert PLAIN_DTYPE.itemsize == PLAIN_HEADER_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class AlcPacket:
+class AlcPacket(Frozen):
     """One packet as the cold path reads it; `extensions` holds (HET, content) in order."""
 
     close_session: bool

@@ -9,7 +9,6 @@ The file holds nothing that the wire does not carry, but for TSI and the objects
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +20,7 @@ from carousel.errors import FormatError
 from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.toi import header_toi, toi_base
+from carousel.frozen import Frozen
 from carousel.records import Array, Bytes, Const, Number, Record
 from carousel.release.blocks import IntArray
 from carousel.release.header import HEADER_BYTES, SignedHeader
@@ -83,8 +83,7 @@ def digest_places(layout: ReleaseLayout, level: int, sbn: IntArray, esi: IntArra
     return places + np.where(places < geometry.source_symbols, source_begin, repair_begin)
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(Frozen):
     """A release file, read in place over any buffer (a memory map, as a rule; `descriptor` is its open file).
 
     `read(offset, size)` reads from that file what the map has, where touching the map might be deadly.

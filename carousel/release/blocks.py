@@ -1,11 +1,12 @@
 """Source blocks and encoding symbols of one object (RFC 6330 4.4.1.2, RFC 5052 9.1)."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from carousel.frozen import Frozen
 
 __all__ = ["FecId", "IntArray", "ObjectGeometry", "partition"]
 
@@ -28,8 +29,7 @@ def partition(items: int, parts: int) -> tuple[int, int, int, int]:
     return large, small, large_count, parts - large_count
 
 
-@dataclass(frozen=True)
-class ObjectGeometry:
+class ObjectGeometry(Frozen):
     """How an object of `transfer_length` bytes is cut: Z source blocks of T-byte symbols, R repair each.
 
     A *row* numbers the object's encoding symbols: the Kt source symbols in order, then the repair symbols

@@ -2,12 +2,12 @@
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.printable import printable
 from carousel.records import Bytes, Const, Number, Record
 from carousel.release.identity import Hardware, ReleaseId, Version
@@ -83,8 +83,7 @@ def claimed_key_id(raw: bytes) -> bytes:
     return raw[KEY_ID_OFFSET : KEY_ID_OFFSET + KEY_ID_BYTES]
 
 
-@dataclass(frozen=True)
-class HeaderFields:
+class HeaderFields(Frozen):
     """What a header says of its release; whether anybody stands for it, its two kinds tell."""
 
     hardware: Hardware
@@ -133,7 +132,6 @@ class ReleaseHeader(HeaderFields):
         return SignedHeader.parse(body + key.sign(body))
 
 
-@dataclass(frozen=True)
 class SignedHeader(HeaderFields):
     """A header with a signature, good or bad. `raw` is the 256 bytes it was read from or signed into."""
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from carousel.errors import UsageError
+from carousel.frozen import Frozen, Ordered
 
 __all__ = ["ANY_VERSION", "RELEASE_ID_BYTES", "Hardware", "ReleaseId", "Version"]
 
@@ -16,8 +16,7 @@ _HARDWARE = re.compile(r"([0-9A-Fa-f]{6}):(\d{1,5})(?::(\d{1,5}))?")
 _VERSION = re.compile(r"(\d{1,5})\.(\d{1,5})\.(\d{1,10})")
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(Frozen):
     """A board: 24-bit OUI, model, and hardware version (`ANY_VERSION`: all of them)."""
 
     oui: int
@@ -45,8 +44,7 @@ class Hardware:
         return same_model and image.version in (ANY_VERSION, self.version)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
+class Version(Ordered):
     """A release's version; ordered."""
 
     major: int
@@ -66,8 +64,7 @@ class Version:
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ReleaseId:
+class ReleaseId(Ordered):
     """What tells a release from all others, on every transport: of the SHA-256 of its signed header.
 
     Whoever signs twice (another time, another key) makes two releases, even of one image.

@@ -4,12 +4,12 @@
 their encoding symbols in one row space, and knows where in which level each digest lies.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.release.blocks import IntArray, ObjectGeometry
 from carousel.release.digests import BLOCK_DIGEST_BYTES, SYMBOL_DIGEST_BYTES
 from carousel.release.header import HeaderFields
@@ -53,8 +53,7 @@ def _level_geometries(image: ObjectGeometry) -> list[ObjectGeometry]:
         below, prefix = levels[-1], 0
 
 
-@dataclass(frozen=True)
-class ReleaseLayout:
+class ReleaseLayout(Frozen):
     """The objects of a release, index 0 the image, index i digest level i."""
 
     objects: tuple[ObjectGeometry, ...]

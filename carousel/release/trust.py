@@ -2,11 +2,12 @@
 
 import base64
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader, key_id
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ _ED25519 = bytes.fromhex("302a300506032b6570032100")
 """What a SubjectPublicKeyInfo of an Ed25519 key begins with; the key's 32 bytes follow."""
 
 
-@dataclass(frozen=True)
-class TrustRing:
+class TrustRing(Frozen):
     """Trusted keys by key id, so that keys can be rotated: an image may be signed by any of them."""
 
-    keys: "dict[bytes, Ed25519PublicKey]" = field(default_factory=dict)
+    keys: "Mapping[bytes, Ed25519PublicKey]" = MappingProxyType({})
 
     @classmethod
     def of(cls, keys: "Iterable[Ed25519PublicKey]") -> "TrustRing":

@@ -7,7 +7,6 @@ it). With one group they are the same bytes, so ours has one: a stream for each 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -15,6 +14,7 @@ from construct import Bytes, Const, GreedyBytes, Int8ub, Int16ub, Int32ub, Prefi
 from numpy.typing import NDArray
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.ssu.psi import TableId
 from carousel.ssu.sections import (
     SECTION_HEADER_BYTES,
@@ -151,8 +151,7 @@ ModuleLink = Struct("position" / Int8ub, "module_id" / Int16ub)
 """Position 0: the first of a chain, 1: in its middle, 2: its last; then the module that follows."""
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Frozen):
     """A hardware or software that a group is for: OUI, model, version."""
 
     kind: CompatibilityKind
@@ -161,8 +160,7 @@ class Device:
     version: int
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Frozen):
     """A DSI's only group. `private` may be the signed header of the release."""
 
     group_id: int
@@ -171,8 +169,7 @@ class Group:
     private: bytes = b""
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(Frozen):
     """A module of a group; `crc` is the CRC-32/MPEG-2 of its bytes, `next_id` the module behind it in a chain."""
 
     module_id: int
@@ -181,8 +178,7 @@ class Module:
     descriptors: bytes = b""
 
 
-@dataclass(frozen=True)
-class DownloadInfo:
+class DownloadInfo(Frozen):
     """What a DII says."""
 
     transaction_id: int
@@ -286,8 +282,7 @@ def ddb(download_id: int, module_id: int, module_version: int, block: int, block
     return build_section(TableId.BLOCKS, module_id, body, module_version % 32, block % 256, (blocks - 1) & 0xFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Frozen):
     """Blocks of DDB sections of one length: shape (n,) each, `data` (n, bytes of a block)."""
 
     download_id: NDArray[np.int64]

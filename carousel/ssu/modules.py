@@ -23,12 +23,12 @@ downloadIds and believes no routing, and the same release has the same ids from 
 group's id is the high byte of its moduleIds; it is never 0xFF, since 0xFFF0 and up are reserved.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 from carousel.release.blocks import IntArray
 from carousel.release.identity import ReleaseId, Version
 from carousel.release.layout import ReleaseLayout
@@ -85,8 +85,7 @@ def software_version(version: Version) -> int:
     return (version.major & 0xF) << 12 | (version.minor & 0x3F) << 6 | version.patch & 0x3F
 
 
-@dataclass(frozen=True)
-class ModulePlaces:
+class ModulePlaces(Frozen):
     """Which symbols a module holds: of `level`, block `sbn`, from `first_esi` on, `count` of them."""
 
     level: int
@@ -95,8 +94,7 @@ class ModulePlaces:
     count: int
 
 
-@dataclass(frozen=True)
-class SsuModules:
+class SsuModules(Frozen):
     """The modules of one release."""
 
     layout: ReleaseLayout

@@ -6,11 +6,11 @@ the OUI of the makers whose boxes it is for (TS 102 006 7.1).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from construct import Const, ExprAdapter, GreedyBytes, GreedyRange, Int8ub, Int16ub, Prefixed, Struct
 
+from carousel.frozen import Frozen
 from carousel.ssu.sections import Length12, Oui, Pid, Section, build_descriptor, build_section, each_descriptor, parsed
 
 __all__ = [
@@ -150,8 +150,7 @@ Service = Struct(
 )
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Frozen):
     """Where a service stands in a network: the numbers that an operator gives."""
 
     service_id: int = 1
@@ -162,8 +161,7 @@ class Program:
     provider: str = "bootcast"
 
 
-@dataclass(frozen=True)
-class Stream:
+class Stream(Frozen):
     """One elementary stream that carries updates for one maker's boxes."""
 
     pid: int

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carousel.distinct import distinct
+from carousel.frozen import Frozen
 from carousel.ssu.crc import are_intact
 from carousel.ssu.sections import LENGTH_END, MAX_PRIVATE_SECTION_BYTES, SECTION_HEADER_BYTES
 from carousel.ssu.transport import (
@@ -71,8 +72,7 @@ def _behind_rtp(rows: NDArray[np.uint8], counts: Counter[str]) -> Packets:
     return np.concatenate(parts) if parts else np.empty((0, PACKET_BYTES), dtype=np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class SectionRows:
+class SectionRows(Frozen):
     """Whole sections of one PID and one length, CRC right: shape (n, length)."""
 
     pid: int

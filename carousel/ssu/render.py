@@ -1,11 +1,11 @@
 """Sections of DDBs by whole bursts: a constant head, the fields that differ, the data, and CRCs."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from carousel.frozen import Frozen
 from carousel.release.blocks import IntArray
 from carousel.ssu.crc import CRC_BYTES, crcs_of_rows
 from carousel.ssu.dsmcc import DDB_DTYPE, DDB_OVERHEAD_BYTES, DDB_PREFIX_BYTES, ddb
@@ -20,8 +20,7 @@ def _head(download_id: int, module_version: int, size: int) -> NDArray[np.void]:
     return np.frombuffer(section[:DDB_PREFIX_BYTES], dtype=DDB_DTYPE)
 
 
-@dataclass(frozen=True)
-class BlockTemplate:
+class BlockTemplate(Frozen):
     """Renders the DDBs of one carousel: of one downloadId and module version, in one group of moduleIds."""
 
     download_id: int

@@ -12,7 +12,6 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from construct import (
@@ -30,6 +29,7 @@ from construct import (
 )
 
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.ssu.crc import CRC_BYTES, crc32_mpeg2
 
 __all__ = [
@@ -91,8 +91,7 @@ def parsed(what: Construct, raw: bytes, reason: str) -> "Construct":
         raise FormatError(reason) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Frozen):
     """One section, read: `body` is what stands between the header and the CRC."""
 
     table_id: int

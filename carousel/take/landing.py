@@ -10,7 +10,6 @@ rows wherever they lie.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
+from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 
 __all__ = ["MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
@@ -154,8 +154,7 @@ class Landing:
         self.free_count[0] = count + len(slots)
 
 
-@dataclass(frozen=True, eq=False)
-class Target:
+class Target(Frozen, eq=False):
     """Packets that begin with these 20 bytes (the plain header up to its CRC) belong to this landing."""
 
     prefix: bytes
@@ -192,8 +191,7 @@ class Piece(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Frozen):
     """What a take brought.
 
     `rows` has one array for each target: the rows (as `ObjectGeometry.row_of`) that are held now and were not before,

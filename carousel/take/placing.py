@@ -1,11 +1,10 @@
 """Put symbols that stand by themselves, outside of plain packets, where they belong: whole batches, as a take does."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
+from carousel.frozen import Frozen
 from carousel.take.landing import Landing
 
 __all__ = ["Placed", "place"]
@@ -13,8 +12,7 @@ __all__ = ["Placed", "place"]
 BoolArray = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Frozen):
     """What placing brought: rows that are held now and were not before, and what became of the others."""
 
     rows: IntArray

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +49,7 @@ def _describe(release: Release) -> dict[str, Any]:
     header, layout = release.header, release.layout
     image = layout.objects[0]
     return {
-        **asdict(OnAir.of(release)),
+        **OnAir.of(release).fields(),
         "security_counter": header.security_counter,
         "created_unix_s": header.created_unix_s,
         "image_sha256": header.image_sha256.hex(),

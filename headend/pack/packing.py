@@ -9,7 +9,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -165,7 +165,7 @@ def _sign(unsigned: ReleaseHeader, key: Ed25519PrivateKey) -> SignedHeader:
     """Sign a header; a second later where its TOIs would fall on those of the FDT and the bulletin."""
     header = unsigned.sign(key)
     while toi_base(header.release_id) == RESERVED_BASE:
-        unsigned = replace(unsigned, created_unix_s=unsigned.created_unix_s + 1)
+        unsigned = unsigned.but(created_unix_s=unsigned.created_unix_s + 1)
         header = unsigned.sign(key)
     return header
 

@@ -61,7 +61,7 @@ class Steward:
             rate = self._rates.setdefault(release, SampleRate(self._reports_per_s, to.spread_s, to.sample_threshold))
             threshold = rate.look(self._samples.started(release), now)
             if threshold != to.sample_threshold:
-                decisions = decisions.sampled(release, replace(to, sample_threshold=threshold), int(unix_s * 1000))
+                decisions = decisions.sampled(release, to.but(sample_threshold=threshold), int(unix_s * 1000))
         return decisions
 
 

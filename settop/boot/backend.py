@@ -5,10 +5,10 @@ says something else back in line at every start. Order: place → record → arm
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from settop.store.choice import Source
 from settop.store.disk import Disk
@@ -16,8 +16,7 @@ from settop.store.disk import Disk
 __all__ = ["Backend", "LoaderState", "SlotImage", "placed_name"]
 
 
-@dataclass(frozen=True)
-class SlotImage:
+class SlotImage(Frozen):
     """A verified image in the box's store."""
 
     disk: Disk
@@ -36,8 +35,7 @@ class SlotImage:
         return memoryview(content)
 
 
-@dataclass(frozen=True)
-class LoaderState:
+class LoaderState(Frozen):
     """What a loader will do at the next power-on; `raw` is its own text, for people.
 
     `default` boots when nothing is armed (None: the receiver); `armed` boots first, `tries_left` times.

@@ -4,9 +4,9 @@ Each check says what was found and what is expected, so that a report from a boa
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from carousel.errors import OperatorError, explain_os_error
+from carousel.frozen import Frozen
 from settop.boot.backend import Backend
 from settop.boot.flow import disagreements
 from settop.boot.identity import box_id
@@ -20,8 +20,7 @@ __all__ = ["Check", "examine_board", "examine_loaders", "examine_partition"]
 _PROBE_FILE = "settop-doctor"
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Frozen):
     """One finding; `is_good` None: nothing to judge."""
 
     name: str

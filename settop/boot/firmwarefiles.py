@@ -7,10 +7,10 @@ image is written where no environment points.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import ClassVar, NoReturn
 
 from carousel.errors import FormatError, OperatorError, explain_os_error
+from carousel.frozen import Frozen
 from carousel.uki import MACHINES, parse_pe
 from settop.boot.backend import LoaderState, SlotImage, placed_name
 from settop.boot.machine import Machine, read_text
@@ -30,8 +30,7 @@ __all__ = [
 RECEIVER = "receiver"
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(Frozen):
     """What an environment file says; `default` and `armed` None: the receiver, nothing."""
 
     sequence: int = 0
@@ -203,12 +202,12 @@ class EnvironmentBackend:
 
     def _change(self, **fields: object) -> None:
         now = self.environment()
-        changed = replace(now, **fields)  # type: ignore[arg-type]
+        changed = now.but(**fields)
         if changed == now and all(environment is not None for _, environment in self._read()):
             return
         both = self._read()
         older = min(both, key=lambda item: -1 if item[1] is None else item[1].sequence)[0]
-        raw = self.encode(replace(changed, sequence=now.sequence + 1))
+        raw = self.encode(changed.but(sequence=now.sequence + 1))
         try:
             if len(self._disk.read(older) or raw) != len(raw):
                 self._disk.remove(older)

@@ -5,9 +5,8 @@ armed, and then it starts. A confirmation tells the loader first and the record 
 loader starts the new image, which is verified, and the next reconciliation repeats or takes back the rest.
 """
 
-from dataclasses import dataclass
-
 from carousel.errors import OperatorError, explain_os_error
+from carousel.frozen import Frozen
 from settop.boot.backend import Backend, LoaderState, SlotImage
 from settop.store.choice import Candidate, Source
 from settop.store.disk import Disk
@@ -17,8 +16,7 @@ from settop.store.staterecord import NO_SLOT, Failure, SlotState, StateRecord
 __all__ = ["Prepared", "confirm", "disagreements", "forget_failed", "mark_bad", "prepare", "reconcile"]
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(Frozen):
     """What boots next: verified, placed, counted and armed; `runs_already` if it is what runs."""
 
     decision: BootDecision

@@ -1,10 +1,10 @@
 """The boot loaders we know, and which of them is here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 from settop.boot.backend import Backend
 from settop.boot.command import Command
 from settop.boot.grub import Grub
@@ -19,8 +19,7 @@ from settop.store.disk import Disk, FolderDisk
 __all__ = ["BACKENDS", "BackendOptions", "choose_backend", "probe_all"]
 
 
-@dataclass(frozen=True)
-class BackendOptions:
+class BackendOptions(Frozen):
     """What the command line says: where the firmware's partition is mounted, and the command to run.
 
     A slot's own partition (tryboot) is mounted beside it: /boot/firmware, /boot/slot-a, /boot/slot-b.

@@ -87,7 +87,7 @@ def run_flash(arguments: argparse.Namespace) -> int:
 
     if arguments.show_ports:
         return print_ports(arguments.as_json)
-    wanted = {name: getattr(arguments, name) for name in FlashRequest.__dataclass_fields__}
+    wanted = {name: getattr(arguments, name) for name in FlashRequest.__match_args__}
     return flash(FlashRequest(**wanted))
 
 

@@ -5,11 +5,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carousel.console.files import load_public_key, open_release
 from carousel.errors import OperatorError, UsageError
+from carousel.frozen import Frozen
 from settop.flasher.driver import claimed, drive, run_console, tracer
 from settop.flasher.errors import FlashError
 from settop.flasher.events import Note
@@ -33,8 +33,7 @@ RESETS = {
 """What --reset names: the lines that are pulled, in turn."""
 
 
-@dataclass(frozen=True)
-class FlashRequest:
+class FlashRequest(Frozen):
     """What `settop flash` is asked for; the arguments of settop/commands/flashing.py by their names."""
 
     port: str | None
@@ -65,7 +64,7 @@ def flash(request: FlashRequest) -> int:
         boots = not (request.no_boot or (request.read_state and image is None))
         job = Job(image, stub, request.baud, request.connect, boots, request.read_state)
         with SerialPort.open(request.port, request.initial_baud, raise_lines=request.reset == "none") as line:
-            job = replace(job, resets=_reset_lines(request.reset, line))
+            job = job.but(resets=_reset_lines(request.reset, line))
             with claimed(line), closing(_reporter(request.port, request.as_json)) as reporter:
                 _drive(job, line, request, reporter)
             if request.then_console:

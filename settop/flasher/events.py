@@ -1,14 +1,14 @@
-"""What happens while a board is flashed, as frozen dataclasses: the same from the flasher to the terminal and JSON.
+"""What happens while a board is flashed, as values: the same from the flasher to the terminal and JSON.
 
 `event` is its name in JSON, its fields are the fields there, in this order (docs/board.md).
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from construct import Container
 
 from carousel.event import Event
+from carousel.frozen import Frozen
 from settop.flasher.frames import Place
 
 __all__ = [
@@ -31,14 +31,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
 class Connecting(Event):
     """The board's loader is looked for."""
 
     event: ClassVar[str] = "connecting"
 
 
-@dataclass(frozen=True, slots=True)
 class Resetting(Event):
     """Nobody answers: a line that may reset the board is pulled."""
 
@@ -46,7 +44,6 @@ class Resetting(Event):
     line: str
 
 
-@dataclass(frozen=True, slots=True)
 class Connected(Event):
     """The loader has announced itself."""
 
@@ -55,7 +52,6 @@ class Connected(Event):
     stub: int
 
 
-@dataclass(frozen=True, slots=True)
 class Baud(Event):
     """Both ends speak faster from now on."""
 
@@ -63,7 +59,6 @@ class Baud(Event):
     baud: int
 
 
-@dataclass(frozen=True, slots=True)
 class BoardState(Event):
     """What a board holds: its announcement, and by place what it says of that (a failure, a header).
 
@@ -75,7 +70,6 @@ class BoardState(Event):
     places: dict[Place, tuple[int, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
 class Held(Event):
     """The board has it already: nothing is written."""
 
@@ -84,7 +78,6 @@ class Held(Event):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
 class Begun(Event):
     """A transfer begins."""
 
@@ -93,7 +86,6 @@ class Begun(Event):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
 class AlreadyThere(Event):
     """What an earlier transfer left is not sent again."""
 
@@ -102,7 +94,6 @@ class AlreadyThere(Event):
     left_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
 class Progress(Event):
     """How far a transfer is."""
 
@@ -112,7 +103,6 @@ class Progress(Event):
     rate_bytes_per_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Stalled(Event):
     """Nothing has moved for a while."""
 
@@ -120,7 +110,6 @@ class Stalled(Event):
     silent_s: float
 
 
-@dataclass(frozen=True, slots=True)
 class Resuming(Event):
     """The line broke, or the board was reset: it goes on from what the flash holds."""
 
@@ -128,8 +117,7 @@ class Resuming(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Frozen):
     """A transfer that is done and was read back."""
 
     size_bytes: int
@@ -140,7 +128,6 @@ class Sent:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
 class Flashed(Event):
     """It is in its place, and reads back right."""
 
@@ -151,7 +138,6 @@ class Flashed(Event):
     """In JSON its fields stand beside the others."""
 
 
-@dataclass(frozen=True, slots=True)
 class Note(Event):
     """Something that a user should know, in a sentence."""
 
@@ -159,7 +145,6 @@ class Note(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
 class Banner(Event):
     """What the board said when it booted."""
 

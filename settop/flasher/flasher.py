@@ -9,11 +9,11 @@ sent again. Nothing is sent to a board that could not use it: wrong device, too 
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 
 from construct import Container
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from settop.flasher.errors import FlashError
@@ -48,8 +48,7 @@ MAX_RESTARTS = 20
 STALL_S = 3.0
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(Frozen):
     """A release's image with its signed header."""
 
     header: SignedHeader
@@ -57,8 +56,7 @@ class Image:
     place: Place = Place.FREE_SLOT
 
 
-@dataclass(frozen=True)
-class StubImage:
+class StubImage(Frozen):
     """A stub binary, its head read."""
 
     content: bytes
@@ -66,8 +64,7 @@ class StubImage:
     version: int
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(Frozen):
     """What to do with a board. Without image and stub: read its state."""
 
     image: Image | None = None
@@ -230,7 +227,7 @@ class Flasher:
             return
         self.line.baud = self._initial_baud
         self._tell(Note(f"{wanted} baud does not work on this line; staying at {self._initial_baud}"))
-        self._job = replace(self._job, baud=self._initial_baud)
+        self._job = self._job.but(baud=self._initial_baud)
         yield from self._connect(self._job.connect_s)
 
     # --- what to do there -------------------------------------------------------------------------------------

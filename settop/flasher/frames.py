@@ -6,12 +6,12 @@ The host asks, the board answers; an answer carries the `seq` of what it answers
 the board says with each OFFSET what it wants next, so a lost frame, a cut cable or a reset only move that offset.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from construct import Array, Bytes, Const, ConstructError, Container, Int8ul, Int16ul, Int32ul, Struct
 
 from carousel.crc import crc32
+from carousel.frozen import Frozen
 from carousel.release.header import HEADER_BYTES
 from settop.store.staterecord import RECORD_BYTES
 
@@ -175,8 +175,7 @@ MAX_FRAME_BYTES = _OVERHEAD_BYTES + Data.sizeof() + BLOCK_BYTES
 assert _OVERHEAD_BYTES + SumsAre.sizeof() + 4 * MAX_SUMS <= MAX_FRAME_BYTES
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Frozen):
     """One frame, its CRC good. `payload` still as bytes."""
 
     type: Message

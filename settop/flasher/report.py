@@ -1,7 +1,6 @@
 """How `settop flash` tells what it does: the words for its events, and a bar on a terminal."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from typing import Any
 
 from construct import Container
@@ -82,14 +81,14 @@ def state_of(board: Container, places: dict[Place, tuple[int, bytes]]) -> dict[s
 def fields_of(event: Event) -> dict[str, Any]:
     """Return the fields as JSON has them, in order."""
     told: dict[str, Any] = {}
-    for field in fields(event):
-        match getattr(event, field.name):
+    for name, value in event.fields().items():
+        match value:
             case Place() as place:
-                told[field.name] = place_name(place)
+                told[name] = place_name(place)
             case Sent() as sent:
-                told |= asdict(sent)
+                told |= sent.fields()
             case found:
-                told[field.name] = found
+                told[name] = found
     return told
 
 

@@ -6,12 +6,12 @@ back to there; what was sent before that is not taken for another gap.
 
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any
 
 from construct import Container
 
 from carousel.crc import crc32
+from carousel.frozen import Frozen
 from settop.flasher.frames import MAX_SUMS, Frame, Message, parse_payload
 from settop.flasher.line import TRIES, Line, Refused, Silence
 
@@ -24,8 +24,7 @@ GOOD_FRAMES = 16
 """After so many frames without a loss, larger ones are tried again."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Frozen):
     """A piece of the image that is sent, or that the flash holds already."""
 
     begin: int

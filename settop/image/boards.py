@@ -1,8 +1,7 @@
 """The boards that cards are made for: their packages, drivers, and how their firmware finds the receiver."""
 
-from dataclasses import dataclass, field, replace
-
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 
 __all__ = ["BOARDS", "Board", "board_named"]
 
@@ -47,8 +46,7 @@ _UKI_AND_KEXEC = ("kexec-tools", "systemd-boot-efi")
 """The stub of UKIs; and what still starts an image where a loader's files are gone."""
 
 
-@dataclass(frozen=True)
-class Board:
+class Board(Frozen):
     """A kind of board. `loader` says which files its firmware partition gets (cardfiles.py)."""
 
     name: str
@@ -64,7 +62,7 @@ class Board:
     """Modules, too, but ones that another kernel for the board may have under another name."""
     packages: tuple[str, ...] = ()
     components: tuple[str, ...] = ("main",)
-    cards: tuple[str, ...] = field(default=("firmware", "store"))
+    cards: tuple[str, ...] = ("firmware", "store")
     """Its partitions, in order."""
 
     @property
@@ -138,5 +136,5 @@ def board_named(name: str, loader: str | None = None) -> Board:
         return board
     if loader == "grub" and board.loader == "systemd-boot":
         package = f"grub-efi-{board.debian}-bin"
-        return replace(board, loader="grub", backend="grub", packages=(*board.packages, package))
+        return board.but(loader="grub", backend="grub", packages=(*board.packages, package))
     raise OperatorError(f"a card for {name} has {board.loader} as its loader; --loader grub is for UEFI boards")

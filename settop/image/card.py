@@ -3,10 +3,11 @@
 import gzip
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from carousel.errors import FormatError, OperatorError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.uki import MACHINES, parse_pe, parse_uki
 from settop.image.boards import Board
@@ -33,8 +34,7 @@ _STORE_IMAGES = 4
 """The store holds two slots, the EEPROM image, and one that is on its way in with as many repair symbols."""
 
 
-@dataclass(frozen=True)
-class CardRequest:
+class CardRequest(Frozen):
     """What a card is asked for."""
 
     board: Board
@@ -49,14 +49,13 @@ class CardRequest:
     zstd_level: int = 19
 
 
-@dataclass(frozen=True)
-class Factory:
+class Factory(Frozen):
     """What the factory puts on the card: the EEPROM image, keys of releases and of bulletins by file name."""
 
     header: SignedHeader
     image: bytes
     keys: Mapping[str, bytes]
-    bulletin_keys: Mapping[str, bytes] = field(default_factory=dict)
+    bulletin_keys: Mapping[str, bytes] = MappingProxyType({})
 
     def files(self) -> dict[str, bytes]:
         """Return them as they lie on the firmware's partition, where the first boot finds them."""
@@ -65,8 +64,7 @@ class Factory:
         return found | {f"factory/trust-bulletin/{name}": content for name, content in self.bulletin_keys.items()}
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Frozen):
     """Sizes of what was made, in bytes."""
 
     card: int

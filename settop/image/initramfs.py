@@ -4,12 +4,12 @@ import marshal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import MAGIC_NUMBER, source_hash
 from pathlib import Path
 
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 from settop.image.boards import Board
 from settop.image.elf import libraries_needed
 from settop.image.kernelmodules import modules_in_order
@@ -22,8 +22,7 @@ __all__ = ["Parts", "Settings", "build_initramfs", "compress"]
 Settings = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Frozen):
     """Where the pieces come from: Debian's tree, the kernel's modules, the wheels of this package and of BLAKE3."""
 
     tree: Path

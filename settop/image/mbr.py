@@ -4,8 +4,8 @@ MBR, not GPT: every loader here reads it, and a Compute Module 5 loops on GPT.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from carousel.frozen import Frozen
 from carousel.records import Array, Bytes, Const, Number, Record
 
 __all__ = ["ALIGNMENT_BYTES", "EFI_SYSTEM", "FAT32", "LINUX", "SECTOR_BYTES", "Partition", "build_mbr"]
@@ -35,8 +35,7 @@ MbrFormat = Record(
 assert MbrFormat.sizeof() == SECTOR_BYTES
 
 
-@dataclass(frozen=True)
-class Partition:
+class Partition(Frozen):
     """A partition; both numbers are multiples of the alignment."""
 
     kind: int

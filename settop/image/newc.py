@@ -6,7 +6,8 @@ Name and data are padded to 4 bytes. Owner, times and order are fixed: the same 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from carousel.frozen import Frozen
 
 __all__ = ["Entry", "build_archive"]
 
@@ -14,8 +15,7 @@ _FOLDER, _FILE, _LINK = 0o040755, 0o100000, 0o120777
 _TRAILER = "TRAILER!!!"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Frozen):
     """A file, or with `link_to` a symbolic link."""
 
     content: bytes = b""

@@ -12,11 +12,11 @@ gives it back at the next start, keeps that so for good.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 
 from carousel.bulletin import Bulletin, Claim, Stage, claim_of, is_signed_by
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.gate import TICK_BYTES, GateState, GateView, Tick
 from carousel.release.identity import ReleaseId
 from carousel.release.trust import TrustRing
@@ -45,8 +45,7 @@ class Standing(Enum):
     HALTED = "halted"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Frozen):
     """A standing, and why, in words."""
 
     standing: Standing
@@ -58,8 +57,7 @@ class Verdict:
         return self.standing in (Standing.NOT_YET, Standing.HALTED)
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(Frozen):
     """A bulletin that came in force just now; `is_decision` where it is worth storing: a new epoch, or a new part."""
 
     claim: Claim
@@ -67,16 +65,16 @@ class InForce:
     is_decision: bool
 
 
-@dataclass
 class _Known:
     """The newest decisions of one key."""
 
-    epoch: int = -1
-    issued_unix_ms: int = -1
-    is_live: bool = False
-    """Whether it was heard, not just stored."""
-    parts: dict[int, tuple[int, bytes, Bulletin]] = field(default_factory=dict)
-    """When it was issued, packet and content, by part."""
+    def __init__(self) -> None:
+        self.epoch = -1
+        self.issued_unix_ms = -1
+        self.is_live = False
+        """Whether it was heard, not just stored."""
+        self.parts: dict[int, tuple[int, bytes, Bulletin]] = {}
+        """When it was issued, packet and content, by part."""
 
     def stage(self, release: ReleaseId) -> Stage | None:
         """Return what is decided about a release."""

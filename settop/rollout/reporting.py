@@ -6,10 +6,10 @@ none say more than "starting" and "confirmed" of each release that it ever insta
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from carousel.bulletin import Draw, Stage
+from carousel.frozen import Frozen
 from carousel.release.identity import ReleaseId
 from carousel.report import MAX_BOX_ID_BYTES, Report, ReportKind
 
@@ -19,8 +19,7 @@ MOST_DELAY_S = 30.0
 """Whatever a bulletin says, a start waits no longer for its report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Frozen):
     """A packet to send once, `delay_s` from now."""
 
     address: IPv4Address | IPv6Address

@@ -10,8 +10,8 @@ signature or tick: what was recorded and is played again keeps nobody waiting fo
 """
 
 import hashlib
-from dataclasses import dataclass
 
+from carousel.frozen import Frozen
 from carousel.gate import GateState, turn_of
 from settop.rollout.board import Board
 
@@ -20,8 +20,7 @@ __all__ = ["FALL_BACK_S", "Entry", "TurnWait"]
 FALL_BACK_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """Whether this box may log in now, and why or why not."""
 
     may: bool

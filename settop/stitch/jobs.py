@@ -7,7 +7,6 @@ nobody writes to its rows.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
 
@@ -16,6 +15,7 @@ import numpy as np
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
 from carousel.fec import Codec
+from carousel.frozen import Frozen
 from carousel.release.digests import BlockHash, symbol_digests
 from carousel.release.identity import ReleaseId
 from carousel.take import Landing
@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+NO_ESIS = np.empty(0, dtype=np.int64)
+
+
 class Finding(Enum):
     """How a job ended."""
 
@@ -44,8 +47,7 @@ class Finding(Enum):
     """It raised; nothing is known of the block."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Present:
+class Present(Frozen, eq=False):
     """What a block can be worked from: ESIs of missing source symbols, slots and ESIs of repair symbols."""
 
     missing: IntArray
@@ -59,8 +61,7 @@ class Present:
         return Present(distinct(np.concatenate([self.missing, sources])), self.slots[kept], self.esis[kept])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class Job(Frozen, eq=False):
     """One job on one block."""
 
     release: ReleaseId
@@ -78,18 +79,16 @@ class Job:
         return self.landing.block(self.sbn)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class JobResult:
+class JobResult(Frozen, eq=False):
     """What came of a job."""
 
     job: Job
     finding: Finding
-    bad_esis: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    bad_esis: IntArray = NO_ESIS
     """Symbols that proved to be forged."""
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class HashJob(Job):
     """Compare the digest of a block whose source symbols are all there."""
 
@@ -100,7 +99,6 @@ class HashJob(Job):
         return JobResult(self, Finding.GOOD if _digest(self.block) == self.expected else Finding.MISMATCH)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class DecodeJob(Job):
     """Recover a block in place; compare its digest, where one is expected."""
 
@@ -115,7 +113,6 @@ class DecodeJob(Job):
         return JobResult(self, Finding.GOOD if is_good else Finding.MISMATCH)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class LeaveOutJob(Job):
     """Recover a block of which some symbols are forged, nobody knows which: leave out these, then those.
 
@@ -151,7 +148,6 @@ class LeaveOutJob(Job):
             yield esis[esis < len(self.block)], np.flatnonzero(np.isin(present.esis, esis))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class SortJob(Job):
     """Tell good symbols from bad by their own digests, which are known."""
 
@@ -167,7 +163,6 @@ class SortJob(Job):
         return JobResult(self, Finding.GOOD, self.esis[(found != self.digests).any(axis=1)])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class WholeJob(Job):
     """Compare the SHA-256 of a whole image, of which nothing else is known: no digest came."""
 

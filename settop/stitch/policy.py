@@ -1,8 +1,7 @@
 """Which release a box may install: a pure judgement of an authentic header."""
 
-from dataclasses import dataclass
-
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware, Version
 from carousel.release.trust import TrustRing
@@ -13,8 +12,7 @@ DIGEST_PREFIX_BYTES = 8
 """How many bytes of an image's SHA-256 the state record keeps to know it again."""
 
 
-@dataclass(frozen=True)
-class BoxProfile:
+class BoxProfile(Frozen):
     """What a box knows of itself: who it is, whom it trusts, what it holds confirmed or on trial.
 
     `held` maps the digest prefix of each such image to its version; `failed` lists prefixes of images that
@@ -30,8 +28,7 @@ class BoxProfile:
     """Whether versions may go back, down to the floor."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Frozen):
     """`refusal` is None for a release to install."""
 
     refusal: str | None

@@ -5,17 +5,16 @@ where the processor has no help for SHA-256.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 
+from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.digests import BlockHash
 
 __all__ = ["ImageProof"]
 
 
-@dataclass(frozen=True)
-class ImageProof:
+class ImageProof(Frozen):
     """The digests of an image's blocks, in their order."""
 
     geometry: ObjectGeometry

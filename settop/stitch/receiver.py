@@ -17,7 +17,6 @@ place to that one. So replayed headers take nothing from a release whose symbols
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
@@ -44,15 +43,15 @@ PROBATION_S = 0.5
 Rank = tuple[bool, tuple[int, int, int], int]
 
 
-@dataclass(slots=True)
 class Standing:
     """How an acceptable release stands: its assembly once it is collected, and what was heard of it."""
 
-    header: SignedHeader
-    heard: Heard
-    since_s: float = 0.0
-    """When it got its place; while it waits, nobody asks."""
-    assembly: Assembly | None = None
+    def __init__(self, header: SignedHeader, heard: Heard) -> None:
+        self.header = header
+        self.heard = heard
+        self.since_s = 0.0
+        """When it got its place; while it waits, nobody asks."""
+        self.assembly: Assembly | None = None
 
     @property
     def rank(self) -> Rank:
@@ -62,12 +61,12 @@ class Standing:
         return proven > 0, (version.major, version.minor, version.patch), proven
 
 
-@dataclass
 class _Refusals:
     """What this box may not take."""
 
-    releases: set[ReleaseId] = field(default_factory=set)
-    up_to_date: SignedHeader | None = None
+    def __init__(self) -> None:
+        self.releases: set[ReleaseId] = set()
+        self.up_to_date: SignedHeader | None = None
 
 
 class Receiver:

@@ -11,10 +11,10 @@ names a release is its `ReleaseId`; TOIs, PIDs and module numbers stay behind th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from carousel.buffers import Buffer, IntArray
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
@@ -23,8 +23,7 @@ from carousel.take import Landing, Piece
 __all__ = ["Announcement", "Arrival", "Bulletin", "Heard", "Symbols", "Wire", "WireStats"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Symbols:
+class Symbols(Frozen, eq=False):
     """Symbols that have landed: their bytes lie in the landing of their level, and its marks are set.
 
     `rows` (as in `ObjectGeometry.row_of`) are held now and were not before, in the order of arrival. `filled` are the
@@ -38,15 +37,13 @@ class Symbols:
     filled: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(Frozen):
     """A header signed by a trusted key. It comes once, until the wire is told to forget it."""
 
     header: SignedHeader
 
 
-@dataclass(frozen=True, slots=True)
-class Bulletin:
+class Bulletin(Frozen):
     """A signed decision about the service, not read by the wire."""
 
     raw: bytes
@@ -55,8 +52,7 @@ class Bulletin:
 Arrival = Symbols | Announcement | Bulletin
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Frozen):
     """What was heard of one release, wanted or not."""
 
     last_s: float
@@ -73,8 +69,7 @@ class Heard:
         return self.lost / self.expected if self.expected else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class WireStats:
+class WireStats(Frozen):
     """What became of packets that brought no symbol and no news, since the wire began.
 
     `rejected` names every reason that occurred; the names are the transport's own.

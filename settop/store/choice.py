@@ -1,8 +1,8 @@
 """What to boot: a pure function of the state record (design: boot.md, "Boot")."""
 
-from dataclasses import dataclass, replace
 from enum import Enum
 
+from carousel.frozen import Frozen
 from settop.store.staterecord import NO_SLOT, TRIES, Failure, SlotRecord, SlotState, StateRecord
 
 __all__ = [
@@ -49,8 +49,7 @@ class Source(Enum):
         return (cls.SLOT_A, cls.SLOT_B)[index]
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Frozen):
     """An image that may boot, and why."""
 
     source: Source
@@ -88,25 +87,25 @@ def writing(record: StateRecord, index: int, digest: bytes, security_counter: in
 
 def staged(record: StateRecord, index: int) -> StateRecord:
     """A slot's content is whole and checked, its header written."""
-    return record.with_slot(index, replace(record.slots[index], state=SlotState.STAGED))
+    return record.with_slot(index, record.slots[index].but(state=SlotState.STAGED))
 
 
 def on_trial(record: StateRecord, index: int) -> StateRecord:
     """A staged slot gets its tries."""
-    return record.with_slot(index, replace(record.slots[index], state=SlotState.TRIAL, tries_left=TRIES))
+    return record.with_slot(index, record.slots[index].but(state=SlotState.TRIAL, tries_left=TRIES))
 
 
 def tried(record: StateRecord, index: int, tries: int = 1) -> StateRecord:
     """A try is used up (or more: a loader that counts by itself); to be recorded before the image starts."""
     slot = record.slots[index]
-    return record.with_slot(index, replace(slot, tries_left=slot.tries_left - tries))
+    return record.with_slot(index, slot.but(tries_left=slot.tries_left - tries))
 
 
 def confirmed(record: StateRecord, index: int) -> StateRecord:
     """An image works: it is the one to boot, and the floor rises to its counter (not earlier: that bricks)."""
-    slot = replace(record.slots[index], state=SlotState.CONFIRMED, tries_left=0)
+    slot = record.slots[index].but(state=SlotState.CONFIRMED, tries_left=0)
     floor = max(record.floor, slot.security_counter)
-    return replace(record.with_slot(index, slot), active=index, floor=floor)
+    return record.with_slot(index, slot).but(active=index, floor=floor)
 
 
 def forgotten(record: StateRecord, index: int) -> StateRecord:
@@ -116,9 +115,9 @@ def forgotten(record: StateRecord, index: int) -> StateRecord:
 
 def failed(record: StateRecord, index: int, failure: Failure) -> StateRecord:
     """A slot is not to be booted any more."""
-    slot = replace(record.slots[index], state=SlotState.FAILED, tries_left=0, failure=failure)
+    slot = record.slots[index].but(state=SlotState.FAILED, tries_left=0, failure=failure)
     active = record.active
     if active == index:
         other = record.slots[1 - index].state
         active = 1 - index if other is SlotState.CONFIRMED else NO_SLOT
-    return replace(record.with_slot(index, slot), active=active, last_failure=failure)
+    return record.with_slot(index, slot).but(active=active, last_failure=failure)

@@ -6,12 +6,12 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from carousel.console.files import load_public_key, read_small_file
 from carousel.errors import OperatorError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
@@ -28,14 +28,16 @@ REPORT_KEY = "report.key"
 REPORT_KEY_BYTES = 32
 
 
-@dataclass(frozen=True)
-class RolloutTrust:
+class RolloutTrust(Frozen):
     """Whose bulletins a box obeys, and to which addresses it may report; nobody's and none, if not told otherwise."""
 
     keys: tuple[Path, ...] = ()
     reports_to: tuple[str, ...] = ()
     report_key: Path | None = None
     """A file with this box's own key, by which a head-end believes what it reports."""
+
+
+NO_ROLLOUT = RolloutTrust()
 
 
 class BoxFolder:
@@ -57,7 +59,7 @@ class BoxFolder:
         trust: list[Path],
         eeprom: Path,
         box_id: str = "",
-        rollout: RolloutTrust = RolloutTrust(),
+        rollout: RolloutTrust = NO_ROLLOUT,
     ) -> "BoxFolder":
         """Make a box's folder: identity, keys, factory image, first state record. Never over an existing one."""
         if (path / CONFIG).exists():

@@ -1,11 +1,11 @@
 """What a box is and whom it trusts, read so that one damaged file keeps no box from booting."""
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from carousel.console.files import load_public_key, read_small_file
 from carousel.errors import FormatError, OperatorError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
@@ -18,8 +18,7 @@ BULLETIN_TRUST = "trust-bulletin"
 """Keys that are believed when they sign bulletins, and nothing else."""
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(Frozen):
     """`troubles` are sentences about what could not be read; `is_guess` where the hardware is the EEPROM image's."""
 
     hardware: Hardware
@@ -28,7 +27,7 @@ class Identity:
     is_guess: bool = False
     box_id: str = ""
     """The box's own name; empty where it has none."""
-    bulletin_trust: TrustRing = field(default_factory=TrustRing)
+    bulletin_trust: TrustRing = TrustRing()
     reports_to: tuple[str, ...] = ()
     """Addresses and networks that this box may report to."""
 

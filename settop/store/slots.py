@@ -12,10 +12,10 @@ The confirmed slot and the EEPROM are never written in the same transaction.
 import hashlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 
 from carousel.errors import BootcastError, FormatError, OperatorError
+from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
@@ -37,8 +37,7 @@ class InstallError(BootcastError):
     """An image that was verified block by block does not read back right: the medium is at fault."""
 
 
-@dataclass(frozen=True)
-class BootDecision:
+class BootDecision(Frozen):
     """What boots, why, and what was passed over on the way: (source, failure, or why it can't be started here)."""
 
     source: Source

@@ -2,7 +2,6 @@
 
 import errno
 from contextlib import suppress
-from dataclasses import replace
 
 from settop.store.disk import Disk
 from settop.store.staterecord import SECTORS, Erase, StateRecord, newest_record, plan_append
@@ -59,6 +58,6 @@ class StateLog:
                 self._disk.write(STATE, operation.offset, operation.data)
             self._disk.sync(STATE)
         appended = self.newest()
-        if appended is None or replace(appended, seq=record.seq) != record:
+        if appended is None or appended.but(seq=record.seq) != record:
             raise OSError(errno.EIO, "what was written does not read back", STATE)
         return appended

@@ -10,12 +10,12 @@ newest valid seq wins, wraparound included. A full sector is never erased while 
 other one is, and the record goes there. A torn record fails its CRC, and the earlier state holds.
 """
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
 from carousel.crc import crc32
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.records import Array, Bytes, Const, Number, Record
 
 __all__ = [
@@ -99,8 +99,7 @@ _MAGIC, _SEQ = b"BCST", slice(8, 12)
 assert RecordFormat.sizeof() == RECORD_BYTES
 
 
-@dataclass(frozen=True)
-class SlotRecord:
+class SlotRecord(Frozen):
     """What the record says of one slot; `digest` is the first 8 bytes of its image's SHA-256."""
 
     state: SlotState = SlotState.EMPTY
@@ -110,8 +109,7 @@ class SlotRecord:
     digest: bytes = bytes(8)
 
 
-@dataclass(frozen=True)
-class StateRecord:
+class StateRecord(Frozen):
     """One state of the box. `active` is the confirmed slot that boots (0: A, 1: B), or `NO_SLOT`."""
 
     seq: int = 0
@@ -123,7 +121,7 @@ class StateRecord:
     def with_slot(self, index: int, slot: SlotRecord) -> "StateRecord":
         """Return this record with one slot changed."""
         slots = (slot, self.slots[1]) if index == 0 else (self.slots[0], slot)
-        return replace(self, slots=slots)
+        return self.but(slots=slots)
 
     def build(self) -> bytes:
         """Return the 64 bytes."""
@@ -161,15 +159,13 @@ class StateRecord:
             return None
 
 
-@dataclass(frozen=True)
-class Erase:
+class Erase(Frozen):
     """Set a sector to ones."""
 
     sector: int
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Frozen):
     """Write a record at an erased place; `offset` counts from the first sector's begin."""
 
     offset: int
@@ -207,7 +203,7 @@ def plan_append(flash: bytes, record: StateRecord) -> list[FlashOperation]:
     """Return the operations that append a record behind the newest one; its `seq` is set here."""
     sector_bytes = len(flash) // SECTORS
     found = _find_newest(flash)
-    data = replace(record, seq=(found[1].seq + 1) & 0xFFFFFFFF if found else 1).build()
+    data = record.but(seq=(found[1].seq + 1) & 0xFFFFFFFF if found else 1).build()
     if found is None:
         return [Erase(0), Program(0, data)]
     offset, _ = found

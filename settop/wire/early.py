@@ -1,7 +1,5 @@
 """Symbols heard before their release was announced: kept, bounded, and given back when the header comes."""
 
-from dataclasses import dataclass, field
-
 from carousel.take import Piece
 from settop.wire.volume import HeardVolume
 
@@ -13,10 +11,10 @@ MORE = 2
 """Who is heard so many times as much pushes another out."""
 
 
-@dataclass
 class _Kept:
-    memory: bytearray = field(default_factory=bytearray)
-    pieces: list[Piece] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.memory = bytearray()
+        self.pieces: list[Piece] = []
 
 
 class EarlySymbols:

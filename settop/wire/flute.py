@@ -14,7 +14,6 @@ bounded by what a wake-up brings; what costs more than a look has an allowance.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.errors import FormatError
@@ -52,16 +51,16 @@ MOST_ANNOUNCEMENTS = 256
 """Headers of one wake-up that are hashed, those of the most heard releases first."""
 
 
-@dataclass
 class _Known:
     """A release whose header is authentic; `loss` is None until it is opened."""
 
-    release: ReleaseId
-    last_s: float
-    received: int = 0
-    loss: LossEstimate | None = None
-    first_target: int = 0
-    levels: tuple[Target, ...] = ()
+    def __init__(self, release: ReleaseId, last_s: float) -> None:
+        self.release = release
+        self.last_s = last_s
+        self.received = 0
+        self.loss: LossEstimate | None = None
+        self.first_target = 0
+        self.levels: tuple[Target, ...] = ()
 
 
 class FluteWire:

@@ -4,13 +4,12 @@ A flood can consist of these alone, so what is not worth more than a count must 
 header extensions, flags, sizes) need the declared format; an allowance limits them.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from carousel.buffers import Bytes, IntArray
 from carousel.flute.alc import PLAIN_FLAGS, PLAIN_HEADER_BYTES, PLAIN_HEADER_WORDS, Extension
 from carousel.flute.toi import BULLETIN_TOI, FDT_TOI, HEADER_TOI_OFFSET, RESERVED_BASE, base_of_toi
+from carousel.frozen import Frozen
 from carousel.release.header import HEADER_BYTES
 from carousel.release.limits import MIN_SYMBOL_BYTES
 
@@ -21,8 +20,7 @@ PLAIN_EXTENSION = Extension.CRC << 24 | 2 << 16
 ANNOUNCEMENT_BYTES = PLAIN_HEADER_BYTES + HEADER_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Frozen):
     """Indices into the packets that were sorted, each in the order of arrival; and those packets' TOIs."""
 
     toi: IntArray

@@ -14,13 +14,14 @@ away. Which release a block belongs to follows from its downloadId alone, which 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.distinct import distinct
 from carousel.errors import FormatError
+from carousel.frozen import Frozen
 from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.identity import ReleaseId
 from carousel.release.layout import ReleaseLayout
@@ -78,8 +79,7 @@ class _Gaps:
     lost: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
+class _Route(Frozen):
     """Where the blocks of one carousel belong. `table` is (level, SBN, first ESI, symbols) by module number."""
 
     route: int
@@ -366,7 +366,7 @@ class SsuWire:
         stats = self._tally.stats()
         own = tuple((name, count) for name, count in sorted(self._counts.items()) if count and name != "section_crc")
         corrupt = stats.corrupt + self._counts["section_crc"]
-        return replace(stats, corrupt=corrupt, rejected=(*stats.rejected, *own))
+        return stats.but(corrupt=corrupt, rejected=(*stats.rejected, *own))
 
 
 def _routes_of(release: ReleaseId) -> tuple[int, int]:

@@ -3,8 +3,7 @@
 The part file's pages are the file's, and the kernel takes them back when it needs them; they don't count here.
 """
 
-from dataclasses import dataclass
-
+from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
 
@@ -22,8 +21,7 @@ FREE_BYTES_A_SLOT = 4
 """The stack of free slots; the slots' tables lie in the part file."""
 
 
-@dataclass(frozen=True)
-class MemoryBudget:
+class MemoryBudget(Frozen):
     """How `limit_bytes` are spent; None: without a limit."""
 
     limit_bytes: int | None

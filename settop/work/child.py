@@ -10,7 +10,8 @@ import select
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from carousel.frozen import Frozen
 
 __all__ = ["CRASHED", "INTERRUPTED", "Beat", "ChildLostError", "MoreTime", "run_in_child"]
 
@@ -24,8 +25,7 @@ MoreTime = Callable[[float], None]
 """Ask the parent to wait so many seconds from now on."""
 
 
-@dataclass(frozen=True)
-class Beat:
+class Beat(Frozen):
     """What to do every so often while a child is waited for."""
 
     interval_s: float

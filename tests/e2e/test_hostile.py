@@ -1,7 +1,6 @@
 """Everything the network can throw at a box: counted by name, bounded, and never in the way of a good image."""
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,7 +237,7 @@ def test_an_older_release_replayed_is_not_taken(profile, release, make_release):
     from carousel.release.identity import Version
 
     old = make_release(200_000, symbol_size=512, version="1.0.0")
-    box = InlineBox(replace(profile, held=((b"h" * 8, Version(1, 3, 0)),)), release.tsi)
+    box = InlineBox(profile.but(held=((b"h" * 8, Version(1, 3, 0)),)), release.tsi)
     result = run_pair([old, release], box, FaultyLink(np.random.default_rng(0)), 50e6)
     assert result.assembly.header == release.header
     assert [event.reason for event in box.events if isinstance(event, ImageRefused)] == [

@@ -1,5 +1,4 @@
 import hashlib
-from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -40,13 +39,13 @@ def test_what_is_signed_is_read(header):
     assert again.is_signed_by(KEY.public_key())
     assert not again.is_signed_by(OTHER_KEY.public_key())
     assert again.key_id == key_id(KEY.public_key())
-    said = {field.name: getattr(header, field.name) for field in fields(ReleaseHeader)}
+    said = header.fields()
     assert {name: getattr(again, name) for name in said} == said | {"name": printable(header.name)}
 
 
 def test_each_field_is_read_where_it_was_written():
     again = SignedHeader.parse(EXAMPLE.sign(KEY).raw)
-    assert {field.name: getattr(again, field.name) for field in fields(ReleaseHeader)} == vars(EXAMPLE)
+    assert {name: getattr(again, name) for name in EXAMPLE.fields()} == EXAMPLE.fields()
 
 
 def test_offsets_are_the_designs():

@@ -1,7 +1,5 @@
 """One flash for two implementations: Python's store and the C stub; and what such a flash may hold."""
 
-from dataclasses import replace
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -83,7 +81,7 @@ def slot_content(kind, name):
     fields = {
         "other key": {"key": OTHER_KEY},
         "other hardware": {"hardware": Hardware(1, 2)},
-        "other version": {"hardware": replace(HARDWARE, version=9)},
+        "other version": {"hardware": HARDWARE.but(version=9)},
         "low counter": {"counter": 0},
     }.get(kind, {"counter": 2})
     header, image = header_of(version, **fields), image_of(version)

@@ -1,7 +1,6 @@
 """The newest record and the place of the next one, in C as in Python (settop/store/staterecord.py)."""
 
 import ctypes
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -35,7 +34,7 @@ def test_the_same_newest_record(history):
 def test_appends_alternate_and_leave_the_same_flash(history, appended, first_seq):
     """Torn places, full sectors, wraparound of seq: both append at the same place with the same bytes."""
     board = SameFlash()
-    board.put_records(flash_of([(0, replace(StateRecord(), seq=first_seq), None), *history]))
+    board.put_records(flash_of([(0, StateRecord().but(seq=first_seq), None), *history]))
     for turn, record in enumerate(appended):
         flash = board.region("records")
         expected = bytearray(flash)
@@ -83,7 +82,7 @@ def test_a_record_of_another_layout_is_none_though_its_crc_is_right(field):
     offset, value = FOREIGN[field]
     good = StateRecord(seq=1, active=0)
     flash = bytearray(flash_of([(0, good, None)]))
-    flash[RECORD_BYTES : 2 * RECORD_BYTES] = sealed(replace(good, seq=2), offset, value)
+    flash[RECORD_BYTES : 2 * RECORD_BYTES] = sealed(good.but(seq=2), offset, value)
     board = Board(GEOMETRY)
     board.put(board.geometry.regions["records"][0], bytes(flash))
     assert newest_record(bytes(flash)) == good

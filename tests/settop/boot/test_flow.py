@@ -1,7 +1,6 @@
 """From the record's choice to a running image, step by step over each board: what is armed, refused and told."""
 
 import errno
-from dataclasses import replace
 
 import pytest
 
@@ -188,7 +187,7 @@ def test_a_loader_that_would_start_something_else_is_brought_in_line_and_it_is_t
     assert board.backend.state().default is A
     assert flow.reconcile(board.store, board.disk, board.backend) == []
     board.store.mark_bad(A)
-    board.store._append(replace(board.store.record(), active=0xFF))
+    board.store._append(board.store.record().but(active=0xFF))
     assert flow.disagreements(board.store.record(), board.backend) == [
         "it would start slot-a, the record says the receiver"
     ]

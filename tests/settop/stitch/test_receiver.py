@@ -1,6 +1,6 @@
 """Which releases get a place, which lose it, and what is installed: by headers and proven symbols alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_what_is_not_for_this_box_is_refused_once(box, releases):
 def test_what_the_box_has_is_up_to_date_unless_something_better_comes(profile, releases):
     old, new = releases(1), releases(2)
     held = ((old.header.image_sha256[:8], old.header.version),)
-    box = Box(Receiver(replace(profile, held=held), True, 0.0))
+    box = Box(Receiver(profile.but(held=held), True, 0.0))
     assert box.announce(old) == []
     assert box.receiver.up_to_date == old.header
     box.announce(new)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -88,8 +87,8 @@ def test_each_candidate_says_why():
     ]
     both = confirmed(record, 1)
     assert [each.reason for each in boot_candidates(both)][:2] == ["confirmed", "confirmed before"]
-    assert sources(replace(both, active=NO_SLOT)) == [Source.SLOT_A, Source.SLOT_B, Source.EEPROM]
-    assert sources(replace(failed(both, 1, Failure.MARKED_BAD), active=1)) == [Source.SLOT_A, Source.EEPROM]
+    assert sources(both.but(active=NO_SLOT)) == [Source.SLOT_A, Source.SLOT_B, Source.EEPROM]
+    assert sources(failed(both, 1, Failure.MARKED_BAD).but(active=1)) == [Source.SLOT_A, Source.EEPROM]
 
 
 @pytest.mark.parametrize(("better", "worse"), list(combinations(FREE_SLOT_ORDER, 2)))
@@ -102,16 +101,13 @@ def test_of_two_free_slots_the_one_that_is_missed_least_is_taken(better, worse):
 def test_each_step_changes_its_slot_and_no_more():
     before = StateRecord(seq=5, floor=2, slots=(SlotRecord(), SlotRecord(SlotState.CONFIRMED, digest=b"other..!")))
     wrote = writing(before, 0, b"d" * 8, 4)
-    assert wrote == replace(
-        before, slots=(SlotRecord(SlotState.WRITING, 0, Failure.NONE, 4, b"d" * 8), before.slots[1])
-    )
-    assert staged(wrote, 0).slots == (replace(wrote.slots[0], state=SlotState.STAGED), before.slots[1])
+    assert wrote == before.but(slots=(SlotRecord(SlotState.WRITING, 0, Failure.NONE, 4, b"d" * 8), before.slots[1]))
+    assert staged(wrote, 0).slots == (wrote.slots[0].but(state=SlotState.STAGED), before.slots[1])
     trial = on_trial(staged(wrote, 0), 0)
     assert trial.slots[0] == SlotRecord(SlotState.TRIAL, 3, Failure.NONE, 4, b"d" * 8)
     assert tried(trial, 0, 2).slots[0].tries_left == 1
     good = confirmed(trial, 0)
-    assert good == replace(
-        before,
+    assert good == before.but(
         floor=4,
         active=0,
         slots=(SlotRecord(SlotState.CONFIRMED, 0, Failure.NONE, 4, b"d" * 8), before.slots[1]),
@@ -120,8 +116,8 @@ def test_each_step_changes_its_slot_and_no_more():
     assert (bad.active, bad.last_failure, bad.floor) == (1, Failure.HALTED, 4)
     assert bad.slots == (SlotRecord(SlotState.FAILED, 0, Failure.HALTED, 4, b"d" * 8), before.slots[1])
     assert failed(trial, 0, Failure.HALTED).slots[0].tries_left == 0
-    assert failed(replace(good, active=1), 0, Failure.HALTED).active == 1, "the active slot has not failed"
-    assert forgotten(bad, 0) == replace(bad, slots=(SlotRecord(), before.slots[1]))
+    assert failed(good.but(active=1), 0, Failure.HALTED).active == 1, "the active slot has not failed"
+    assert forgotten(bad, 0) == bad.but(slots=(SlotRecord(), before.slots[1]))
 
 
 def test_slots_have_their_index_and_sources_their_slot():

@@ -1,7 +1,5 @@
 """A mark of confirmation says which release was confirmed, and when; damaged, or of another one, it says nothing."""
 
-import dataclasses
-
 import pytest
 
 from settop.store.choice import Source
@@ -36,7 +34,7 @@ def test_a_mark_tells_when_its_slot_was_confirmed(marks, disk):
 def test_it_is_of_this_slot_and_this_release(marks):
     assert marks.seq(B, HEADER) is None
     assert marks.seq(A, header_of("1.0.1")) is None
-    assert marks.seq(A, dataclasses.replace(HEADER, raw=HEADER.raw[:-1] + b"x")) is None, "one that is signed anew"
+    assert marks.seq(A, HEADER.but(raw=HEADER.raw[:-1] + b"x")) is None, "one that is signed anew"
 
 
 def test_any_damaged_byte_spoils_it(marks, disk):

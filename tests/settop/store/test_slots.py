@@ -3,7 +3,6 @@
 import copy
 import errno
 import hashlib
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -436,7 +435,7 @@ def test_a_box_of_old_gets_its_second_sector_when_there_is_room():
     full_disk = FullDisk(disk)
     full = Store(full_disk, HARDWARE, RING)
     before = full.record()
-    assert full._append(before) == replace(before, seq=before.seq + 1)
+    assert full._append(before) == before.but(seq=before.seq + 1)
     assert len(disk.read("state.bin")) == SECTOR_BYTES
     full_disk.is_full = False
     full._append(before)
@@ -577,7 +576,7 @@ def test_the_power_cut_test_can_fail(mutation, monkeypatch):
 
         def raised(record, index):
             made = original(record, index)
-            return module.choice.replace(made, floor=made.slots[index].security_counter + 1)
+            return made.but(floor=made.slots[index].security_counter + 1)
 
         monkeypatch.setattr(module.choice, "on_trial", raised)
     else:

@@ -1,7 +1,6 @@
 """state.bin: appended to in turns, read back, and never written where it can't be read."""
 
 import errno
-from dataclasses import replace
 
 import pytest
 
@@ -23,8 +22,8 @@ def test_what_is_appended_is_the_newest_and_has_the_next_number(disk):
     log = StateLog(disk)
     assert log.newest() is None
     for number in range(1, 2 * PLACES + 5):
-        appended = log.append(replace(RECORD, floor=number))
-        assert appended == replace(RECORD, floor=number, seq=number)
+        appended = log.append(RECORD.but(floor=number))
+        assert appended == RECORD.but(floor=number, seq=number)
         assert StateLog(disk).newest() == appended
     assert len(disk.read(STATE)) == 2 * SECTOR_BYTES
     disk._lose_power()
@@ -43,7 +42,7 @@ def test_a_file_that_was_cut_gets_its_room_again_and_keeps_what_is_left(disk, si
     StateLog(disk).append(RECORD)
     disk.truncate(STATE, size)
     log = StateLog(disk)
-    assert log.newest() == (replace(RECORD, seq=1) if size else None)
+    assert log.newest() == (RECORD.but(seq=1) if size else None)
     assert log.append(RECORD).seq == (2 if size else 1)
     assert len(disk.read(STATE)) == 2 * SECTOR_BYTES
 
@@ -66,7 +65,7 @@ def test_the_room_that_is_left_on_a_full_disk_is_used_up(disk, monkeypatch):
 
 def test_what_stands_behind_the_sectors_is_nobody_s(disk):
     StateLog(disk).append(RECORD)
-    disk.write(STATE, 2 * SECTOR_BYTES, replace(RECORD, seq=99).build() * 3)
+    disk.write(STATE, 2 * SECTOR_BYTES, RECORD.but(seq=99).build() * 3)
     assert StateLog(disk).newest().seq == 1
     assert StateLog(disk).append(RECORD).seq == 2
 
@@ -89,7 +88,7 @@ def test_what_does_not_read_back_is_an_error(disk, monkeypatch):
     log.append(RECORD)
     monkeypatch.setattr(disk, "write", lambda name, offset, data: None)
     with pytest.raises(OSError, match="does not read back") as caught:
-        log.append(replace(RECORD, floor=4))
+        log.append(RECORD.but(floor=4))
     assert (caught.value.errno, caught.value.filename) == (errno.EIO, STATE)
     empty = StateLog(fresh := CutDisk())
     monkeypatch.setattr(fresh, "write", lambda name, offset, data: CutDisk.write(fresh, name, offset, bytes(len(data))))

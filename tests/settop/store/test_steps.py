@@ -1,7 +1,6 @@
 """The store's steps one by one: what each leaves in the record and on the disk, and what the policy is told of it."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
@@ -93,7 +92,7 @@ def test_only_the_install_that_was_cut_off_is_taken_back():
     install(store, "1.0.0")
     store.take_back(header, "y.part")
     assert "slot-a.image" in store._disk.names(), "a whole one stays"
-    store._append(store.record().with_slot(0, replace(store.record().slots[0], state=SlotState.WRITING)))
+    store._append(store.record().with_slot(0, store.record().slots[0].but(state=SlotState.WRITING)))
     store.take_back(header_of("2.0.0"), "y.part")
     assert "y.part" not in store._disk.names()
     store.take_back(header, "y.part")
@@ -128,7 +127,7 @@ def test_the_policy_is_told_what_is_held_and_what_failed_for_good():
     assert profile.failed == frozenset()
     assert store.profile(allows_older=True).allows_older
     for state, is_held in ((SlotState.STAGED, True), (SlotState.TRIAL, True), (SlotState.WRITING, False)):
-        store._append(store.record().with_slot(0, replace(store.record().slots[0], state=state)))
+        store._append(store.record().with_slot(0, store.record().slots[0].but(state=state)))
         assert (digest_of("1.0.0") in [held for held, _ in store.profile().held]) == is_held
     store._disk.remove("slot-b.header")
     assert store.profile().held == ()
@@ -272,7 +271,7 @@ def test_only_a_confirmed_slot_with_its_own_header_is_marked():
     for name in ("slot-a.confirmed", "slot-b.confirmed"):
         store._disk.remove(name)
     store._disk.write("slot-b.header", 0, header_of("5.0.0").raw)
-    store._append(store.record().with_slot(0, replace(store.record().slots[0], state=SlotState.STAGED)))
+    store._append(store.record().with_slot(0, store.record().slots[0].but(state=SlotState.STAGED)))
     store.heal_marks()
     store.with_access(Access.LOOK).heal_marks()
     assert not [name for name in store._disk.names() if name.endswith(".confirmed")]

@@ -1,6 +1,5 @@
 """The SSU wire: what comes off a transport stream, in virtual time, with losses, remultiplexers and forgers."""
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Iterator
@@ -786,7 +785,7 @@ def test_each_message_that_lies_about_its_length_is_counted_once(ear):
 def test_releases_that_were_announced_are_remembered_within_bounds(release, ear, monkeypatch):
     monkeypatch.setattr(module, "MAX_RELEASES", 2)
     for number in range(6):
-        header = dataclasses.replace(unsigned(release.header), created_unix_s=number).sign(KEY)
+        header = unsigned(release.header).but(created_unix_s=number).sign(KEY)
         ear.wire._gate.hear(header.release_id, header.raw, 0)
         ear.wire.receive(
             datagrams_of(pat(Program(service_id=1, pmt_pid=0x100)), pid=PAT_PID)[0], [Piece(0, 188, 188)], 1.0 + number
