@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
-from carousel.console.defaults import apply_defaults, config_file, read_config, variables_of
+from carousel.console.defaults import CONFIG_VARIABLE, apply_defaults, config_file, read_config, variables_of
 from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
-from settop.commands.flashing import add_board_commands
-from settop.commands.options import add_hearing, add_json, add_metrics, add_store, value, whole_number
+from settop.commands.flashing import add_console, add_flash
+from settop.commands.options import (
+    Commands,
+    add_command,
+    add_hearing,
+    add_json,
+    add_metrics,
+    add_store,
+    value,
+    whole_number,
+)
 
 __all__ = ["main", "make_parser"]
 
@@ -102,18 +111,6 @@ class ShowVersion(argparse.Action):
 
         print(f"{PROGRAM} (bootcast {version('bootcast')})")
         parser.exit()
-
-
-Run = Callable[[argparse.Namespace], int]
-Commands = Any
-"""argparse's table of subcommands, whose class has no public name."""
-
-
-def add_command(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> Parser:
-    """Add a command with its line of help."""
-    parser: Parser = commands.add_parser(name, help=text, description=text, epilog=epilog)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run_init(arguments: argparse.Namespace) -> int:
@@ -348,37 +345,16 @@ def _add_gate(commands: Commands) -> None:
     add_hearing(gate)
 
 
-def _add_slots(commands: Commands) -> None:
-    text = "say that a slot's image is no good: it never boots again"
-    bad = add_command(commands, "mark-bad", run_mark_bad, text)
-    bad.add_argument(
-        "slot", nargs="?", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b; else the one on trial"
-    )
-    add_store(bad)
-    add_json(bad)
-    _add_backend(bad)
-    text = "empty a slot that does not boot, so that an image that failed there may be installed once more"
-    forget = add_command(commands, "forget", run_forget, text)
-    forget.add_argument("slot", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b")
-    add_store(forget)
-    add_json(forget)
-
-
-def make_parser() -> Parser:
-    """Return the whole command line."""
-    parser = Parser(
-        prog=PROGRAM,
-        description="A box: receive a boot image off the air, install it, boot it, confirm it.",
-        epilog=EXIT_CODES + "\n" + DEFAULTS_NOTE,
-    )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_init(commands)
+def _add_receive(commands: Commands) -> None:
     text = "install the best acceptable image on the air"
     receive = add_command(commands, "receive", run_receive, text, RECEIVE_EXAMPLE + "\n" + EXIT_CODES)
     add_store(receive)
     add_json(receive)
     add_hearing(receive)
+    add_metrics(receive)
+
+
+def _add_run(commands: Commands) -> None:
     text = "receive with a deadline, then boot, whatever came of it"
     run = add_command(commands, "run", run_run, text, RUN_EXAMPLE + "\n" + EXIT_CODES)
     add_store(run)
@@ -388,38 +364,103 @@ def make_parser() -> Parser:
         "--keep-listening", action="store_true", help="after an EEPROM boot, listen on until an image is installed"
     )
     add_hearing(run)
+    add_metrics(run)
+
+
+def _add_boot(commands: Commands) -> None:
     text = "choose an image, verify it, and boot it: the trial, the confirmed one, or the EEPROM's"
     boot = add_command(commands, "boot", run_boot, text, EXIT_CODES)
-    confirm = add_command(
-        commands, "confirm", run_confirm, "confirm the image on trial: it works, and is what boots from now on"
-    )
-    status = add_command(commands, "status", run_status, "show what the box holds")
-    _add_slots(commands)
-    _add_gate(commands)
     how = boot.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")
     how.add_argument(
         "--count-only", action="store_true", help="count the try and boot nothing: for a script that starts the image"
     )
-    doctor = add_command(commands, "doctor", run_doctor, "examine a board: loaders, partitions, interface, watchdog")
+    add_metrics(boot)
+    _add_slots(boot)
+
+
+def _add_confirm(commands: Commands) -> None:
+    text = "confirm the image on trial: it works, and is what boots from now on"
+    confirm = add_command(commands, "confirm", run_confirm, text)
+    add_metrics(confirm)
+    _add_slots(confirm)
+
+
+def _add_status(commands: Commands) -> None:
+    _add_slots(add_command(commands, "status", run_status, "show what the box holds"))
+
+
+def _add_doctor(commands: Commands) -> None:
+    text = "examine a board: loaders, partitions, interface, watchdog"
+    doctor = add_command(commands, "doctor", run_doctor, text)
     doctor.add_argument("--interface", metavar="NAME", help="the interface that is listened on")
-    for each in (receive, run, boot, confirm):
-        add_metrics(each)
-    for each in (boot, confirm, status, doctor):
-        add_store(each)
-        add_json(each)
-        _add_backend(each)
-    _add_image(commands)
-    add_board_commands(commands, add_command)
+    _add_slots(doctor)
+
+
+def _add_slots(parser: argparse.ArgumentParser) -> None:
+    add_store(parser)
+    add_json(parser)
+    _add_backend(parser)
+
+
+def _add_mark_bad(commands: Commands) -> None:
+    text = "say that a slot's image is no good: it never boots again"
+    bad = add_command(commands, "mark-bad", run_mark_bad, text)
+    bad.add_argument(
+        "slot", nargs="?", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b; else the one on trial"
+    )
+    _add_slots(bad)
+
+
+def _add_forget(commands: Commands) -> None:
+    text = "empty a slot that does not boot, so that an image that failed there may be installed once more"
+    forget = add_command(commands, "forget", run_forget, text)
+    forget.add_argument("slot", type=value(_parse_slot), metavar="SLOT", help="slot-a or slot-b")
+    add_store(forget)
+    add_json(forget)
+
+
+COMMANDS: dict[str, Callable[[Commands], None]] = {
+    "init": _add_init,
+    "receive": _add_receive,
+    "run": _add_run,
+    "boot": _add_boot,
+    "confirm": _add_confirm,
+    "status": _add_status,
+    "mark-bad": _add_mark_bad,
+    "forget": _add_forget,
+    "gate": _add_gate,
+    "doctor": _add_doctor,
+    "image": _add_image,
+    "flash": add_flash,
+    "console": add_console,
+}
+
+
+def make_parser(command: str | None = None) -> Parser:
+    """Return the whole command line, or just what reads one of its commands: all of them take longer to make."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="A box: receive a boot image off the air, install it, boot it, confirm it.",
+        epilog=EXIT_CODES + "\n" + DEFAULTS_NOTE,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=PROGRAM)
+    for name, add in COMMANDS.items():
+        if command in (None, name):
+            add(commands)
     return parser
 
 
 def _run(arguments: list[str]) -> None:
-    parser = make_parser()
     if not arguments:
-        parser.print_help()
+        make_parser().print_help()
         raise SystemExit(EXIT_USAGE)
-    apply_defaults(parser, os.environ, read_config(Path(os.environ.get("BOOTCAST_CONFIG", CONFIG))))
+    config = read_config(Path(os.environ.get(CONFIG_VARIABLE, CONFIG)))
+    parser = make_parser(arguments[0] if arguments[0] in COMMANDS else None)
+    if any(f"--{name}" not in variables_of(parser) for name in config):
+        parser = make_parser()  # which tells options of other commands from misspelled ones
+    apply_defaults(parser, os.environ, config)
     found = parser.parse_args(arguments)
     raise SystemExit(found.run(found))
 

@@ -1,14 +1,13 @@
 """The commands for a bare board on a serial line: the arguments of `settop flash` and `settop console`."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from carousel.console.quantities import parse_duration_s
-from settop.commands.options import add_json, value, whole_number
+from settop.commands.options import Commands, add_command, add_json, value, whole_number
 
-__all__ = ["add_board_commands"]
+__all__ = ["add_console", "add_flash"]
 
 INITIAL_BAUD = 115200
 """The same as settop.flasher.frames', which help does not wait for; a test compares them."""
@@ -21,14 +20,18 @@ examples:
 """
 
 
-def add_board_commands(commands: Any, add_command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the commands to `settop`."""
+def add_flash(commands: Commands) -> None:
+    """Add `settop flash`."""
     text = "write a release (or a stub) to a bare board over its serial line"
     flash = add_command(commands, "flash", run_flash, text, FLASH_EXAMPLE)
     flash.add_argument("release", type=Path, nargs="?", metavar="RELEASE", help="the release to write")
     add_json(flash)
     _add_what(flash)
     _add_line(flash)
+
+
+def add_console(commands: Commands) -> None:
+    """Add `settop console`."""
     console = add_command(commands, "console", run_console, "show what a board says, and send it what is typed")
     console.add_argument("--port", required=True, metavar="PORT", help=PORT_HELP)
     _add_baud(console, "--baud", INITIAL_BAUD, "the line's rate")

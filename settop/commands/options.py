@@ -9,11 +9,33 @@ from carousel.console.endpoint import DEFAULT_GROUP
 from carousel.console.quantities import parse_duration_s, parse_probability, parse_size_bytes
 from carousel.errors import OperatorError
 
-__all__ = ["add_hearing", "add_json", "add_metrics", "add_store", "parse_tsi", "value", "whole_number"]
+__all__ = [
+    "Commands",
+    "add_command",
+    "add_hearing",
+    "add_json",
+    "add_metrics",
+    "add_store",
+    "parse_tsi",
+    "value",
+    "whole_number",
+]
 
 DEFAULT_TSI = 0xB007CA57
 """The same as carousel.flute.alc's, which help does not wait for; a test compares them."""
 DEFAULT_TIMEOUT = "60s"
+
+
+Run = Callable[[argparse.Namespace], int]
+Commands = Any
+"""argparse's table of subcommands, whose class has no public name."""
+
+
+def add_command(commands: Commands, name: str, run: Run, text: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Add a command with its line of help."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, epilog=epilog)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def value(parse: Callable[[str], Any]) -> Callable[[str], Any]:
