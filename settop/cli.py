@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -85,13 +86,20 @@ Needs Debian's mmdebstrap, mtools, e2fsprogs and zstd; says so where one is miss
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one sentence."""
+    """Says what is wrong with a command line in one sentence.
+
+    Each option that is added has a formatter made to look at it: one that is told a width does not look for a terminal.
+    """
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **arguments
-        )
+        looks_for_none = partial(argparse.RawDescriptionHelpFormatter, width=80)
+        super().__init__(allow_abbrev=False, formatter_class=looks_for_none, add_help=False, **arguments)
         self.add_argument("-h", "--help", action="help", help="show this help")
+
+    def format_help(self) -> str:
+        """Return the help, as wide as the terminal."""
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""

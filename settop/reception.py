@@ -7,6 +7,7 @@ import math
 import select
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
@@ -17,12 +18,14 @@ from settop.link.loss import TestLoss
 from settop.link.patience import Patience
 from settop.options import Outcome
 from settop.rollout.admission import Admission
-from settop.rollout.board import Board, InForce
 from settop.stitch.assembly import Assembly
 from settop.stitch.receiver import TAKES_AGAIN, Receiver
 from settop.stitch.seam import Announcement, Arrival, Bulletin, Symbols, Wire
 from settop.store.partfile import NoRoomError, PartFile
 from settop.work.threads import WorkThreads
+
+if TYPE_CHECKING:
+    from settop.rollout.board import Board, InForce
 
 __all__ = ["Reception"]
 
@@ -54,8 +57,8 @@ class Reception:
         clock: Callable[[], float],
         *,
         test_loss: TestLoss | None = None,
-        board: Board | None = None,
-        on_decided: Callable[[list[InForce]], None] = lambda in_force: None,
+        board: "Board | None" = None,
+        on_decided: "Callable[[list[InForce]], None]" = lambda in_force: None,
     ) -> None:
         self.receiver, self.listener, self.wire, self.work = receiver, listener, wire, work
         self.open_part, self.on_event, self.on_decided, self.clock = open_part, on_event, on_decided, clock
@@ -146,7 +149,7 @@ class Reception:
             self._make_ready(each)
         return has_dropped
 
-    def _hear_bulletins(self, board: Board, arrivals: Iterable[Arrival], now: float) -> None:
+    def _hear_bulletins(self, board: "Board", arrivals: Iterable[Arrival], now: float) -> None:
         """Hear what is decided before what is announced in the same wake-up."""
         heard = [arrival.raw for arrival in arrivals if isinstance(arrival, Bulletin)]
         for raw in heard:

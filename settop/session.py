@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from carousel import crc
 from carousel.console.quantities import format_size_bytes
@@ -18,7 +19,6 @@ from settop.link.loss import TestLoss
 from settop.options import Outcome, ReceiveOptions
 from settop.reception import Reception
 from settop.report import Reporter
-from settop.rollout.board import InForce
 from settop.stitch.assembly import Assembly
 from settop.stitch.receiver import MAX_CANDIDATES, Receiver
 from settop.stitch.seam import Wire
@@ -28,6 +28,9 @@ from settop.store.partfile import NoRoomError, PartFile
 from settop.wire.flute import FluteWire
 from settop.work.budget import MemoryBudget
 from settop.work.threads import WorkThreads
+
+if TYPE_CHECKING:
+    from settop.rollout.board import InForce
 
 __all__ = ["MoreTime", "receive_and_install", "wire_of"]
 
@@ -86,7 +89,7 @@ class _Session:
                     outcome = Outcome.REFUSED
             return outcome, assembly
 
-    def _decided(self, in_force: list[InForce]) -> None:
+    def _decided(self, in_force: "list[InForce]") -> None:
         """Keep what came in force, then give up what it stops: cut in between, the next start does so."""
         for each in in_force:
             if each.is_decision:

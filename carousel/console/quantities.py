@@ -21,18 +21,18 @@ __all__ = [
 ]
 
 _SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
-_RATE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMG]?)(|(?:bit|b)(?:/s|ps)?|B(?:/s|ps)|/s)")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(|[kKMG]|[kKMG]i)B?")
+_RATE = r"(\d+(?:\.\d+)?) ?([kKMG]?)(|(?:bit|b)(?:/s|ps)?|B(?:/s|ps)|/s)"
+_COUNT = r"(\d+(?:\.\d+)?)([kKMG]?)"
+_SIZE = r"(\d+(?:\.\d+)?) ?(|[kKMG]|[kKMG]i)B?"
 _BINARY = {"ki": 1 << 10, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(|us|ms|s|m|min|h|d)")
+_DURATION = r"(\d+(?:\.\d+)?) ?(|us|ms|s|m|min|h|d)"
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+_SHARE = r"(\d+(?:\.\d+)?)(%?)"
 
 
 def parse_rate_bps(text: str) -> float:
     """Read a rate such as `50M` or `1.5G` in bit/s, decimal; `MB/s` are bytes, so eight times as much."""
-    match = _RATE.fullmatch(text)
+    match = re.fullmatch(_RATE, text)
     rate = float(match[1]) * _SCALE[match[2]] * (8 if match[3].startswith("B") else 1) if match else 0.0
     if not 1e3 <= rate <= 1e12:
         raise UsageError(
@@ -43,7 +43,7 @@ def parse_rate_bps(text: str) -> float:
 
 def parse_probability(text: str) -> float:
     """Read a share such as `5%` or `0.05`; at least 0, below 1."""
-    match = _SHARE.fullmatch(text)
+    match = re.fullmatch(_SHARE, text)
     share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
     if not 0 <= share < 1:
         raise UsageError(f"{text!r} is not a share such as 5% or 0.05 (at least 0, below 1)")
@@ -52,7 +52,7 @@ def parse_probability(text: str) -> float:
 
 def parse_count(text: str) -> int:
     """Read a whole number such as `1000`, `12k` or `220M`, at least 1."""
-    match = _COUNT.fullmatch(text)
+    match = re.fullmatch(_COUNT, text)
     count = float(match[1]) * _SCALE[match[2]] if match else 0.0
     if not 1 <= count <= 1e12 or count != int(count):
         raise UsageError(f"{text!r} is not a whole number such as 1000, 12k or 220M")
@@ -61,7 +61,7 @@ def parse_count(text: str) -> int:
 
 def parse_size_bytes(text: str) -> int:
     """Read a size such as `64M`, `64MB` (decimal), `64Mi` or `64MiB` (binary), in bytes."""
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     size = float(match[1]) * (_SCALE | _BINARY)[match[2]] if match else 0.0
     if not 1 <= size <= 1e13:
         raise UsageError(f"{text!r} is not a size in bytes such as 500k, 64MB or 64MiB")
@@ -70,7 +70,7 @@ def parse_size_bytes(text: str) -> int:
 
 def parse_duration_s(text: str) -> float:
     """Read a time such as `60` or `60s`, `250ms`, `10m` or `2d`, in seconds."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     duration_s = float(match[1]) * _SECONDS[match[2]] if match else -1.0
     if not 0 <= duration_s <= 1e8:
         raise UsageError(f"{text!r} is not a time such as 60, 90s, 250ms, 10m or 2d")

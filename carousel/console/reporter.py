@@ -7,7 +7,6 @@ Who does the work comes first: a report never stops it. A log that is full, clos
 import json
 import os
 import select
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -142,6 +141,8 @@ class TerminalReporter:
             return
         shown = "".join(f"\x1b[1m{self._label}\x1b[0m {printable(each)}\n" for each in (line or "").splitlines())
         if moving is not None:
+            import shutil  # noqa: PLC0415  and with it three compressors, for terminals alone
+
             self._moving = printable(moving)[: shutil.get_terminal_size().columns - 1]
         elif event != "note":
             self._moving = ""

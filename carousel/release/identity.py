@@ -12,8 +12,8 @@ __all__ = ["ANY_VERSION", "RELEASE_ID_BYTES", "Hardware", "ReleaseId", "Version"
 ANY_VERSION = 0xFFFF
 RELEASE_ID_BYTES = 16
 
-_HARDWARE = re.compile(r"([0-9A-Fa-f]{6}):(\d{1,5})(?::(\d{1,5}))?")
-_VERSION = re.compile(r"(\d{1,5})\.(\d{1,5})\.(\d{1,10})")
+_HARDWARE = r"([0-9A-Fa-f]{6}):(\d{1,5})(?::(\d{1,5}))?"
+_VERSION = r"(\d{1,5})\.(\d{1,5})\.(\d{1,10})"
 
 
 class Hardware(Frozen):
@@ -26,7 +26,7 @@ class Hardware(Frozen):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `00A1B2:7` or `00A1B2:7:3`."""
-        match = _HARDWARE.fullmatch(text)
+        match = re.fullmatch(_HARDWARE, text)
         if not match or int(match[2]) > 0xFFFF or int(match[3] or 0) > 0xFFFF:
             raise UsageError(
                 f"hardware {text!r} is not of the form OUI:model[:version], such as 00A1B2:7 or 00A1B2:7:3 "
@@ -54,7 +54,7 @@ class Version(Ordered):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `1.4.0`."""
-        match = _VERSION.fullmatch(text)
+        match = re.fullmatch(_VERSION, text)
         parts = [int(part) for part in match.groups()] if match else []
         if not parts or max(parts[:2]) > 0xFFFF or parts[2] > 0xFFFFFFFF:
             raise UsageError(f"version {text!r} is not of the form major.minor.patch, such as 1.4.0")

@@ -1,6 +1,6 @@
 """The public keys that a box trusts: a header is believed if one of them signed it."""
 
-import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -50,7 +50,7 @@ def parse_public_key(pem: bytes) -> "Ed25519PublicKey":
 
     found = _PEM.search(pem)
     try:
-        der = base64.b64decode(b"".join(found[1].split()), validate=True) if found else b""
+        der = binascii.a2b_base64(b"".join(found[1].split()), strict_mode=True) if found else b""
     except ValueError:
         der = b""
     if not der.startswith(_ED25519) or len(der) != len(_ED25519) + 32:

@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from settop.metrics import after, parse, render
 from settop.report import Reporter, box_reporter
 
 __all__ = ["MetricsFile", "reporting"]
@@ -42,6 +41,8 @@ class MetricsFile:
                 self._reporter.tell("note", text=f"--metrics {self._path} can't be written: {error.strerror}")
 
     def _change(self, event: str, fields: dict[str, Any]) -> None:
+        from settop.metrics import after, parse, render  # noqa: PLC0415  only where they are kept
+
         before = ""
         with suppress(FileNotFoundError, UnicodeDecodeError):
             before = self._path.read_text()

@@ -8,12 +8,16 @@ A box collects at once, but `choose` gives nothing away that no bulletin has spo
 none. Without a board all this is as if it were not there.
 """
 
+from typing import TYPE_CHECKING
+
 from carousel.release.header import SignedHeader
 from carousel.release.identity import ReleaseId
 from settop.events import Effect, Halted, NotYet
-from settop.rollout.board import Board, InForce, Standing, Verdict
 from settop.stitch.assembly import Assembly
 from settop.stitch.receiver import Receiver
+
+if TYPE_CHECKING:  # a box that obeys no bulletins does not wait for them
+    from settop.rollout.board import Board, InForce, Standing, Verdict
 
 __all__ = ["Admission"]
 
@@ -23,7 +27,7 @@ MAX_WITHHELD = 64
 class Admission:
     """Gives a receiver what bulletins allow."""
 
-    def __init__(self, receiver: Receiver, board: Board | None) -> None:
+    def __init__(self, receiver: Receiver, board: "Board | None") -> None:
         self._receiver = receiver
         self._board = board
         self._withheld: dict[ReleaseId, tuple[SignedHeader, Standing]] = {}
@@ -39,17 +43,17 @@ class Admission:
             return self._receiver.announce(header, now)
         return self._withhold(header, verdict)
 
-    def _withhold(self, header: SignedHeader, verdict: Verdict) -> list[Effect]:
+    def _withhold(self, header: SignedHeader, verdict: "Verdict") -> list[Effect]:
         known = self._withheld.get(header.release_id)
         if known is not None and known[1] is verdict.standing:
             return []
         while len(self._withheld) >= MAX_WITHHELD:
             del self._withheld[next(iter(self._withheld))]
         self._withheld[header.release_id] = (header, verdict.standing)
-        event = Halted if verdict.standing is Standing.HALTED else NotYet
+        event = Halted if verdict.is_halted else NotYet
         return [event(header.version, header.name, verdict.why)]
 
-    def heed(self, now: float) -> tuple[list[Effect], list[InForce]]:
+    def heed(self, now: float) -> "tuple[list[Effect], list[InForce]]":
         """Follow bulletins that came in force: what they stop is given up, what they allow is announced anew."""
         accepted = self._board.judge(now) if self._board is not None else []
         effects: list[Effect] = []
@@ -77,14 +81,14 @@ class Admission:
     def _allows(self, assembly: Assembly, now: float) -> bool:
         if self._board is None:
             return True
-        return self._board.verdict(assembly.header.release_id, now).standing is Standing.TAKE
+        return self._board.verdict(assembly.header.release_id, now).allows
 
     def lacks_a_bulletin(self, now: float) -> bool:
         """Say whether something is collected that no bulletin has spoken of: packets are of use, symbols or not."""
         if self._board is None:
             return False
         board = self._board
-        return any(board.verdict(each.release_id, now).standing is Standing.UNKNOWN for each in self._receiver.headers)
+        return any(board.verdict(each.release_id, now).is_open for each in self._receiver.headers)
 
     @property
     def is_withholding(self) -> bool:

@@ -56,6 +56,21 @@ class Verdict(Frozen):
         """Whether this box must not have the release at all."""
         return self.standing in (Standing.NOT_YET, Standing.HALTED)
 
+    @property
+    def allows(self) -> bool:
+        """Whether a bulletin, or the lack of any on its carousel, gives the release to this box."""
+        return self.standing is Standing.TAKE
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no bulletin has spoken of it."""
+        return self.standing is Standing.UNKNOWN
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether its roll-out was halted."""
+        return self.standing is Standing.HALTED
+
 
 class InForce(Frozen):
     """A bulletin that came in force just now; `is_decision` where it is worth storing: a new epoch, or a new part."""

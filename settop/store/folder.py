@@ -3,11 +3,11 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carousel.console.files import load_public_key, read_small_file
 from carousel.errors import OperatorError
@@ -15,11 +15,13 @@ from carousel.frozen import Frozen
 from carousel.release.header import SignedHeader
 from carousel.release.identity import Hardware
 from carousel.release.trust import TrustRing
-from settop.store.bulletins import BulletinStore
 from settop.store.disk import FolderDisk
 from settop.store.factory import open_factory
 from settop.store.identity import BULLETIN_TRUST, CONFIG, TRUST, read_identity
 from settop.store.slots import Store
+
+if TYPE_CHECKING:
+    from settop.store.bulletins import BulletinStore
 
 __all__ = ["BoxFolder", "RolloutTrust"]
 
@@ -49,7 +51,6 @@ class BoxFolder:
         self.hardware, self.trust = self.identity.hardware, self.identity.trust
         self.disk = FolderDisk(path)
         self.store = Store(self.disk, self.hardware, self.trust)
-        self.bulletins = BulletinStore(self.disk)
 
     @classmethod
     def init(
@@ -85,6 +86,13 @@ class BoxFolder:
             unfinished.write_text(config)
             unfinished.replace(path / CONFIG)
         return cls(path)
+
+    @cached_property
+    def bulletins(self) -> "BulletinStore":
+        """The bulletins that are kept here."""
+        from settop.store.bulletins import BulletinStore  # noqa: PLC0415  a box that obeys none does not wait for it
+
+        return BulletinStore(self.disk)
 
     @contextmanager
     def locked(self, wait_s: float = 0.0, sleep: Callable[[float], None] = lambda pause_s: None) -> Iterator[int]:
@@ -140,6 +148,8 @@ def _take_lock(descriptor: int, wait_s: float, sleep: Callable[[float], None]) -
 
 
 def _copy_keys(keys: Sequence[Path], folder: Path) -> None:
+    import shutil  # noqa: PLC0415  and with it three compressors, for `settop init` alone
+
     folder.mkdir(exist_ok=True)
     for number, key in enumerate(keys):
         shutil.copyfile(key, folder / f"{number}-{key.stem}.pub")
