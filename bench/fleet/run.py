@@ -53,8 +53,7 @@ def run_fleet(
     An interruption leaves what is done, marked as partial: a carousel counts only with all of its shards.
     """
     result = FleetRun(scenario, fidelity, seeds)
-    names = [name for name in scenario.strategies if name.startswith("carousel") and name != TAIL]
-    variants = {name: _carousel_variant(scenario, name) for name in names}
+    variants = {name: _carousel_variant(scenario, name) for name in _carousels_of(scenario)}
     jobs = [
         (name, seed, shard)
         for name, variant in variants.items()
@@ -90,6 +89,12 @@ def run_fleet(
     if not (logins or result.is_partial):
         _run_storms(result, _logins(result), run, count)
     return result
+
+
+def _carousels_of(scenario: Scenario) -> list[str]:
+    """Return which carousels are run: those that are asked for, and the one that a tail is behind."""
+    names = [name for name in scenario.strategies if name.startswith("carousel") and name != TAIL]
+    return [*names, "carousel"] if TAIL in scenario.strategies and "carousel" not in names else names
 
 
 def _tails(
@@ -150,7 +155,7 @@ def _carousel_stories(
 ) -> list[Story]:
     """Put the shards of each carousel and seed together, in their order."""
     stories = []
-    for name in dict.fromkeys(name for name, *_ in jobs):
+    for name in dict.fromkeys(name for name, *_ in jobs if name in scenario.strategies):
         for seed in seeds:
             parts = [tally for job, tally in zip(jobs, tallies, strict=True) if job[:2] == (name, seed)]
             if any(part is None for part in parts):

@@ -23,6 +23,7 @@ from carousel.errors import OperatorError, UsageError
 __all__ = ["Turn", "tornado", "turns_of"]
 
 MOST_SHARE = 0.9
+MOST_LOSS = 0.99
 LATEST = 0.01
 WIDTH, ROW, PLOT = 1120, 28, (190.0, 640.0)
 Change = Callable[[Scenario, float], Scenario]
@@ -111,8 +112,19 @@ def turns_of(scenario: Scenario, share: float) -> list[Turn]:
         one = replace(scenario, strategies=(strategy,), retries=scenario.retries[:1], healing=(True,), login=None)
         turns.append(Turn(one, strategy, None, 1.0))
         for what, change in changes.items():
-            turns += [Turn(change(one, factor), strategy, what, factor) for factor in (1 - share, 1 + share)]
+            factors = (1 - share, min(1 + share, _most_factor(one, strategy, what)))
+            turns += [Turn(change(one, factor), strategy, what, factor) for factor in factors]
     return turns
+
+
+def _most_factor(scenario: Scenario, strategy: str, what: str) -> float:
+    """Return by how much something can be turned up at the most: a share ends at all, a loss where bursts allow no more."""
+    if what == "loss":
+        links = [each.down for each in scenario.classes if 0 < each.down.loss < 1]
+        return min([(1 / (1 + 1 / each.burst) if each.burst else MOST_LOSS) / each.loss for each in links],
+                   default=math.inf)  # fmt: skip
+    field = PEER_FIELDS.get(what, "") if strategy == "p2p" else ""
+    return 1 / float(getattr(scenario.peers, field)) if field.endswith("_share") else math.inf
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,13 @@ def test_a_page_that_stands_alone(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_tail_alone_is_behind_its_carousel():
+    late = replace(FLEET, deadline_s=0.3, strategies=("carousel-tail",), login=None)
+    run = run_fleet(late, "sampled", [3], run_on_processes(1), silent)
+    assert [(story.label, story.tally.boxes) for story in run.stories] == [("carousel-tail, backoff retry", 20_000)]
+
+
+@pytest.mark.slow
 def test_packet_fidelity_makes_the_same_report():
     fleet = replace(FLEET, boxes=6, strategies=("carousel",), login=None)
     report = report_of(run_fleet(fleet, "packet", [3], run_on_processes(1), silent), 1.0, "x")
