@@ -118,7 +118,7 @@ def turns_of(scenario: Scenario, share: float) -> list[Turn]:
 
 
 def _most_factor(scenario: Scenario, strategy: str, what: str) -> float:
-    """Return by how much something can be turned up at the most: a share ends at all, a loss where bursts allow no more."""
+    """Return by how much something can be turned up: a share ends at all, a loss where bursts allow no more."""
     if what == "loss":
         links = [each.down for each in scenario.classes if 0 < each.down.loss < 1]
         return min([(1 / (1 + 1 / each.burst) if each.burst else MOST_LOSS) / each.loss for each in links],

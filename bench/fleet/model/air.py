@@ -37,6 +37,7 @@ __all__ = [
     "hardware_of",
     "on_air",
     "packed_releases",
+    "turn_s",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +51,11 @@ HEADER, OTHER = -1, -2
 def carousel_offset_s(seed: int, turn_s: float) -> float:
     """Return how far the carousel has got on its turn when the scenario begins: nobody knows, so it is drawn."""
     return float(np.random.default_rng([seed, OFFSET_STREAM]).random() * turn_s)
+
+
+def turn_s(carousel: Carousel, specs: tuple[ReleaseSpec, ...]) -> float:
+    """Return how long the carousel takes for one turn of all its releases."""
+    return sum(len(each.packets) * each.packet_size for each in packed_releases(specs)) * 8 / carousel.rate_bps
 
 
 def hardware_of(number: int) -> Hardware:
@@ -86,8 +92,7 @@ def on_air(carousel: Carousel, specs: tuple[ReleaseSpec, ...], seed: int) -> Ite
     Announcements come by themselves: what a box hears changes with one.
     """
     releases = list(packed_releases(specs))
-    packets_bits = sum(len(each.packets) * each.packet_size for each in releases) * 8
-    offset_s = carousel_offset_s(seed, packets_bits / carousel.rate_bps)
+    offset_s = carousel_offset_s(seed, turn_s(carousel, specs))
     settings = BroadcastSettings(carousel.rate_bps, carousel.announce_interval_s)
     broadcaster = Broadcaster(releases, settings, now=0.0)
     clock = OnAirClock(carousel.silences)

@@ -18,7 +18,7 @@ from bench.fleet.model.trunks import TrunkedLaw
 from bench.fleet.model.walks import Walks, walk, walk_street
 from bench.fleet.scenario.values import BoxClass, Region, Scenario, SpreadKind
 
-__all__ = ["FEW_STREETS", "Curve", "curve_of", "is_wide", "shown_by"]
+__all__ = ["FEW_STREETS", "WIDE_INTERVALS", "Curve", "curve_of", "is_wide", "shown_by"]
 
 FloatArray = NDArray[np.float64]
 WIDE_INTERVALS = 8

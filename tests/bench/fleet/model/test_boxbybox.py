@@ -7,6 +7,7 @@ import pytest
 
 from bench.fleet.model import boxbybox
 from bench.fleet.model.boxbybox import why_box_by_box
+from bench.fleet.model.onair import OnAirClock
 from bench.fleet.model.packet import packet_shards, run_packet_shard
 from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
 from bench.fleet.model.tally import Tally
@@ -53,6 +54,31 @@ def test_millions_are_drawn_from_boxes_that_were_followed_and_the_deep_tail_is_r
     packet = tally_of(few, packet_shards(few, 3), run_packet_shard)
     counts = [np.cumsum(each.counts) / each.total for each in (whole, packet.all_boot())]
     assert np.abs(counts[0] - counts[1]).max() < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("down", ["rate=5M,loss=2%", "p13=1%,p31=20%,p32=10%,p23=10%,p14=0%"])
+def test_hours_of_power_on_cost_no_more_than_a_few_turns_and_change_nothing(down, monkeypatch):
+    monkeypatch.setattr(boxbybox, "MOST_BOXES", 400)
+    regions = [Region("here", 1.0, 0.0, Spread(SpreadKind.UNIFORM, over_s)) for over_s in (30.0, 7200.0)]
+    fleets = [scenario(400_000, down=down, regions=(each,), horizon_s=9000.0) for each in regions]
+    monkeypatch.setattr(boxbybox, "WIDE_INTERVALS", 1000)  # none may begin anew: all of the half minute is followed
+    followed = tally_of(fleets[0], sampled_shards(fleets[0], 3), run_sampled_shard)
+    monkeypatch.undo()
+    monkeypatch.setattr(boxbybox, "MOST_BOXES", 400)
+    heard, real = [], OnAirClock.times_s
+
+    def counting(clock, on_air_s):
+        heard.append(len(on_air_s))
+        return real(clock, on_air_s)
+
+    monkeypatch.setattr(OnAirClock, "times_s", counting)
+    soon = tally_of(fleets[1], sampled_shards(fleets[1], 3), run_sampled_shard)
+    assert sum(heard) < 60 * 5e6 / 8 / 272  # packets of a minute at most, not of two hours
+    shares = [np.cumsum(each.counts) / each.total for each in (soon.all_boot(), followed.all_boot())]
+    assert np.abs(shares[0] - shares[1]).max() < 1.63 * (2 / 400) ** 0.5  # Kolmogorov-Smirnov, 1 %
+    powered = np.cumsum(soon.events["power"])
+    assert powered[400] == pytest.approx(200_000, rel=0.03)  # an hour of two
 
 
 @pytest.mark.slow
