@@ -81,10 +81,11 @@ class Fates:
             tally.count("verified", never, left)
             tally.count("up", bins_s + start_up_s[number], self.done[:-1, number])
             tally.count("up", never, left)
-            histogram = self._times(number, group.boxes, float(start_up_s[number]))
+            waits = self._waits(number)
+            histogram = self._times(waits, group.boxes, float(start_up_s[number]))
             tally.boot.setdefault(self._regions[number], Histogram()).add(histogram)
             if np.isfinite(deadline_s):
-                self._count_fallen(tally, number, deadline_s)
+                self._count_fallen(tally, number, waits, deadline_s)
         return tally
 
     def _binned(self, counts: IntArray) -> IntArray:
@@ -99,47 +100,49 @@ class Fates:
         hazard = _hazards(came - at_once, let_in - at_once)
         took_s = np.divide(self.took_s[:, number], let_in, out=np.zeros_like(let_in), where=let_in > 0)
         starts = np.flatnonzero(came)
-        parts = [each for each in np.array_split(starts, min(STARTS, len(starts)) or 1) if len(each)]
+        bounds = np.linspace(0, len(starts), min(STARTS, len(starts)) + 1).astype(np.int64)
         rng = np.random.default_rng([len(starts), number])
-        picked = np.array([rng.choice(each) for each in parts], dtype=np.int64)
-        weights = np.array([came[each].sum() for each in parts])
-        waiting = np.array([1 - at_once[each].sum() / came[each].sum() for each in parts])
-        return _Waits(np.concatenate([[0.0], np.cumsum(hazard)]), took_s, picked, weights, waiting)
+        picked = starts[rng.integers(bounds[:-1], bounds[1:])]
+        weights, not_waiting, took_at_once_s = (
+            np.add.reduceat(each[starts], bounds[:-1]) for each in (came, at_once, at_once * took_s)
+        )
+        took_at_once_s /= np.maximum(not_waiting, 1e-9)
+        sum_h, sum_took = (np.concatenate([[0.0], np.cumsum(each)]) for each in (hazard, hazard * took_s))
+        return _Waits(sum_h, sum_took, picked, weights, 1 - not_waiting / weights, took_at_once_s)
 
-    def _times(self, number: int, boxes: int, start_up_s: float) -> Histogram:
+    def _times(self, waits: "_Waits", boxes: int, start_up_s: float) -> Histogram:
         """Return how long boxes took from power-on to running, as the shares let in make it likely."""
-        waits, step_s, count = self._waits(number), self._clock.step_s, self._clock.count
+        step_s, count = self._clock.step_s, self._clock.count
         begins = waits.begins
         ends: FloatArray = np.minimum(begins[:, None] + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
-        share = (waits.weights * waits.waiting)[:, None] * -np.diff(waits.still(begins[:, None], ends), axis=1)
+        share, took_s = waits.let_in_between(ends)
         weights = np.zeros(BINS)
 
-        def count_in(at: FloatArray, begin: FloatArray, share: FloatArray) -> None:
-            """Count shares of boxes that power up at `begin`, and are let in `at`: both in steps."""
-            found_s = (at - begin) * step_s + waits.took_s[np.minimum(at.astype(np.int64), count - 1)] + start_up_s
+        def count_in(begin: FloatArray, took_s: FloatArray, share: FloatArray) -> None:
+            """Count shares of boxes that power up at `begin`, in steps, and have what they asked for `took_s` later."""
+            found_s = took_s + start_up_s
             seen = (share > 0) & (begin * step_s + found_s <= self._clock.horizon_s)
             weights[:] += np.bincount(bins_of(np.maximum(found_s[seen], 1e-3)), share[seen], BINS)
 
-        count_in(begins, begins, waits.weights * (1 - waits.waiting))
+        count_in(begins, waits.took_at_once_s, waits.weights * (1 - waits.waiting))
         for part in (0.25, 0.75):
-            count_in(ends[:, :-1] + part * np.diff(ends, axis=1), begins[:, None], share / 2)
+            waited_s = (ends[:, :-1] + part * np.diff(ends, axis=1) - begins[:, None]) * step_s
+            count_in(begins[:, None], waited_s + took_s, share / 2)
         return _whole(weights, boxes)
 
-    def _count_fallen(self, tally: Tally, number: int, deadline_s: float) -> None:
+    def _count_fallen(self, tally: Tally, number: int, waits: "_Waits", deadline_s: float) -> None:
         """Count who was not done at its deadline, and when it was after all."""
-        waits, step_s = self._waits(number), self._clock.step_s
-        let_in = self.let_in[:, number]
-        took_s = float(waits.took_s @ let_in / max(1, let_in.sum()))
+        step_s = self._clock.step_s
+        took_s = float(self.took_s[:, number].sum() / max(1, self.let_in[:, number].sum()))
         falls_s = waits.begins * step_s + deadline_s
         fallen = waits.weights * waits.left((falls_s - took_s) / step_s)
         bins = np.minimum(falls_s / self._clock.bin_s, STEPS).astype(np.int64)
         fell = _rounded_up_to(np.bincount(bins, fallen, STEPS + 1))
-        ends = (np.arange(1, STEPS + 1) * self._clock.bin_s - took_s) / step_s
-        still = np.zeros(STEPS + 1)
-        for edge, end in enumerate(ends.tolist()):
-            still[edge] = (waits.weights * waits.left(end))[bins <= edge].sum()
+        ends: FloatArray = (np.arange(1, STEPS + 1, dtype=np.float64) * self._clock.bin_s - took_s) / step_s
+        has_fallen = bins <= np.arange(STEPS)[:, None]
+        still = (waits.left(ends[:, None]) * has_fallen * waits.weights).sum(axis=1)
         present = np.cumsum(self._binned(self.came[:, number])) - np.cumsum(self.done[:-1, number])
-        on_eeprom = np.clip(np.floor(still[:-1] + 0.5).astype(np.int64), 0, present)
+        on_eeprom = np.clip(np.floor(still + 0.5).astype(np.int64), 0, present)
         change = np.diff(on_eeprom, prepend=0)
         falls = np.maximum(np.diff(fell, prepend=0)[:-1], change)
         tally.events["fallback"][:-1] += falls
@@ -148,41 +151,48 @@ class Fates:
 
 @dataclass(frozen=True)
 class _Waits:
-    """`hazard` (steps + 1,) is the sum of the hazards before each step; `took_s` (steps,) from being let in. Steps of
-    power-on picked to stand for all (`starts`), how many boxes each stands for (`weights`), and which share of these
-    was not let in at once (`waiting`).
+    """`hazard` (steps + 1,) is the sum of the hazards before each step, `hazard_took_s` that of hazards times what was
+    taken from being let in. Steps of power-on picked to stand for all (`starts`), how many boxes each stands for
+    (`weights`), which share of these was not let in at once (`waiting`), and what the others took (`took_at_once_s`).
     """
 
     hazard: FloatArray
-    took_s: FloatArray
+    hazard_took_s: FloatArray
     starts: IntArray
     weights: FloatArray
     waiting: FloatArray
+    took_at_once_s: FloatArray
 
     @cached_property
     def begins(self) -> FloatArray:
         """Where in their steps they power up, on average: in the middle."""
         return self.starts.astype(np.float64) + 0.5
 
-    def still(self, begin: FloatArray, end: FloatArray) -> FloatArray:
-        """Return the chance to wait on until `end`, in steps, of who began to wait at `begin`."""
-        chance: FloatArray = np.exp(self._until(begin) - self._until(end))
-        return chance
+    def let_in_between(self, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how many of those that wait were let in between one end and the next, in steps, and what these took
+        from there on: (starts, ends - 1).
+        """
+        reached, reached_s = _at(self.hazard, ends), _at(self.hazard_took_s, ends)
+        let_in = (self.weights * self.waiting)[:, None] * -np.diff(np.exp(self._at_begins[:, None] - reached), axis=1)
+        hazard, took_s = np.diff(reached, axis=1), np.diff(reached_s, axis=1)
+        return let_in, np.divide(took_s, hazard, out=np.zeros_like(took_s), where=hazard > 0)
 
     def left(self, end: FloatArray | float) -> FloatArray:
         """Return the chance not to have been let in by `end`, in steps, of who powered up at each of `starts`."""
-        reached = self._until(np.clip(np.asarray(end, dtype=np.float64), 0.0, len(self.hazard) - 1.0))
+        reached = _at(self.hazard, np.clip(np.asarray(end, dtype=np.float64), 0.0, len(self.hazard) - 1.0))
         later = self.waiting * np.exp(np.minimum(0.0, self._at_begins - reached))
         return np.where(end < self.begins, 1.0, later)
 
     @cached_property
     def _at_begins(self) -> FloatArray:
-        return self._until(self.begins)
+        return _at(self.hazard, self.begins)
 
-    def _until(self, at: FloatArray) -> FloatArray:
-        whole = np.minimum(at.astype(np.int64), len(self.hazard) - 2)
-        found: FloatArray = self.hazard[whole] + (at - whole) * (self.hazard[whole + 1] - self.hazard[whole])
-        return found
+
+def _at(sums: FloatArray, at: FloatArray) -> FloatArray:
+    """Return what sums before each step are at these places, in steps."""
+    whole = np.minimum(at.astype(np.int64), len(sums) - 2)
+    found: FloatArray = sums[whole] + (at - whole) * (sums[whole + 1] - sums[whole])
+    return found
 
 
 def _hazards(begin_to_wait: FloatArray, let_in: FloatArray) -> FloatArray:
