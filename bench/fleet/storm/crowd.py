@@ -22,6 +22,7 @@ __all__ = [
     "Story",
     "WaitingRoom",
     "arrivals_of",
+    "by_group",
     "draw_some",
     "format_price",
     "thinned",
@@ -108,7 +109,13 @@ def format_price(dollars: float) -> str:
 
 def total_of(crowd: IntArray) -> int:
     """Return how many boxes a crowd has: many have one cell, which NumPy takes its time to add up."""
-    return int(crowd.item() if crowd.size == 1 else crowd.sum())
+    return int(crowd.item() if crowd.size == 1 else np.add.reduce(crowd, axis=None))
+
+
+def by_group(crowd: IntArray) -> IntArray:
+    """Return how many boxes of each group a crowd has: (groups,)."""
+    found: IntArray = crowd[0] if len(crowd) == 1 else np.add.reduce(crowd, axis=0)
+    return found
 
 
 def thinned(crowd: IntArray, share: float, rng: np.random.Generator) -> IntArray:
@@ -206,12 +213,12 @@ class WaitingRoom:
         self.total -= total_of(leaving)
         return leaving
 
-    def drop_some(self, group: int, share: float, rng: np.random.Generator) -> int:
-        """Let a share of one group's boxes go for good; return how many went."""
-        gone = rng.binomial(self.crowd[:, group], share)
-        self.crowd[:, group] -= gone
-        self.total -= int(gone.sum())
-        return int(gone.sum())
+    def drop_some(self, shares: FloatArray, rng: np.random.Generator) -> IntArray:
+        """Let a share of each group (groups,) go for good; return how many went: (groups,)."""
+        gone = rng.binomial(self.crowd, shares)
+        self.crowd -= gone
+        self.total -= total_of(gone)
+        return by_group(gone)
 
     def leave_some(self, count: int, rng: np.random.Generator) -> IntArray:
         """Return so many who were told to come now, whatever their policy."""

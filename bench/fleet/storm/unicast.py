@@ -11,7 +11,6 @@ fairly, none faster than its own line, nor than TCP gets over that line's loss a
 when the server is first full, is there a lead time later, and has a price. Or it may fail for a while.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS, phases_of_events
 from bench.fleet.scenario.values import BoxClass, Group, Retry, RetryKind, Scenario, Server
-from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some, format_price
+from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, by_group, draw_some, format_price
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
+from bench.fleet.storm.transfers import Transfers
 from carousel.console.quantities import format_duration_s
 from carousel.release.blocks import IntArray
 
@@ -29,7 +29,6 @@ __all__ = [
     "Late",
     "UnicastStorm",
     "capacity_share",
-    "fair_shares",
     "line_rate_bps",
     "run_unicast",
     "start_up_s",
@@ -101,70 +100,6 @@ def has_added(server: Server, now_s: float, full_at_s: float | None) -> bool:
     return bool(server.elastic_share) and full_at_s is not None and now_s >= full_at_s + server.elastic_after_s
 
 
-class _Transfers:
-    """Connections of one group, first in first out: all get the same share, so the oldest is done first."""
-
-    def __init__(self, line_bps: float, image_bits: float) -> None:
-        self.line_bps, self._image_bits = line_bps, image_bits
-        self.active = 0
-        self._got_bits = 0.0
-        self._queue: deque[tuple[float, float, int, IntArray]] = deque()
-        self.served_bits = 0.0
-
-    def admit(self, crowd: IntArray, now_s: float, index: int) -> None:
-        count = int(crowd.sum())
-        if count:
-            self._queue.append((self._got_bits + self._image_bits, now_s, index, crowd))
-            self.active += count
-
-    def advance(self, share_bps: float, now_s: float, step_s: float) -> list[tuple[float, float, int, int]]:
-        """Give each connection its share for a step; return (finished at, admitted at, step, boxes) of who is done."""
-        before = self._got_bits
-        self._got_bits += share_bps * step_s
-        self.served_bits += self.active * share_bps * step_s
-        done = []
-        while self._queue and self._queue[0][0] <= self._got_bits:
-            target, since_s, index, crowd = self._queue.popleft()
-            count = int(crowd.sum())
-            self.active -= count
-            self.served_bits -= count * (self._got_bits - target)
-            done.append((now_s - step_s + max(0.0, target - before) / share_bps, since_s, index, count))
-        return done
-
-    def drop_some(self, share: float, rng: np.random.Generator) -> list[tuple[float, int, int]]:
-        """Let a share of all go without the rest of the image; return (admitted at, step, boxes) of who went."""
-        gone, kept = [], deque[tuple[float, float, int, IntArray]]()
-        for target, since_s, index, crowd in self._queue:
-            some = rng.binomial(crowd, share)
-            count = int(some.sum())
-            self.active -= count
-            gone.append((since_s, index, count))
-            if (crowd > some).any():
-                kept.append((target, since_s, index, crowd - some))
-        self._queue = kept
-        return [each for each in gone if each[2]]
-
-    def time_out(self, since_s: float) -> list[IntArray]:
-        """Return who was let in before `since_s` and is not done."""
-        out = []
-        while self._queue and self._queue[0][1] < since_s:
-            out.append(self._queue.popleft()[3])
-            self.active -= int(out[-1].sum())
-        return out
-
-
-def fair_shares(active: FloatArray, lines_bps: FloatArray, rate_bps: float) -> FloatArray:
-    """Share a rate among connections: equally, but nobody gets more than its line takes; result for one connection."""
-    shares, left, rest = np.zeros(len(active)), rate_bps, active.sum()
-    for index in np.argsort(lines_bps).tolist():
-        if rest <= 0:
-            break
-        shares[index] = min(lines_bps[index], left / rest)
-        left -= shares[index] * active[index]
-        rest -= active[index]
-    return shares
-
-
 def run_unicast(scenario: Scenario, seed: int, retry: Retry, server: Server, name: str = "unicast") -> Story:
     """Let all boxes ask the server, and see who gets an image when."""
     groups = scenario.groups()
@@ -224,12 +159,10 @@ class UnicastStorm:
         bits = [scenario.release(each.box_class.release).image_bytes * 8.0 for each in groups]
         self._fates = Fates(clock, groups, came, [each.region.name for each in groups])
         self._room = WaitingRoom(retry, server.request_timeout_s, len(groups), clock.step_s)
-        self._lines, self._bits = np.array(rates), np.array(bits)
-        self._freed_in_a_step = 0.0
-        self._transfers = [_Transfers(*pair) for pair in zip(rates, bits, strict=True)]
-        self._reachable = self._lines > 0
-        self._to_come = int(came[:, self._reachable].sum())
-        self._active = 0
+        self._transfers = Transfers(rates, bits)
+        self._come = came * (np.array(rates) > 0)
+        self._comes: list[int] = self._come.sum(axis=1).tolist()
+        self._to_come = sum(self._comes)
         self._full_at_s: float | None = None
         self._added_s = 0.0
         self._seen = _Seen(*(np.zeros(STEPS) for _ in range(4)))
@@ -237,80 +170,63 @@ class UnicastStorm:
     @property
     def is_over(self) -> bool:
         """Whether everybody who can have it has it."""
-        return not (self._to_come or self._room.total or self._active)
+        return not (self._to_come or self._room.total or self._transfers.active)
 
     def step(self, index: int) -> None:
         """Go one step on."""
-        clock, at = self._clock, self._clock.bin_of(index)
-        now_s = (index + 1) * clock.step_s
-        come = np.where(self._reachable, self._fates.came[index], 0)
-        self._to_come -= int(come.sum())
+        clock, at, server = self._clock, self._clock.bin_of(index), self._server
+        step_s = clock.step_s
+        begin_s, now_s = index * step_s, (index + 1) * step_s
         if self._elsewhere is not None:
             self._leave_for_elsewhere(self._elsewhere[at], now_s, index)
-        asking = self._room.leave(self._rng) + self._room.newcomers(come)
-        share = capacity_share(self._server, now_s, self._full_at_s)
-        self._added_s += clock.step_s if has_added(self._server, now_s, self._full_at_s) else 0.0
-        if not (self._active or asking.any()):
-            self._seen.share[at] = share
+        waiting, come = self._room.total, self._comes[index]
+        asking = self._room.leave(self._rng)
+        if come:
+            asking[0] += self._come[index]
+            self._to_come -= come
+        asked = waiting - self._room.total + come
+        share = capacity_share(server, now_s, self._full_at_s)
+        self._added_s += step_s if has_added(server, now_s, self._full_at_s) else 0.0
+        self._seen.share[at] = share
+        if not (self._transfers.active or asked):
             return
-        self._seen.requests[at] += asking.sum()
-        self._fates.ask(asking.sum(axis=0), index)
-        self._let_in(asking, now_s - clock.step_s, index, share)
-        self._transfer(now_s, at, share)
-        if not (self._server.resume and self._server.protocol == "http"):
-            for transfers in self._transfers:
-                for crowd in transfers.time_out(now_s - self._server.transfer_timeout_s):
-                    self._room.turn_away(crowd)
-        self._active = sum(each.active for each in self._transfers)
-        most = self._server.connections_per_million * self._scale * share
-        self._seen.connections[at], self._seen.share[at] = min(self._active, most), share
+        self._seen.requests[at] += asked
+        self._fates.ask(by_group(asking), index)
+        let_in = self._let_in(asking, asked, begin_s, share)
+        rate_bps = server.rate_bps_per_million * self._scale * share
+        is_cut_off = not (server.resume and server.protocol == "http")
+        who = let_in if is_cut_off else by_group(let_in)[None]  # who is not asks no more: how often it did is no matter
+        bits, done = self._transfers.go_on(who, rate_bps, begin_s, step_s, index)
+        self._seen.served_bits[at] += bits
+        for each in done:
+            self._fates.finish(each.counts, each.asked_at, each.took_s, each.at_s)
+        if is_cut_off:
+            for crowd in self._transfers.time_out(now_s - server.transfer_timeout_s):
+                self._room.turn_away(crowd)
+        self._seen.connections[at] = min(self._transfers.active, server.connections_per_million * self._scale * share)
 
     def _leave_for_elsewhere(self, shares: FloatArray, now_s: float, index: int) -> None:
         """Let some of those who wait or are being served have the image from elsewhere."""
-        for number in np.flatnonzero(shares).tolist():
-            counts = np.zeros(len(self._transfers), dtype=np.int64)
-            counts[number] = self._room.drop_some(number, float(shares[number]), self._rng)
-            self._fates.leave(counts, index, now_s)
-            for since_s, asked_at, count in self._transfers[number].drop_some(float(shares[number]), self._rng):
-                self._fates.finish_some(number, count, asked_at, now_s - since_s, now_s)
-
-    def _let_in(self, asking: IntArray, now_s: float, index: int, share: float) -> None:
-        """Answer as many as the server can, and open connections to as many of these as it may."""
-        if not asking.any():
+        if not shares.any():
             return
-        server, scale = self._server, self._scale * share
-        answered = draw_some(asking, int(server.requests_per_s_per_million * scale * self._clock.step_s), self._rng)
-        free = int(server.connections_per_million * scale) - self._active
-        free += int(self._freed_in_a_step)
-        let_in = draw_some(answered, max(0, free), self._rng)
-        turned_away = asking - let_in
-        if self._full_at_s is None and turned_away.any():
+        self._fates.leave(self._room.drop_some(shares, self._rng), index, now_s)
+        for each in self._transfers.drop_some(shares, now_s, self._rng):
+            self._fates.finish(each.counts, each.asked_at, each.took_s, now_s)
+
+    def _let_in(self, asking: IntArray, asked: int, now_s: float, share: float) -> IntArray:
+        """Answer as many as the server can, and open connections to as many of these as it may; return to whom."""
+        server, scale, step_s = self._server, self._scale * share, self._clock.step_s
+        can = int(server.requests_per_s_per_million * scale * step_s)
+        answered = asking if asked <= can else draw_some(asking, can, self._rng)
+        most = int(server.connections_per_million * scale)
+        room = self._transfers.room_for(answered, min(asked, can), most, step_s)
+        if room >= asked:
+            return asking
+        let_in = draw_some(answered, room, self._rng)
+        if self._full_at_s is None:
             self._full_at_s = now_s
-        self._room.turn_away(turned_away)
-        for number in np.flatnonzero(let_in.sum(axis=0)).tolist():
-            crowd = np.zeros(let_in.shape, dtype=np.int64)
-            crowd[:, number] = let_in[:, number]
-            self._transfers[number].admit(crowd, now_s, index)
-
-    def _transfer(self, now_s: float, at: int, share: float) -> None:
-        active = np.array([float(each.active) for each in self._transfers])
-        if not active.any():
-            self._freed_in_a_step = 0.0
-            return
-        rate_bps = self._server.rate_bps_per_million * self._scale * share
-        shares = fair_shares(active, self._lines, rate_bps)
-        # A connection that is had more than once in a step counts as several: so long steps do not hold anybody up.
-        turns = float((active * shares / self._bits).sum()) * self._clock.step_s
-        self._freed_in_a_step = max(0.0, turns - active.sum())
-        before_bits = sum(each.served_bits for each in self._transfers)
-        for number, transfers in enumerate(self._transfers):
-            if not transfers.active:
-                continue
-            for done_s, since_s, index, count in transfers.advance(shares[number], now_s, self._clock.step_s):
-                # Of those let in in a step, all count from its begin: the middle one is done half a step later.
-                at_s = done_s + self._clock.step_s / 2
-                self._fates.finish_some(number, count, index, done_s - since_s, at_s)
-        self._seen.served_bits[at] += sum(each.served_bits for each in self._transfers) - before_bits
+        self._room.turn_away(asking - let_in)
+        return let_in
 
     def story(self) -> Story:
         """Return what happened."""

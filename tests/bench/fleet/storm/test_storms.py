@@ -14,7 +14,7 @@ from bench.fleet.storm.crowd import Clock, WaitingRoom, draw_some
 from bench.fleet.storm.login import run_login
 from bench.fleet.storm.p2p import run_p2p
 from bench.fleet.storm.strategies import run_storm, storms_of
-from bench.fleet.storm.unicast import fair_shares, line_rate_bps, run_unicast, tcp_rate_bps
+from bench.fleet.storm.unicast import line_rate_bps, run_unicast, tcp_rate_bps
 from carousel.errors import OperatorError
 from tests.bench.fleet.fleets import scenario
 
@@ -154,12 +154,6 @@ def test_a_time_that_few_boxes_have_may_scatter_and_one_that_many_have_may_not()
     assert engine._change(*stories) <= engine.CONVERGED
     late = story([1.03, *flat[0]], [1_100_000, *flat[1]])
     assert engine._change(story([1.0, *flat[0]], [1_100_000, *flat[1]]), late) == pytest.approx(0.03, abs=0.002)
-
-
-def test_fair_shares_fill_lines_first():
-    shares = fair_shares(np.array([10.0, 10.0]), np.array([1e6, 100e6]), 60e6)
-    assert shares == pytest.approx([1e6, 5e6])
-    assert fair_shares(np.array([0.0, 4.0]), np.array([1e6, 1e9]), 60e6) == pytest.approx([1e6, 15e6])
 
 
 def test_a_server_never_serves_more_than_it_can():
