@@ -56,17 +56,18 @@ class Fates:
         self.elsewhere[index] += counts
         self.finish(counts, index, 0.0, at_s)
 
-    def finish_some(self, group: int, count: int, asked_at: int, took_s: float, at_s: float) -> None:
-        """Count boxes of one group that were let in at step `asked_at`, and have it `took_s` later, at `at_s`."""
-        self.let_in[asked_at, group] += count
-        self.took_s[asked_at, group] += count * took_s
-        self.done[min(STEPS, int(at_s / self._clock.bin_s)), group] += count
-
-    def finish(self, counts: IntArray, asked_at: int, took_s: float | FloatArray, at_s: float) -> None:
+    def finish(self, counts: IntArray, asked_at: int, took_s: float, at_s: float) -> None:
         """Count boxes (groups,) that were let in at step `asked_at`, and have it `took_s` later, at `at_s`."""
         self.let_in[asked_at] += counts
         self.took_s[asked_at] += counts * took_s
         self.done[min(STEPS, int(at_s / self._clock.bin_s))] += counts
+
+    def finish_each(self, counts: IntArray, asked_at: int, took_s: FloatArray, at_s: FloatArray) -> None:
+        """Count boxes (groups,) that were let in at step `asked_at`, and have it each group at a time of its own."""
+        self.let_in[asked_at] += counts
+        self.took_s[asked_at] += counts * took_s
+        bins = np.minimum(STEPS, at_s / self._clock.bin_s).astype(np.int64)
+        self.done[bins, np.arange(len(bins))] += counts
 
     def tally(self, deadline_s: float, start_up_s: FloatArray) -> Tally:
         """Return what happened; `start_up_s` (groups,) follows on what they asked for."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS, phases_of_events
 from bench.fleet.scenario.values import Peers, Retry, RetryKind, Scenario, Server
-from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, draw_some
+from bench.fleet.storm.crowd import Clock, Load, Story, WaitingRoom, arrivals_of, by_group, draw_some, total_of
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
 from bench.fleet.storm.unicast import line_rate_bps, start_up_s
@@ -50,18 +50,24 @@ class _Storm:
         took: FloatArray,
     ) -> None:  # fmt: skip
         self._clock, self._scenario, self._peers, self._retry = clock, scenario, peers, retry
-        self._is_healing, self._seed, self._took = is_healing, seed, took
+        self._is_healing, self._seed = is_healing, seed
         self._start_up_s = start_up_s(scenario, scenario.groups())
         self._rng = np.random.default_rng([seed, P2P_STREAM, list(RetryKind).index(retry.kind), int(is_healing)])
         self._groups = groups = scenario.groups()
         came = arrivals_of(groups, clock, self._rng)
         self._fates = Fates(clock, groups, came, [each.region.name for each in groups])
         self._room = WaitingRoom(retry, peers.request_timeout_s, len(groups), clock.step_s)
-        self._reachable = np.isfinite(took)
-        self._to_come = int(came[:, self._reachable].sum())
+        reachable = np.isfinite(took)
+        self._come = came * reachable
+        self._comes: list[int] = self._come.sum(axis=1).tolist()
+        self._to_come = sum(self._comes)
         self._known = peers.supernode_share * scenario.boxes
         self._alive = self._known * (1 - peers.restart_share)
-        self._steps = np.where(self._reachable, took, 0) / clock.step_s
+        self._took = np.where(reachable, took, 0.0)
+        lasts = np.maximum(1.0, self._took / clock.step_s)
+        self._whole = lasts.astype(np.int64)
+        self._part = lasts - self._whole
+        self._all = np.arange(len(groups))
         self._ends = np.zeros((clock.count + 1, len(groups)), dtype=np.int64)
         self._busy = 0
         self._backs, self._chances = np.zeros(clock.count + 1), np.zeros(clock.count + 1)
@@ -76,21 +82,23 @@ class _Storm:
     def step(self, index: int) -> None:
         """Go one step on."""
         clock, at = self._clock, self._clock.bin_of(index)
-        come = np.where(self._reachable, self._fates.came[index], 0)
-        self._to_come -= int(come.sum())
         self._finish(index)
         self._tend_nodes(index)
-        asking = self._room.leave(self._rng) + self._room.newcomers(come)
-        self._asked[at] += asking.sum()
-        if asking.any():
-            self._fates.ask(asking.sum(axis=0), index)
-            self._begin(self._ask(asking).sum(axis=0), index)
+        waiting, come = self._room.total, self._comes[index]
+        asking = self._room.leave(self._rng)
+        if come:
+            asking[0] += self._come[index]
+            self._to_come -= come
+        asked = waiting - self._room.total + come
+        if asked:
+            self._asked[at] += asked
+            self._fates.ask(by_group(asking), index)
+            self._begin(by_group(self._ask(asking, asked)), index)
         self._sent_bits[at] += self._busy * self._peers.rate_bps / self._peers.slots * clock.step_s
         self._nodes[at] = self._alive
 
-    def _ask(self, asking: IntArray) -> IntArray:
+    def _ask(self, asking: IntArray, total: int) -> IntArray:
         """Return whose asking meets a super node that lives, answers in time and has a free slot."""
-        total = int(asking.sum())
         free = int(max(0.0, self._alive * self._peers.slots - self._busy))
         answers = self._alive * self._peers.probes_per_s * self._clock.step_s
         is_alive = min(1.0, self._alive / max(1.0, self._known))
@@ -102,21 +110,21 @@ class _Storm:
 
     def _begin(self, counts: IntArray, index: int) -> None:
         """Let transfers begin, and note when they end."""
-        self._busy += int(counts.sum())
-        for group in np.flatnonzero(counts).tolist():
-            # Some end a step sooner than others: on average as soon as they do, whatever the steps.
-            whole, part = divmod(max(1.0, float(self._steps[group])), 1.0)
-            later = int(self._rng.binomial(counts[group], part))
-            for end, some in ((index + int(whole), int(counts[group]) - later), (index + int(whole) + 1, later)):
-                self._ends[min(self._clock.count, end), group] += some
-                if some and end < self._clock.count:
-                    at_s = (index + 0.5) * self._clock.step_s + self._took[group]
-                    self._fates.finish_some(group, some, index, float(self._took[group]), at_s)
+        begun = total_of(counts)
+        if not begun:
+            return
+        self._busy += begun
+        # Some end a step sooner than others: on average as soon as they do, whatever the steps.
+        later = self._rng.binomial(counts, self._part)
+        ends = np.minimum(self._clock.count, index + self._whole)
+        self._ends[ends, self._all] += counts - later
+        self._ends[np.minimum(self._clock.count, ends + 1), self._all] += later
+        self._fates.finish_each(counts, index, self._took, (index + 0.5) * self._clock.step_s + self._took)
 
     def _finish(self, index: int) -> None:
         """Let transfers end; nodes that restarted come back, and who runs long enough may become one."""
         counts = self._ends[index]
-        done = int(counts.sum())
+        done = total_of(counts)
         if not done:
             return
         self._busy -= done
