@@ -122,13 +122,20 @@ def thinned(crowd: IntArray, share: float, rng: np.random.Generator) -> IntArray
     """Draw each box of a crowd with this chance."""
     if crowd.size > 1:
         return rng.binomial(crowd, share)
-    return np.full(crowd.shape, rng.binomial(crowd.item(), share))
+    return _alone(crowd, rng.binomial(crowd.item(), share))
+
+
+def _alone(crowd: IntArray, count: int) -> IntArray:
+    """Return a crowd of one cell with so many boxes."""
+    found = np.empty_like(crowd)
+    found.fill(count)
+    return found
 
 
 def draw_some(crowd: IntArray, count: int, rng: np.random.Generator) -> IntArray:
     """Draw so many boxes from a crowd without looking; all, if there are not more."""
     if crowd.size == 1:
-        return np.full(crowd.shape, min(crowd.item(), max(0, count)))
+        return _alone(crowd, min(crowd.item(), max(0, count)))
     total = int(crowd.sum())
     if count >= total:
         return crowd.copy()
@@ -192,9 +199,9 @@ class WaitingRoom:
         crowd[0] = counts
         return crowd
 
-    def turn_away(self, crowd: IntArray) -> None:
-        """Let these boxes wait, each one stage longer than the last time."""
-        count = total_of(crowd)
+    def turn_away(self, crowd: IntArray, count: int | None = None) -> None:
+        """Let these boxes wait, each one stage longer than the last time; `count` is how many they are, where known."""
+        count = total_of(crowd) if count is None else count
         if not count:
             return
         if len(crowd) > 1:
@@ -203,9 +210,9 @@ class WaitingRoom:
         self.total += count
 
     def leave(self, rng: np.random.Generator) -> IntArray:
-        """Return who tries again now."""
+        """Return who tries again now: a crowd of its own."""
         if not self.total:
-            return np.zeros(self.crowd.shape, dtype=np.int64)
+            return np.zeros_like(self.crowd)
         leaving = (
             rng.binomial(self.crowd, self._leave) if self.crowd.size > 1 else thinned(self.crowd, self._least, rng)
         )

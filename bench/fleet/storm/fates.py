@@ -47,8 +47,10 @@ class Fates:
         self.took_s = np.zeros(came.shape)
         self.done = np.zeros((STEPS + 1, came.shape[1]), dtype=np.int64)
 
-    def ask(self, counts: IntArray, index: int) -> None:
-        """Count boxes (groups,) that ask in a step; newcomers that do not ask in the step in which they come wait."""
+    def ask(self, counts: IntArray | int, index: int) -> None:
+        """Count boxes (groups,), or of the only group, that ask in a step; newcomers that do not ask in the step in
+        which they come wait.
+        """
         self.asking[index] = counts
 
     def leave(self, counts: IntArray, index: int, at_s: float) -> None:
@@ -56,8 +58,10 @@ class Fates:
         self.elsewhere[index] += counts
         self.finish(counts, index, 0.0, at_s)
 
-    def finish(self, counts: IntArray, asked_at: int, took_s: float, at_s: float) -> None:
-        """Count boxes (groups,) that were let in at step `asked_at`, and have it `took_s` later, at `at_s`."""
+    def finish(self, counts: IntArray | int, asked_at: int, took_s: float, at_s: float) -> None:
+        """Count boxes (groups,), or of the only group, that were let in at step `asked_at`, and have it `took_s` later,
+        at `at_s`.
+        """
         self.let_in[asked_at] += counts
         self.took_s[asked_at] += counts * took_s
         self.done[min(STEPS, int(at_s / self._clock.bin_s))] += counts

@@ -13,6 +13,7 @@ What a server may do about it is its discipline (`Discipline`); queue.py has wha
 
 from collections import deque
 from dataclasses import dataclass
+from math import exp, expm1
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class _Storm:
         came, total, login = _spread_out(case.up, clock), int(case.up.sum()), case.login
         self._fates = Fates(clock, (Group(0, Region("login", 1.0), NOBODYS_LINK, total),), came, ["login"])
         self._room = WaitingRoom(case.retry, login.timeout_s, 1, clock.step_s)
-        self._to_come = int(came.sum())
+        self._comes: list[int] = came[:, 0].tolist()
         self._known = login.supernode_share * self._boxes
         self._alive = self._known * (1 - login.restart_share)
         self._rate = login.logins_per_s_per_million * self._boxes / 1e6
@@ -127,22 +128,16 @@ class _Storm:
 
     def _log_some_in(self, index: int, at: int, now_s: float, step_s: float) -> int:
         """Return how many looked for a super node."""
-        come = self._fates.came[index]
-        self._to_come -= total_of(come)
-        searching = self._ask_again(self._let_by(come, now_s), step_s, index)
-        asked = total_of(searching)
+        come = self._comes[index]
+        if self._gate is not None:
+            come = self._gate.admit(come, now_s, step_s)
+        searching, asked = self._ask_again(come, step_s, index)
         if self._gate is not None:
             self._gate.feed(asked, self._capacity_per_s(), now_s)
         self._asked[at] += asked
         if asked or self._queue.total:
-            self._log_in(self._find_node(searching, step_s), now_s, index, at)
+            self._log_in(*self._find_node(searching, asked, step_s), now_s, index, at)
         return asked
-
-    def _let_by(self, come: IntArray, now_s: float) -> IntArray:
-        """Return who may look for a super node: all that came, or who has its turn at a gate."""
-        if self._gate is None:
-            return come
-        return np.array([self._gate.admit(total_of(come), now_s, self._clock.step_s)])
 
     def _capacity_per_s(self) -> float:
         """Return what the log-in system takes: its server's rate, and what super nodes have room for in a while."""
@@ -150,46 +145,52 @@ class _Storm:
         reached = min(1.0, self._alive / max(1.0, self._known))
         return float(min(self._rate, free / ROOM_FOR_S, self._alive * self._login.probes_per_s) * reached)
 
-    def _ask_again(self, come: IntArray, step_s: float, index: int) -> IntArray:
-        """Return who asks now: newcomers, and who waited; behind a gate, as many as the server can take."""
-        if self._case.discipline is Discipline.GATE:
-            self._room.turn_away(self._room.newcomers(come))
-            return self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
-        if self._case.discipline is Discipline.RETRY_AFTER:
-            again = self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
+    def _ask_again(self, come: int, step_s: float, index: int) -> tuple[IntArray, int]:
+        """Return who asks now, and how many: newcomers, and who waited; behind a gate, as many as the server takes."""
+        room, rng, is_gate = self._room, self._rng, self._case.discipline is Discipline.GATE
+        waiting = room.total
+        if is_gate:
+            room.turn_away(room.newcomers(np.array([come])), come)
+            waiting, come = room.total, 0
+        if is_gate or self._case.discipline is Discipline.RETRY_AFTER:
+            asking = room.leave_some(int(rng.poisson(self._rate * step_s)), rng)
         else:
-            again = self._room.leave(self._rng)
-        asking = again + self._room.newcomers(come)
-        if self._gate is None:  # else those that come have waited for their turn
-            self._fates.ask(asking.sum(axis=0), index)
-        return asking
+            asking = room.leave(rng)
+        asked = waiting - room.total + come
+        asking[0] += come
+        if not is_gate and self._gate is None:  # else those that come have waited for their turn
+            self._fates.ask(asked, index)
+        return asking, asked
 
-    def _find_node(self, searching: IntArray, step_s: float) -> IntArray:
-        """Return who found a super node that lives, answers, and has a free slot."""
+    def _find_node(self, searching: IntArray, asked: int, step_s: float) -> tuple[IntArray, int]:
+        """Return who found a super node that lives, answers, and has a free slot, and how many did."""
         login = self._login
         is_alive = min(1.0, self._alive / max(1.0, self._known))
-        asked = max(1.0, total_of(searching) * is_alive)
-        answered = min(1.0, self._alive * login.probes_per_s * step_s / asked)
+        answered = min(1.0, self._alive * login.probes_per_s * step_s / max(1.0, asked * is_alive))
         reached = thinned(searching, is_alive * answered, self._rng)
+        count = total_of(reached)
         free = int(max(0.0, self._alive * login.slots - self._online - self._queue.total))
-        found = draw_some(reached, free, self._rng)
-        self._room.turn_away(searching - found)
-        return found
+        found = reached if count <= free else draw_some(reached, free, self._rng)
+        count = min(count, free)
+        self._room.turn_away(searching - found, asked - count)
+        return found, count
 
-    def _log_in(self, crowd: IntArray, now_s: float, index: int, at: int) -> None:
+    def _log_in(self, crowd: IntArray, asked: int, now_s: float, index: int, at: int) -> None:
         """Let the server take and answer requests. Who has waited too long has given up: the answer is wasted."""
         step_s, rng = self._clock.step_s, self._rng
-        self._requests[at] += total_of(crowd)
+        self._requests[at] += asked
         answers = int(rng.poisson(self._rate * step_s))
-        self._room.turn_away(self._queue.take(crowd, now_s, step_s, index, answers, rng))
+        rejected = self._queue.take(crowd, asked, now_s, step_s, index, answers, rng)
+        if rejected is not None:
+            self._room.turn_away(rejected)
         for served in self._queue.serve(now_s, step_s, answers, rng):
-            self._room.turn_away(served.too_late)
-            count = total_of(served.in_time)
-            if count:
-                self._good[at] += count
-                self._online += count
-                self._eligible.append((now_s + self._login.promote_after_s, count))
-                self._fates.finish(served.in_time.sum(axis=0), served.asked_at, served.waited_s, now_s - step_s / 2)
+            if not served.is_in_time:
+                self._room.turn_away(served.crowd, served.count)
+            elif served.count:
+                self._good[at] += served.count
+                self._online += served.count
+                self._eligible.append((now_s + self._login.promote_after_s, served.count))
+                self._fates.finish(served.count, served.asked_at, served.waited_s, now_s - step_s / 2)
 
     def _tend_nodes(self, now_s: float, step_s: float, asked: int) -> None:
         """Let overloaded super nodes fall out, and new ones come up."""
@@ -198,11 +199,11 @@ class _Storm:
             self._seasoned += self._eligible.popleft()[1]
         load = asked * min(1.0, self._alive / max(1.0, self._known))
         load /= max(1.0, self._alive * login.probes_per_s * step_s)
-        self._alive *= np.exp(-login.overload_loss_per_s * min(10.0, max(0.0, load - 1)) * step_s)
+        self._alive *= exp(-login.overload_loss_per_s * min(10.0, max(0.0, load - 1)) * step_s)
         wanted = min(self._known - self._alive, login.eligible_share * self._seasoned)
         if wanted > 0:
             share = login.heal_share_per_s * (1.0 if self._case.is_healing else 0.02)
-            self._alive += wanted * -np.expm1(-share * step_s)
+            self._alive += wanted * -expm1(-share * step_s)
 
     def story(self) -> Story:
         """Return what happened; times count from the started system to being online."""

@@ -70,7 +70,7 @@ class _Storm:
         self._all = np.arange(len(groups))
         self._ends = np.zeros((clock.count + 1, len(groups)), dtype=np.int64)
         self._busy = 0
-        self._backs, self._chances = np.zeros(clock.count + 1), np.zeros(clock.count + 1)
+        self._backs, self._chances = [0.0] * (clock.count + 1), [0.0] * (clock.count + 1)
         self._eligible = 0.0
         self._sent_bits, self._asked, self._nodes = (np.zeros(STEPS) for _ in range(3))
 
@@ -132,7 +132,7 @@ class _Storm:
         self._later(self._backs, index, back_s, done * peers.supernode_share * peers.restart_share)
         self._later(self._chances, index, back_s + peers.promote_after_s, done * peers.eligible_share)
 
-    def _later(self, ledger: FloatArray, index: int, after_s: float, nodes: float) -> None:
+    def _later(self, ledger: list[float], index: int, after_s: float, nodes: float) -> None:
         whole, part = divmod(max(1.0, after_s / self._clock.step_s), 1.0)
         for at, some in ((index + int(whole), nodes * (1 - part)), (index + int(whole) + 1, nodes * part)):
             if at < len(ledger):

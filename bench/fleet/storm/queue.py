@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.fleet.scenario.values import Discipline
-from bench.fleet.storm.crowd import draw_some, total_of
+from bench.fleet.storm.crowd import draw_some
 from carousel.release.blocks import IntArray
 
 __all__ = ["LoginQueue", "Served"]
@@ -20,23 +20,25 @@ TOKENS_OF_PATIENCE = 0.9
 """Token admission takes only what can be answered within this part of the clients' patience."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
-    """Requests that came evenly from `begin_s` to `end_s`, in step `index`."""
+    """`count` requests that came evenly from `begin_s` to `end_s`, in step `index`."""
 
     begin_s: float
     end_s: float
     index: int
     crowd: IntArray
+    count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Served:
-    """Requests of step `asked_at` that were answered, in time after `waited_s`, or too late."""
+    """`count` requests of step `asked_at` that were answered, in time or too late, after `waited_s`."""
 
     asked_at: int
-    in_time: IntArray
-    too_late: IntArray
+    crowd: IntArray
+    count: int
+    is_in_time: bool
     waited_s: float
 
 
@@ -51,17 +53,20 @@ class LoginQueue:
         self.total = 0
 
     def take(
-        self, crowd: IntArray, now_s: float, step_s: float, index: int, answers: int, rng: np.random.Generator
-    ) -> IntArray:
-        """Take requests of the step that ends at `now_s`, while `answers` leave; return who is turned away."""
-        if not total_of(crowd):
-            return crowd
-        taken = draw_some(crowd, max(0, self._most - self.total + answers), rng)
-        count = total_of(taken)
-        if count:
-            self._entries.append(_Entry(now_s - step_s, now_s, index, taken))
-            self.total += count
-        return crowd - taken
+        self, crowd: IntArray, asked: int, now_s: float, step_s: float, index: int, answers: int,
+        rng: np.random.Generator,
+    ) -> IntArray | None:  # fmt: skip
+        """Take of `asked` requests of the step that ends at `now_s` what there is room for, while `answers` leave;
+        return who is turned away.
+        """
+        room = max(0, self._most - self.total + answers)
+        if not asked or not room:
+            return crowd if asked else None
+        taken = crowd if asked <= room else draw_some(crowd, room, rng)
+        count = min(asked, room)
+        self._entries.append(_Entry(now_s - step_s, now_s, index, taken, count))
+        self.total += count
+        return crowd - taken if count < asked else None
 
     def serve(self, now_s: float, step_s: float, answers: int, rng: np.random.Generator) -> Iterator[Served]:
         """Answer so many in the step that ends at `now_s`."""
@@ -71,36 +76,38 @@ class LoginQueue:
         newest_first = self._discipline is Discipline.LIFO
         while left and self._entries:
             entry = self._entries.pop() if newest_first else self._entries.popleft()
-            waiting = total_of(entry.crowd)
-            count = min(waiting, left)
+            waiting, count = entry.count, min(entry.count, left)
             end_s = begin_s + step_s * count / max(1, answers)
-            crowd = draw_some(entry.crowd, count, rng)
+            crowd = entry.crowd if count == waiting else draw_some(entry.crowd, count, rng)
             self.total -= count
             left -= count
-            share = count / waiting
-            first_s, last_s = entry.begin_s, entry.begin_s + share * (entry.end_s - entry.begin_s)
-            yield self._judged(entry.index, crowd, max(0.0, begin_s - first_s), max(0.0, end_s - last_s), rng)
+            first_s, last_s = entry.begin_s, entry.begin_s + count / waiting * (entry.end_s - entry.begin_s)
+            waited_s = (max(0.0, begin_s - first_s), max(0.0, end_s - last_s))
+            yield from self._judged(entry.index, crowd, count, *waited_s, rng)
             if count < waiting:
-                rest = _Entry(last_s, entry.end_s, entry.index, entry.crowd - crowd)
+                rest = _Entry(last_s, entry.end_s, entry.index, entry.crowd - crowd, waiting - count)
                 (self._entries.append if newest_first else self._entries.appendleft)(rest)
             begin_s = end_s
 
-    def _judged(self, index: int, crowd: IntArray, first_s: float, last_s: float, rng: np.random.Generator) -> Served:
+    def _judged(
+        self, index: int, crowd: IntArray, count: int, first_s: float, last_s: float, rng: np.random.Generator
+    ) -> Iterator[Served]:
         """Tell apart who waited up to its patience, of some whose waits go evenly from `first_s` to `last_s`."""
-        low, high = min(first_s, last_s), max(first_s, last_s)
+        low_s, high_s = min(first_s, last_s), max(first_s, last_s)
         if self._discipline is Discipline.DEADLINE:  # looks before it answers: who is answered still waits
-            return Served(index, crowd, np.zeros_like(crowd), min(self._patience_s, (low + high) / 2))
-        if low > self._patience_s or high <= self._patience_s:
-            nobody = np.zeros_like(crowd)
-            in_time, too_late = (nobody, crowd) if low > self._patience_s else (crowd, nobody)
-            return Served(index, in_time, too_late, (low + high) / 2)
-        share = (self._patience_s - low) / (high - low)
-        in_time = draw_some(crowd, int(rng.binomial(total_of(crowd), share)), rng)
-        return Served(index, in_time, crowd - in_time, (low + min(high, self._patience_s)) / 2)
+            yield Served(index, crowd, count, True, min(self._patience_s, (low_s + high_s) / 2))
+            return
+        if low_s > self._patience_s or high_s <= self._patience_s:
+            yield Served(index, crowd, count, low_s <= self._patience_s, (low_s + high_s) / 2)
+            return
+        in_time = int(rng.binomial(count, (self._patience_s - low_s) / (high_s - low_s)))
+        some = draw_some(crowd, in_time, rng)
+        yield Served(index, some, in_time, True, (low_s + min(high_s, self._patience_s)) / 2)
+        yield Served(index, crowd - some, count - in_time, False, (max(low_s, self._patience_s) + high_s) / 2)
 
     def _drop_stale(self, now_s: float) -> Iterator[Served]:
         """Drop who has given up, at no cost to the server."""
         while self._entries and now_s - self._entries[0].end_s > self._patience_s:
             entry = self._entries.popleft()
-            self.total -= int(entry.crowd.sum())
-            yield Served(entry.index, np.zeros_like(entry.crowd), entry.crowd, 0.0)
+            self.total -= entry.count
+            yield Served(entry.index, entry.crowd, entry.count, False, now_s - entry.end_s)
