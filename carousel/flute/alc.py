@@ -38,7 +38,6 @@ from carousel.records import Bits, Const, Number, Record
 from carousel.release.blocks import FecId
 
 __all__ = [
-    "DEFAULT_TSI",
     "PLAIN_DTYPE",
     "PLAIN_HEADER_BYTES",
     "AlcPacket",
@@ -57,8 +56,6 @@ __all__ = [
 ]
 
 Id = TypeVar("Id", int, NDArray[np.int64])
-
-DEFAULT_TSI = 0xB007CA57
 
 
 class Extension(IntEnum):

@@ -22,7 +22,6 @@ from carousel.printable import printable
 from headend.commands import options
 from headend.commands.client import Client, token_path
 from headend.commands.options import SSU, option
-from headend.rollout.decisions import parse_share
 
 __all__ = ["app"]
 
@@ -245,6 +244,8 @@ def stage(
     """Let a release go to a share of the boxes. Shares only grow, unless other boxes are drawn."""
     if (percent is None) is (stages is None):
         raise UsageError("say either --percent, or --stages for a rule")
+    from headend.rollout.decisions import parse_share  # noqa: PLC0415  only who stages needs the rules of roll-outs
+
     share = None if percent is None else parse_share(percent)
     client: Client = context.obj
     at = ("rollout", "releases", _release(client, release))

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 from carousel.console.declared import Argument, Option
 from carousel.console.quantities import parse_duration_s
 from carousel.errors import UsageError
-from carousel.flute.alc import DEFAULT_TSI
-from headend.casting import BulletinOptions
-from headend.rolloutfile import RolloutFile
+from carousel.flute.tsi import DEFAULT_TSI
 
 if TYPE_CHECKING:
     from headend.cast.ssu import SsuSettings
+    from headend.casting import BulletinOptions
 
 __all__ = [
     "DEFAULT_ANNOUNCE_INTERVAL_TEXT",
@@ -96,13 +95,15 @@ def ssu_settings(
     return SsuSettings(rate_bps, program, first_pid, rtp, clock_pid, announce_interval_s)
 
 
-def bulletin_options(key: Path | None, rollout: Path | None) -> BulletinOptions | None:
+def bulletin_options(key: Path | None, rollout: Path | None) -> "BulletinOptions | None":
     """Read who signs bulletins, and where the decisions are; both or none."""
     if key is None and rollout is None:
         return None
     if key is None or rollout is None:
         raise UsageError("--bulletin-key and --rollout go together: who signs, and what is decided")
-    from headend.pack.keys import load_private_key  # noqa: PLC0415  only who signs needs it
+    from headend.casting import BulletinOptions  # noqa: PLC0415  only who casts needs these
+    from headend.pack.keys import load_private_key  # noqa: PLC0415
+    from headend.rolloutfile import RolloutFile  # noqa: PLC0415
 
     return BulletinOptions(load_private_key(key), RolloutFile(rollout))
 

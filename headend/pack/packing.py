@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from carousel import fec
 from carousel.errors import OperatorError, UsageError
-from carousel.flute.alc import DEFAULT_TSI, PLAIN_DTYPE, PLAIN_HEADER_BYTES, crc_of_packet, plain_header
+from carousel.flute.alc import PLAIN_DTYPE, PLAIN_HEADER_BYTES, crc_of_packet, plain_header
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import PREAMBLE_BYTES, build_preamble, digest_places
 from carousel.flute.toi import RESERVED_BASE, toi_base
+from carousel.flute.tsi import DEFAULT_TSI
 from carousel.release.blocks import FecId, IntArray, ObjectGeometry
 from carousel.release.digests import BlockHash, symbol_digests
 from carousel.release.header import ReleaseHeader, SignedHeader

@@ -8,6 +8,7 @@ from typing import Any
 from carousel.console.endpoint import DEFAULT_GROUP
 from carousel.console.quantities import parse_duration_s, parse_probability, parse_size_bytes
 from carousel.errors import OperatorError
+from carousel.flute.tsi import DEFAULT_TSI
 
 __all__ = [
     "Commands",
@@ -21,8 +22,6 @@ __all__ = [
     "whole_number",
 ]
 
-DEFAULT_TSI = 0xB007CA57
-"""The same as carousel.flute.alc's, which help does not wait for; a test compares them."""
 DEFAULT_TIMEOUT = "60s"
 
 

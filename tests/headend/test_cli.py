@@ -1,5 +1,6 @@
 """`headend cast` without Typer: a plain command line means the same to both, and what is not plain is Typer's."""
 
+import os
 import subprocess
 import sys
 
@@ -79,6 +80,15 @@ def test_typer_is_not_imported_for_a_cast(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "False\n"
     assert "none.release" in done.stderr
+
+
+def test_what_casts_is_not_imported_to_steer_a_service(tmp_path):
+    script = "import sys\nsys.argv = ['headend', 'ctl', 'carousels']\nfrom headend.cli import main\ntry: main()\n"
+    script += "except SystemExit: print({'numpy', 'headend.casting', 'headend.rollout'} & set(sys.modules))"
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert "holds no token" in done.stderr
+    assert done.stdout == "set()\n"
 
 
 def test_other_commands_and_completion_go_to_typer(monkeypatch):

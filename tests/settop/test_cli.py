@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from carousel.flute import alc
 from settop.cli import main, make_parser
 from settop.commands import flashing, options
 from settop.flasher import frames
@@ -27,7 +26,6 @@ def settop(*arguments, env=None):
 
 
 def test_what_is_declared_twice_for_a_quick_start_is_the_same():
-    assert options.DEFAULT_TSI == alc.DEFAULT_TSI
     assert flashing.INITIAL_BAUD == frames.INITIAL_BAUD
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from bench.fleet.scenario.values import Carousel, ReleaseSpec
 from carousel.console.quantities import format_duration_s, format_rate_bps
 from carousel.errors import OperatorError
-from carousel.flute.alc import DEFAULT_TSI, PLAIN_HEADER_BYTES
+from carousel.flute.alc import PLAIN_HEADER_BYTES
 from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import Release
 from carousel.flute.toi import header_toi
+from carousel.flute.tsi import DEFAULT_TSI
 from carousel.release.blocks import IntArray
 from carousel.release.header import HEADER_BYTES, SignedHeader
 from carousel.release.identity import Hardware, Version

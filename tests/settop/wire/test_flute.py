@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from carousel.crc import crc32
 from carousel.flute import alc
 from carousel.flute.alc import (
-    DEFAULT_TSI,
     PLAIN_HEADER_BYTES,
     Extension,
     ExtFtiRaptorQ,
@@ -20,6 +19,7 @@ from carousel.flute.alc import (
 )
 from carousel.flute.fdt import fdt_packets, header_packet
 from carousel.flute.toi import BULLETIN_TOI, FDT_TOI
+from carousel.flute.tsi import DEFAULT_TSI
 from carousel.release import header
 from carousel.release.blocks import FecId
 from carousel.release.header import SignedHeader
