@@ -13,8 +13,8 @@ from carousel.native import core
 
 __all__ = ["crc32", "implementation"]
 
-SMALL_BYTES = 512
-"""Below, zlib is done before the call into the core is made."""
+SMALL_BYTES = 2048
+"""Below, zlib is done before the call into the core is made: a packet's bytes, too."""
 
 
 def crc32(data: Any, value: int = 0, /) -> int:

@@ -38,7 +38,9 @@ class EarlySymbols:
             return False
         if self._bytes + len(packet) > MAX_BYTES:
             return False
-        kept = self._kept.setdefault(number, _Kept())
+        if is_new:
+            self._kept[number] = _Kept()
+        kept = self._kept[number]
         kept.pieces.append(Piece(len(kept.memory), len(packet), len(packet)))
         kept.memory += packet
         self._bytes += len(packet)

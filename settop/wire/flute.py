@@ -243,15 +243,17 @@ class FluteWire:
 
     def _keep_early(self, flat: Bytes, packets: IntArray, base: int) -> None:
         """Keep what may be of a release announced soon; as soon as there is no room, the others cost nothing."""
-        for kept, (at, size) in enumerate(packets.tolist()):
+        looked_at = corrupt = 0
+        for at, size in packets.tolist():
             packet = flat[at : at + size].data
             if int.from_bytes(packet[20:24], "big") != crc_of_packet(packet):
-                self._tally.count(Reason.CORRUPT)
-            elif self._early.keep(base, packet):
-                self._tally.count(Reason.EARLY)
-            else:
-                self._tally.count(Reason.EARLY_DROPPED, len(packets) - kept)
-                return
+                corrupt += 1
+            elif not self._early.keep(base, packet):
+                break
+            looked_at += 1
+        self._tally.count(Reason.CORRUPT, corrupt)
+        self._tally.count(Reason.EARLY, looked_at - corrupt)
+        self._tally.count(Reason.EARLY_DROPPED, len(packets) - looked_at)
 
     def _receive_odd(self, packets: Sequence[Bytes], now: float) -> list[Arrival]:
         """Parse packets that are not plain; render their symbols plain, and take them like all others."""
