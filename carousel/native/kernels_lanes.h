@@ -3,6 +3,10 @@
 #define BC_JOIN(a, b) BC_JOIN2(a, b)
 #define BC_STRIP (BC_LANES * BC_LANE)
 #define BC_VECTORS (BC_STRIP / BC_VECTOR)
+/* The same symbol is read (0) or written (1) again with the next strip: no cache can foresee these jumps by itself. */
+#define BC_NEXT_STRIP(symbol, is_written) \
+    for (unsigned at = 0; at < BC_STRIP; at += 64) \
+    __builtin_prefetch((const uint8_t *)(symbol) + BC_STRIP + at, is_written, 2)
 #define BC_EACH(v) _Pragma("GCC unroll 16") for (unsigned v = 0; v < BC_VECTORS; v++)
 
 BC_INLINE const uint16_t *BC_JOIN(add_rows, BC_LANES)(const uint16_t *row, unsigned count, const uint8_t *work,
@@ -22,6 +26,7 @@ static void BC_JOIN(rows, BC_LANES)(const uint16_t *op, const uint16_t *end, uin
         if (op[1]) {
             const bc_unaligned *from = (const bc_unaligned *)(inputs[op[1] - 1] + offset);
             BC_EACH(v) sum[v] = from[v];
+            BC_NEXT_STRIP(from, 0);
         } else {
             BC_EACH(v) sum[v] = (bc_vector){0};
         }
@@ -38,6 +43,7 @@ static void BC_JOIN(out, BC_LANES)(const uint16_t *op, const uint16_t *end, cons
         BC_EACH(v) sum[v] = (bc_vector){0};
         op = BC_JOIN(add_rows, BC_LANES)(op + 3, op[2], work, sum);
         BC_EACH(v) to[v] = sum[v];
+        BC_NEXT_STRIP(to, 1);
     }
 }
 
@@ -58,5 +64,6 @@ static void BC_JOIN(hdpc, BC_LANES)(const uint8_t *pair, uint32_t count, const u
 #undef BC_JOIN
 #undef BC_STRIP
 #undef BC_VECTORS
+#undef BC_NEXT_STRIP
 #undef BC_EACH
 #undef BC_LANES
