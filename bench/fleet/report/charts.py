@@ -2,6 +2,8 @@
 
 import html
 import math
+import re
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,20 @@ from numpy.typing import NDArray
 from bench.fleet.model.tally import STEPS
 from bench.fleet.report.colours import PHASE_TINTS, colour_of, dash_of
 from bench.fleet.report.data import by_label
-from bench.fleet.report.svg import Frame, Scale, area, axes, line, spread_labels, text, time_ticks, time_unit
+from bench.fleet.report.labels import place_labels, points_along
+from bench.fleet.report.svg import (
+    ROUND_TIMES_S,
+    TENTH,
+    Frame,
+    Scale,
+    TailScale,
+    area,
+    axes,
+    line,
+    text,
+    time_ticks,
+    time_unit,
+)
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
 from carousel.console.quantities import format_count, format_duration_s
@@ -17,68 +32,113 @@ from carousel.console.quantities import format_count, format_duration_s
 __all__ = ["curves_chart", "load_panels", "phase_panels"]
 
 FloatArray = NDArray[np.float64]
-WIDTH, HEIGHT = 980, 470
-LABELS_FROM = 720.0
+WIDTH, HEIGHT = 980, 520
+FRAME_LEFT = 72.0
 NARROW_WIDTH, NARROW_HEIGHT = 380, 300
 """On a telephone: the same lines, named below instead of beside them."""
-LEVELS = 220
+STRAIGHT_LEVELS, TAIL_LEVELS = 181, 120
 LABEL_GAP = 15.0
-WIDE = 40.0
+WIDE = 8.0
 """Times that differ by less than this are shown from zero on a straight axis: a tenth of a second is a tenth."""
-MOST_LABEL = 40
-FEW_TICKS = 5
+WIDEST = 5000.0
+"""What is sooner than this part of the last is at once."""
+MOST_LABEL = 64
+ROOM, NARROW_ROOM = 58.0, 58.0
+"""Pixels from one time on the axis to the next."""
 
 
-def curves_chart(run: FleetRun) -> str:
-    """Draw the share of boxes that do not run yet against the time since power-on: for wide pages, and for narrow."""
-    return _curves(run, False) + _curves(run, True)
+def curves_chart(run: FleetRun, counts_from: str = "power-on") -> str:
+    """Draw the share of boxes that are not through yet against the time since `counts_from`: for wide pages, and for
+    narrow ones.
+    """
+    return _curves(run, counts_from, False) + _curves(run, counts_from, True)
 
 
-def _curves(run: FleetRun, is_narrow: bool) -> str:
-    labels = by_label(story for story in run.stories if story.counts_from == "power-on")
+@dataclass(frozen=True)
+class _Line:
+    """One line: its name, and the earliest, middle and latest times over seeds by which all but each level are
+    through.
+    """
+
+    label: str
+    early: FloatArray
+    middle: FloatArray
+    late: FloatArray
+
+    @property
+    def width(self) -> float:
+        """The carousel is what it is about; without healing is thin."""
+        return 3.2 if self.label == "carousel" else 1.1 if "healing off" in self.label else 2.0
+
+
+def _curves(run: FleetRun, counts_from: str, is_narrow: bool) -> str:
+    labels = by_label(story for story in run.stories if story.counts_from == counts_from)
     least = max(1e-9, 1 / max(1, run.scenario.boxes))
-    levels = np.geomspace(1, least, LEVELS)
-    times = {label: _times(stories, levels) for label, stories in labels.items()}
-    seen = np.concatenate([np.append(each[1], np.nan) for each in times.values()] or [np.ones(1)])
-    seen = seen[np.isfinite(seen)]
-    if not len(seen):
-        return "" if is_narrow else "<p>No box runs: there is nothing to draw.</p>"
-    longest_s = max(float(seen.max()), min(run.scenario.deadline_s, 3 * float(seen.max())))
-    is_log = longest_s / max(1e-3, float(seen.min())) > WIDE
-    unit_s, unit = (1.0, "seconds") if is_log else time_unit(longest_s)
+    straight = np.linspace(1.0, max(TENTH, least), STRAIGHT_LEVELS)
+    levels = np.append(straight, np.geomspace(TENTH, least, TAIL_LEVELS)[1:] if least < TENTH else [])
+    lines = [_Line(label, *_times(stories, levels)) for label, stories in labels.items()]
+    lines = [each for each in lines if np.isfinite(each.middle).any()]
+    if not lines:
+        return "" if is_narrow else "<p>No box gets there: there is nothing to draw.</p>"
+    seen = np.concatenate([each.late[np.isfinite(each.late)] for each in lines])
+    deadline_s = run.scenario.deadline_s if counts_from == "power-on" else 0.0
+    x = _time_scale(seen, deadline_s, is_narrow)
     width, height = (NARROW_WIDTH, NARROW_HEIGHT) if is_narrow else (WIDTH, HEIGHT)
-    frame = Frame(72, 26, width - 14 if is_narrow else LABELS_FROM, height - 48)
-    low = float(seen.min()) / 1.3 if is_log else 0.0
-    x = Scale(low / unit_s, longest_s * 1.05 / unit_s, frame.left, frame.right, is_log)
-    y = Scale(1.0, least, frame.top, frame.bottom, True)
-    parts = [axes(frame, x, y, _time_labels(x, is_log, is_narrow), _share_ticks(least))]
-    parts.append(text(frame.right, height - 12, f"{unit} from power-on to the started image", "end"))
-    parts.append(text(0, 13, "boxes that do not run yet", style='class="note"'))
-    over: list[str] = []
-    if x.low * unit_s < run.scenario.deadline_s < x.high * unit_s:
-        at = x.at(run.scenario.deadline_s / unit_s)
+    frame = Frame(FRAME_LEFT, 26, x.end, height - 48)
+    y = TailScale(least, frame.top, frame.bottom)
+    unit_s, unit = (1.0, "time") if x.is_log else time_unit(x.high)
+    parts = [axes(frame, x, y, _time_labels(x, unit_s, is_narrow), _share_ticks(least))]
+    to = "the started image" if counts_from == "power-on" else "coming through"
+    since = counts_from if counts_from == "power-on" else "the start"
+    parts.append(text(frame.right, height - 12, f"{unit} from {since} to {to}", "end"))
+    parts.append(text(0, 13, "boxes that are not through yet", style='class="note"'))
+    if x.low < deadline_s < x.high:
+        at, words = x.at(deadline_s), f"the image is due: {format_duration_s(deadline_s)}"
         parts.append(f'<path d="M{at:.1f} {frame.top}V{frame.bottom}" class="deadline"/>')
-        words = f"the image is due: {format_duration_s(run.scenario.deadline_s)}"
-        over.append(text(at + 4, frame.bottom - 46, words, "start", 'class="note over"'))
-    below = height if is_narrow else None
-    parts += _labelled_lines(times, levels, x, y, frame, unit_s, below) + over
-    height += int(LABEL_GAP * len(times)) if is_narrow else 0
-    data = f"data-low='{x.low * unit_s}' data-high='{x.high * unit_s}' data-log='{int(is_log)}'"
-    data += f" data-boxes='{run.scenario.boxes}' data-left='{frame.left}' data-right='{frame.right}'"
-    kind = f"class='curves {'narrow' if is_narrow else 'broad'}' {data}"
-    return _svg(width, height, "".join(parts), kind, "Share of boxes that do not run yet, over time")
+        side = (at + 4, "start") if at < (frame.left + frame.right) / 2 else (at - 4, "end")
+        above = frame.top + 14 if is_narrow else frame.top - 5
+        parts.append(text(side[0], above, words, side[1], 'class="note over"'))
+    parts += _labelled_lines(lines, levels, x, y, frame, height if is_narrow else None)
+    height += int(LABEL_GAP * (len(lines) + 1)) if is_narrow else 0
+    data = f"data-low='{x.low}' data-high='{x.high}' data-log='{int(x.is_log)}'"
+    data += f" data-levels='{','.join(f'{each:.4g}' for each in levels)}' data-left='{frame.left}'"
+    kind = f"class='curves {'narrow' if is_narrow else 'broad'}' {data} data-right='{frame.right}'"
+    return _svg(width, height, "".join(parts), kind, f"Share of boxes that are not through yet, from {since} on")
 
 
-def _time_labels(x: Scale, is_log: bool, is_narrow: bool) -> list[tuple[float, str]]:
-    """Return ticks with their labels; where there is little room, only every other one, or the decades, has one."""
-    ticks = time_ticks(x.low, x.high, is_log)
-    if is_narrow and is_log and len(ticks) > FEW_TICKS:
-        return [(each, f"{each:g}" if f"{each:e}".startswith("1.0") else "") for each in ticks]
-    return [(each, "" if is_narrow and number % 2 else f"{each:g}") for number, each in enumerate(ticks)]
+def _time_scale(seen_s: FloatArray, deadline_s: float, is_narrow: bool) -> Scale:
+    """Return the axis for times as these: straight from zero where they are alike."""
+    last_s = max(ROUND_TIMES_S[0], float(seen_s.max()))
+    first_s = max(last_s / WIDEST, float(seen_s.min()))
+    longest_s = max(last_s, min(deadline_s, 3 * last_s))
+    is_log = longest_s / first_s > WIDE
+    low_s = first_s / 1.3 if is_log else 0.0
+    return Scale(low_s, longest_s * 1.05, FRAME_LEFT, (NARROW_WIDTH if is_narrow else WIDTH) - 14, is_log)
+
+
+def _time_labels(x: Scale, unit_s: float, is_narrow: bool) -> list[tuple[float, str]]:
+    """Return ticks with their labels, as far as there is room for these."""
+    if not x.is_log:
+        ticks = [(each * unit_s, f"{each:g}") for each in time_ticks(0.0, x.high / unit_s, False)]
+    else:
+        ticks = [(each, _round_time(each)) for each in ROUND_TIMES_S if x.low <= each <= x.high]
+    room, last, found = NARROW_ROOM if is_narrow else ROOM, -math.inf, []
+    for value, words in ticks:
+        is_shown = x.at(value) - last >= room
+        last = x.at(value) if is_shown else last
+        found.append((value, words if is_shown else ""))
+    return found
+
+
+def _round_time(time_s: float) -> str:
+    for unit_s, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")):
+        if time_s >= unit_s:
+            return f"{time_s / unit_s:g} {name}"
+    return f"{time_s * 1e3:g} ms"
 
 
 def _times(stories: list[Story], levels: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return (earliest, median, latest) times over seeds by which all but each level run."""
+    """Return (earliest, median, latest) times over seeds by which all but each level are through."""
     whole = [story.tally.all_boot() for story in stories]
     found = np.array([[each.quantile(1 - level) or math.nan for level in levels] for each in whole])
     ordered = np.sort(found, axis=0)
@@ -86,64 +146,56 @@ def _times(stories: list[Story], levels: FloatArray) -> tuple[FloatArray, FloatA
 
 
 def _share_ticks(least: float) -> list[tuple[float, str]]:
-    words = {
-        0: "all",
-        -1: "1 in 10",
-        -2: "1 in 100",
-        -3: "1 in 1000",
-        -4: "1 in 10 k",
-        -5: "1 in 100 k",
-        -6: "1 in 1 M",
-    }
-    powers = range(0, math.floor(math.log10(least)) - 1, -1)
-    return [(10.0**power, words.get(power, f"1 in {format_count(10**-power)}")) for power in powers if power >= -9]
+    words = {-2: "1 in 100", -3: "1 in 1000", -4: "1 in 10 k", -5: "1 in 100 k", -6: "1 in 1 M"}
+    ticks = [(1.0, "all"), (0.75, "75 %"), (0.5, "50 %"), (0.25, "25 %"), (0.1, "1 in 10")]
+    powers = range(-2, math.floor(math.log10(least) + 1e-9) - 1, -1)
+    ticks += [(10.0**power, words.get(power, f"1 in {format_count(10**-power)}")) for power in powers if power >= -9]
+    return [each for each in ticks if each[0] >= least * 0.999]
 
 
 def _labelled_lines(
-    times: dict[str, tuple[FloatArray, FloatArray, FloatArray]], levels: FloatArray, x: Scale, y: Scale, frame: Frame,
-    unit_s: float, below: int | None,
-) -> list[str]:  # fmt: skip
-    """Draw a line for each strategy, its name at its end; or under each other from `below` on."""
-    ends, parts, shown = [], [], []
-    for label, (_, middle, _) in times.items():
-        seen = np.flatnonzero(np.isfinite(middle))
-        if not len(seen):
-            continue
-        shown.append(label)
-        ends.append(y.at(float(levels[seen[-1]])))
-    for label, at, end in zip(shown, spread_labels(ends, LABEL_GAP, frame.top + 10, frame.bottom), ends, strict=True):
-        early, middle, late = times[label]
-        seen = np.flatnonzero(np.isfinite(middle))
-        colour, heights = colour_of(label), y(levels)
-        band = ""
-        if np.isfinite(early[seen]).all() and (late[seen] > early[seen]).any() and np.isfinite(late[seen]).all():
-            sides = (x(early[seen] / unit_s), x(late[seen] / unit_s))
-            points = [
-                *zip(sides[0], heights[seen], strict=True),
-                *zip(sides[1][::-1], heights[seen][::-1], strict=True),
-            ]
-            path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-            band = f'<polygon points="{path}" fill="{colour}" opacity=".18"/>'
-        width = 3.2 if label == "carousel" else 1.8
-        drawn = line(x(middle / unit_s), heights, colour, dash_of(label), width)
-        last = x.at(float(middle[seen[-1]]) / unit_s)
+    lines: list[_Line], levels: FloatArray, x: Scale, y: TailScale, frame: Frame, below: int | None
+) -> list[str]:
+    """Draw the lines, each with its name beside it; or under each other from `below` on."""
+    names = [_short(each.label) for each in lines]
+    seen = [np.isfinite(each.middle) for each in lines]
+    pixels = [
+        (np.maximum(frame.left, x(each.middle[some])), y(levels[some])) for each, some in zip(lines, seen, strict=True)
+    ]
+    places = place_labels([points_along(*each) for each in pixels], names, frame)
+    parts = []
+    for number, (each, name, place, (xs, ys)) in enumerate(zip(lines, names, places, pixels, strict=True)):
+        colour, dash = colour_of(each.label), dash_of(each.label)
+        drawn = _band(each, levels, x, y, colour) + line(xs, ys, colour, dash, each.width)
+        if not seen[number].all():  # the rest is not through by the horizon, or is refused
+            drawn += f'<circle cx="{xs[-1]:.1f}" cy="{ys[-1]:.1f}" r="3" fill="#fff" stroke="{colour}"/>'
         if below is None:
-            lead = f'<path d="M{last:.1f} {end:.1f}L{frame.right + 8:.1f} {at - 4:.1f}" class="lead"/>'
-            words = text(frame.right + 12, at, _short(label), style=f'fill="{colour}" class="label"')
+            words = text(place.x, place.y, name, place.anchor, f'fill="{colour}" class="label over"')
         else:
-            line_y = below + LABEL_GAP * shown.index(label)
-            lead = line(np.array([4.0, 34.0]), np.full(2, line_y - 4.0), colour, dash_of(label), width)
-            words = text(42, line_y, _short(label), style=f'fill="{colour}" class="label"')
-        values = ",".join(f"{each:.4g}" if math.isfinite(each) else "" for each in middle.tolist())
-        parts.append(
-            f"<g class='series' data-label='{html.escape(label, quote=True)}' data-times='{values}'>{band}{drawn}{lead}"
-            f"{words}<title>{html.escape(label)}</title></g>"
-        )
+            line_y = below + LABEL_GAP * (number + 0.5)
+            drawn += line(np.array([4.0, 34.0]), np.full(2, line_y - 4.0), colour, dash, each.width)
+            words = text(42, line_y, name, style=f'fill="{colour}" class="label"')
+        values = ",".join(f"{time_s:.4g}" if math.isfinite(time_s) else "" for time_s in each.middle.tolist())
+        whole = html.escape(each.label, quote=True)
+        attributes = f"class='series' data-label='{whole}' data-times='{values}'"
+        parts.append(f"<g {attributes}>{drawn}{words}<title>{whole}</title></g>")
     return parts
 
 
+def _band(each: _Line, levels: FloatArray, x: Scale, y: TailScale, colour: str) -> str:
+    """Draw from the earliest to the latest seed, where there are several."""
+    some = np.isfinite(each.late) & np.isfinite(each.early)
+    if not (each.late[some] > each.early[some]).any():
+        return ""
+    ys = y(levels[some])
+    sides = [*zip(x(each.early[some]), ys, strict=True), *zip(x(each.late[some])[::-1], ys[::-1], strict=True)]
+    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in sides)
+    return f'<polygon points="{path}" fill="{colour}" opacity=".18"/>'
+
+
 def _short(label: str) -> str:
-    words = label.replace(" retry", "").replace("healing", "heal").replace("login after carousel, ", "")
+    words = label.replace(" retry", "").replace("healing", "heal")
+    words = re.sub(r"^login after [^,]*, ", "login ", words)
     return words if len(words) <= MOST_LABEL else words[: MOST_LABEL - 1] + "…"
 
 
@@ -164,7 +216,7 @@ def _until_s(run: FleetRun, stories: list[Story]) -> float:
     return min(run.scenario.horizon_s, (last + 2) * 1.05 * run.scenario.horizon_s / STEPS)
 
 
-PANEL = (320, 190)
+PANEL, PANEL_LABEL = (320, 190), 36
 
 
 def phase_panels(run: FleetRun) -> str:
@@ -173,21 +225,34 @@ def phase_panels(run: FleetRun) -> str:
     if not stories:
         return ""
     until_s = _until_s(run, stories)
-    unit_s, unit = time_unit(until_s)
-    panels = [_phase_panel(run, story, until_s, unit_s, unit) for story in stories]
+    panels = [_phase_panel(run, story, until_s, time_unit(until_s), _are_short(stories)) for story in stories]
     names = [name for name in PHASE_TINTS if any(name in story.phases for story in stories)]
     keys = "".join(f"<span><i style='background:{PHASE_TINTS[name]}'></i>{name}</span>" for name in names)
     return f"<p class='keys'>{keys}</p><div class='panels'>{''.join(panels)}</div>"
 
 
-def _phase_panel(run: FleetRun, story: Story, until_s: float, unit_s: float, unit: str) -> str:
+def _are_short(stories: list[Story]) -> bool:
+    """Whether the names of all panels go into a line."""
+    return all(len(_short(story.label)) <= PANEL_LABEL for story in stories)
+
+
+def _panel_title(story: Story, frame: Frame) -> str:
+    """Return a panel's name, in two lines where it is long."""
+    name, style = _short(story.label), f'fill="{colour_of(story.label)}" class="label"'
+    if len(name) <= PANEL_LABEL:
+        return text(frame.left, frame.top - 9, name, style=style)
+    first, second = name.rsplit(", ", 1) if ", " in name else (name[:PANEL_LABEL], name[PANEL_LABEL:])
+    return text(frame.left, frame.top - 23, first, style=style) + text(frame.left, frame.top - 9, second, style=style)
+
+
+def _phase_panel(run: FleetRun, story: Story, until_s: float, unit: tuple[float, str], is_short: bool) -> str:
     width, height = PANEL
-    frame = Frame(48, 24, width - 18, height - 34)
+    frame = Frame(48, 24 if is_short else 38, width - 18, height - 34)
     boxes = max(1, run.scenario.boxes)
     count = max(2, int(until_s / run.scenario.horizon_s * STEPS))
     picked = np.unique(np.linspace(0, count - 1, min(count, 300)).astype(np.int64))
-    times = (picked + 1.0) * run.scenario.horizon_s / STEPS / unit_s
-    x, y = Scale(0, until_s / unit_s, frame.left, frame.right), Scale(0, boxes, frame.bottom, frame.top)
+    times = (picked + 1.0) * run.scenario.horizon_s / STEPS / unit[0]
+    x, y = Scale(0, until_s / unit[0], frame.left, frame.right), Scale(0, boxes, frame.bottom, frame.top)
     parts, below = [], np.zeros(len(picked))
     for name in [name for name in reversed(PHASE_TINTS) if name in story.phases]:
         above = below + story.phases[name][picked]
@@ -195,8 +260,8 @@ def _phase_panel(run: FleetRun, story: Story, until_s: float, unit_s: float, uni
         below = above
     x_ticks = [(t, f"{t:g}") for t in time_ticks(0, x.high, False)]
     parts.append(axes(frame, x, y, x_ticks, [(0.0, "0"), (boxes / 2, "50 %"), (float(boxes), "100 %")]))
-    parts.append(text(frame.left, 15, _short(story.label), style=f'fill="{colour_of(story.label)}" class="label"'))
-    parts.append(text(frame.right, height - 4, unit, "end", 'class="note"'))
+    parts.append(_panel_title(story, frame))
+    parts.append(text(frame.right, height - 4, unit[1], "end", 'class="note"'))
     return _svg(width, height, "".join(parts), title=f"Phases: {story.label}")
 
 
@@ -210,19 +275,19 @@ def load_panels(run: FleetRun) -> str:
     if not stories:
         return ""
     until_s = _until_s(run, stories)
-    unit_s, unit = time_unit(until_s)
-    return f"<div class='panels'>{''.join(_load_panel(run, story, until_s, unit_s, unit) for story in stories)}</div>"
+    panels = [_load_panel(run, story, until_s, time_unit(until_s), _are_short(stories)) for story in stories]
+    return f"<div class='panels'>{''.join(panels)}</div>"
 
 
-def _load_panel(run: FleetRun, story: Story, until_s: float, unit_s: float, unit: str) -> str:
+def _load_panel(run: FleetRun, story: Story, until_s: float, unit: tuple[float, str], is_short: bool) -> str:
     width, height = PANEL[0], PANEL[1] + 14 * len(story.loads)
-    frame = Frame(48, 24, width - 18, PANEL[1] - 34)
+    frame = Frame(48, 24 if is_short else 38, width - 18, PANEL[1] - 34)
     count = max(2, int(until_s / run.scenario.horizon_s * STEPS))
     picked = np.unique(np.linspace(0, count - 1, min(count, 300)).astype(np.int64))
-    times = (picked + 1.0) * run.scenario.horizon_s / STEPS / unit_s
+    times = (picked + 1.0) * run.scenario.horizon_s / STEPS / unit[0]
     shares = [np.asarray(load.values / load.capacity)[picked] for load in story.loads]
     high = max(2.0, *(float(np.nanmax(each)) * 1.3 for each in shares))
-    x = Scale(0, until_s / unit_s, frame.left, frame.right)
+    x = Scale(0, until_s / unit[0], frame.left, frame.right)
     y = Scale(0.01, high, frame.bottom, frame.top, True)
     ticks = [(value, f"{value:g} x") for value in (0.01, 0.1, 1, 10, 100, 1000, 10000) if value <= high]
     parts = [axes(frame, x, y, [(t, f"{t:g}") for t in time_ticks(0, x.high, False)], ticks)]
@@ -235,6 +300,6 @@ def _load_panel(run: FleetRun, story: Story, until_s: float, unit_s: float, unit
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         parts.append(f'<path d="M4 {at - 4}h26" stroke="{colour}" stroke-width="1.6"{dashes}/>')
         parts.append(text(36, at, f"{load.name}: up to {float(np.nanmax(share)):.2g} x", style='class="note"'))
-    parts.append(text(frame.left, 15, _short(story.label), style=f'fill="{colour_of(story.label)}" class="label"'))
-    parts.append(text(frame.right, PANEL[1] - 6, unit, "end", 'class="note"'))
+    parts.append(_panel_title(story, frame))
+    parts.append(text(frame.right, PANEL[1] - 6, unit[1], "end", 'class="note"'))
     return _svg(width, height, "".join(parts), title=f"Load: {story.label}")

@@ -1,5 +1,5 @@
 """Colours that mean one thing on the whole page, told apart by colour-blind readers (Okabe and Ito) and in print: a
-strategy has a colour, a retry policy a dash, a phase a tint.
+strategy has a colour (of logins: what the server does), a retry policy a dash, a phase a tint.
 """
 
 __all__ = ["DASHES", "PHASE_TINTS", "colour_of", "dash_of"]
@@ -17,6 +17,15 @@ STRATEGY_COLOURS = {
     "login": "#4D4D4D",
     "roll-out": "#0072B2",
 }
+DISCIPLINE_COLOURS = {
+    "newest first": "#8C564B",
+    "drops stale requests": "#B27D00",
+    "takes what it can answer in time": "#CC79A7",
+    "tells when to come back": "#009E73",
+    "broadcast gate": "#56B4E9",
+    "carousel + gate": "#5E3C99",
+}
+"""What a login server does beside answering in turn."""
 DASHES = {"immediate": "", "backoff": "7 4", "random": "2 3"}
 PHASE_TINTS = {
     "off": "#efefef",
@@ -33,7 +42,10 @@ PHASE_TINTS = {
 
 
 def colour_of(label: str) -> str:
-    """Return a strategy's colour."""
+    """Return a strategy's colour; of a login, that of what its server does."""
+    for name, colour in DISCIPLINE_COLOURS.items():
+        if label.startswith("login") and label.endswith(f", {name}"):
+            return colour
     return next((colour for name, colour in STRATEGY_COLOURS.items() if label.startswith(name)), "#4D4D4D")
 
 

@@ -151,6 +151,11 @@ def _share_words(share: float) -> str:
     return "all" if share == 1 else f"{share:.4%}" if share > 0.99 else f"{share:.2%}"
 
 
+def _never_words(never: int, boxes: int) -> str:
+    share = never / max(1, boxes)
+    return f"{format_count(never)} ({'under 0.01%' if share < 1e-4 else f'{share:.2%}'})" if never else "0"
+
+
 def _median(values: list[float | None]) -> float | None:
     found = sorted(math.inf if value is None else value for value in values)
     middle = found[len(found) // 2]
@@ -177,7 +182,7 @@ def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
             [
                 label,
                 _share_words(min(in_time)) if in_time else "-",
-                f"{format_count(never)} ({never / max(1, whole[0].total):.2%})" if never else "0",
+                _never_words(never, whole[0].total),
                 *(_told(value) for value in times),
                 format_size_bytes(sent) if sent is not None else "",
             ]

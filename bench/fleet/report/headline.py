@@ -57,6 +57,10 @@ def _whole(run: FleetRun, story: Story) -> str:
     share, deepest_s = _deepest(story)
     if deepest_s is None:
         return f"by {name} {_share(_booted(story))} of {times.total:,} boxes run"
+    if not times.unfinished:  # how long the others take is refused
+        return (
+            f"by {name} all {times.total:,} boxes run, {share:.6g} % within {format_duration_s(deepest_s)} of power-on"
+        )
     return f"by {name} {share:.6g} % of {times.total:,} boxes run within {format_duration_s(deepest_s)} of power-on"
 
 

@@ -11,10 +11,16 @@ from bench.fleet.report.data import PERCENTILES, by_label, plain, summary_rows
 from bench.fleet.report.headline import headline
 from bench.fleet.run import FleetRun
 from bench.fleet.scenario.values import Scenario
+from bench.fleet.storm.crowd import LOGIN_START
 from carousel.console.quantities import format_count, format_duration_s, format_rate_bps, format_size_bytes
 
 __all__ = ["table", "write_page"]
 
+READING = "<p class='reading'>Point at the chart to read it; click on a line to hide it.</p>"
+SCALE = (
+    "<p class='note'>Down to one box in ten the scale is straight; below, each line is a tenth of the one above. A "
+    "ring: the others are not through within the time looked at, or the figure is refused.</p>"
+)
 _HERE = files("bench.fleet.report")
 STYLE, SCRIPT = _HERE.joinpath("page.css").read_text(), _HERE.joinpath("page.js").read_text()
 
@@ -47,9 +53,16 @@ def write_page(run: FleetRun, path: Path) -> None:
         f"{format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or the figure is refused "
         "(see what it hangs on).</p>"
     )
-    if any(story.counts_from == "power-on" for story in run.stories):
-        parts.append("<h2>Who does not run yet</h2>" + curves_chart(run))
-        parts.append("<p id='reading'>Point at the chart to read it; click on a line to hide it.</p>")
+    counted = [
+        (counts_from, title)
+        for counts_from, title in (("power-on", "Who does not run yet"), (LOGIN_START, "Who is not online yet"))
+        if any(story.counts_from == counts_from for story in run.stories)
+    ]
+    if len(counted) > 1 and sum(story.counts_from == "power-on" for story in run.stories) == len(run.seeds):
+        del counted[0]  # one line alone: the question is who logs in
+    for counts_from, title in counted:
+        parts.append(f"<h2>{title}</h2><div class='read'>{curves_chart(run, counts_from)}{READING}</div>")
+    parts.append(SCALE if counted else "")
     parts.append("<h2>Where the boxes are</h2>" + phase_panels(run))
     loads = load_panels(run)
     if loads:

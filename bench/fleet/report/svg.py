@@ -8,9 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "Scale", "area", "axes", "line", "spread_labels", "text", "time_ticks", "time_unit"]
+__all__ = [
+    "ROUND_TIMES_S", "Frame", "Scale", "TailScale", "area", "axes", "line", "text", "time_ticks", "time_unit",
+]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
+TENTH, STRAIGHT = 0.1, 0.5
+"""Above this share a scale of shares is straight, on so much of its height."""
+ROUND_TIMES_S = (
+    *(digit * 10.0**power for power in range(-3, 1) for digit in (1, 2, 5)), 10.0, 20.0, 30.0,
+    *(60.0 * each for each in (1, 2, 5, 10, 20, 30)), *(3600.0 * each for each in (1, 2, 5, 12)),
+    *(86400.0 * each for each in (1, 2, 5, 10, 20)),
+)  # fmt: skip
+"""Times that people count in."""
 UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
@@ -35,6 +45,35 @@ class Scale:
 
     def at(self, value: float) -> float:
         """Return one value's pixel."""
+        return float(self(np.array([value]))[0])
+
+
+@dataclass(frozen=True)
+class TailScale:
+    """Shares from 1 down to `least` on pixels from `begin` to `end`: down to `TENTH` they go straight, so that half of
+    all is half of all; below, each tenth of a tenth has as much room, so that the last boxes are seen, too.
+    """
+
+    least: float
+    begin: float
+    end: float
+
+    @property
+    def knee(self) -> float:
+        """The pixel of `TENTH`."""
+        return self.begin + (self.end - self.begin) * (STRAIGHT if self.least < TENTH else 1.0)
+
+    def __call__(self, shares: FloatArray) -> FloatArray:
+        """Return pixels."""
+        above = self.begin + (1 - shares) / (1 - max(TENTH, self.least)) * (self.knee - self.begin)
+        if self.least >= TENTH:
+            return above
+        depth = np.log(TENTH / np.maximum(shares, self.least)) / math.log(TENTH / self.least)
+        pixels: FloatArray = np.where(shares >= TENTH, above, self.knee + depth * (self.end - self.knee))
+        return pixels
+
+    def at(self, value: float) -> float:
+        """Return one share's pixel."""
         return float(self(np.array([value]))[0])
 
 
@@ -91,7 +130,11 @@ def area(xs: FloatArray, lows: FloatArray, highs: FloatArray, tint: str) -> str:
 
 
 def axes(
-    frame: Frame, x: Scale, y: Scale, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]
+    frame: Frame,
+    x: Scale,
+    y: Scale | TailScale,
+    x_ticks: Sequence[tuple[float, str]],
+    y_ticks: Sequence[tuple[float, str]],
 ) -> str:
     """Return a grid with its labels."""
     parts = []
@@ -105,18 +148,3 @@ def axes(
         parts.append(text(frame.left - 7, at + 4, label, "end"))
     parts.append(f'<path d="M{frame.left} {frame.top}V{frame.bottom}H{frame.right}" class="axis"/>')
     return "".join(parts)
-
-
-def spread_labels(places: list[float], gap: float, low: float, high: float) -> list[float]:
-    """Move labels apart that would cover each other, in their order; between `low` and `high`."""
-    order = sorted(range(len(places)), key=lambda index: places[index])
-    found = list(places)
-    at = low
-    for index in order:
-        found[index] = at = max(at, places[index])
-        at += gap
-    limit = high
-    for index in reversed(order):
-        found[index] = min(found[index], limit)
-        limit = found[index] - gap
-    return found

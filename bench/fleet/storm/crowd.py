@@ -16,6 +16,7 @@ from carousel.errors import OperatorError
 from carousel.release.blocks import IntArray
 
 __all__ = [
+    "LOGIN_START",
     "STEPS_A_TIME",
     "Clock",
     "Load",
@@ -34,6 +35,8 @@ STEPS_A_TIME = 4
 """A step is this part of the shortest time that matters; halved until no figure changes (engine.py)."""
 MOST_STEPS = 800_000
 BACKOFF_STAGES = 13
+LOGIN_START = "start of the system"
+"""What the times of a log-in count from (`Story.counts_from`)."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.tally import STEPS
 from bench.fleet.scenario.values import BoxClass, Discipline, Group, Login, Region, Retry, RetryKind, Scenario
-from bench.fleet.storm.crowd import STEPS_A_TIME, Clock, Load, Story, WaitingRoom, draw_some, thinned, total_of
+from bench.fleet.storm.crowd import (
+    LOGIN_START,
+    STEPS_A_TIME,
+    Clock,
+    Load,
+    Story,
+    WaitingRoom,
+    draw_some,
+    thinned,
+    total_of,
+)
 from bench.fleet.storm.engine import run_converged
 from bench.fleet.storm.fates import Fates
 from bench.fleet.storm.gate import SECOND_S, GateModel
@@ -219,4 +229,4 @@ class _Storm:
         case, healing = self._case, "on" if self._case.is_healing else "off"
         told = "" if case.discipline is Discipline.QUEUE else f", {case.discipline.value}"
         label = f"login after {case.after}, {case.retry.kind.value} retry, healing {healing}{told}"
-        return Story(label, case.seed, tally, self._phases, loads, None, "start of the system")
+        return Story(label, case.seed, tally, self._phases, loads, None, LOGIN_START)

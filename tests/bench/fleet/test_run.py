@@ -11,6 +11,7 @@ from bench.fleet.report.data import report_of, write_json
 from bench.fleet.report.page import write_page
 from bench.fleet.run import run_fleet
 from bench.fleet.scenario.values import Login, Peers, Region, Retry, RetryKind, Server, Spread, SpreadKind
+from bench.fleet.storm.crowd import LOGIN_START
 from carousel.errors import OperatorError
 from tests.bench.fleet.fleets import scenario
 
@@ -72,8 +73,9 @@ def test_a_page_that_stands_alone(run, tmp_path):
     page = (tmp_path / "index.html").read_text()
     assert "&lt;b&gt;&amp;" in page
     assert re.findall(r"(?:src|href)=|url\(|https?://", page) == []  # nothing is fetched from elsewhere
-    shown = set(re.findall(r"data-label='([^']+)'", page))
-    assert shown == {story.label for story in run.stories if story.counts_from == "power-on"}
+    charts = [set(re.findall(r"data-label='([^']+)'", part)) for part in page.split("<div class='read'>")[1:]]
+    for chart, counts_from in zip(charts, ("power-on", LOGIN_START), strict=True):
+        assert chart == {story.label for story in run.stories if story.counts_from == counts_from}
     assert "By carousel all 20,000 boxes run within" in page
     assert page.index("in time") < page.index("never") < page.index("p50")
     assert "one by one" in page  # each approximation, with its measured error

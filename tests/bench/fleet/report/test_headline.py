@@ -45,3 +45,18 @@ def test_logins_are_told_apart_where_they_differ(logins, words):
 def test_who_is_let_in_at_once_waits_no_millisecond():
     head, rows = summary_rows(run(("on", BOXES)))
     assert [row[head.index("p50")] for row in rows] == ["9.999 s", "at once"]
+
+
+def test_a_refused_tail_is_not_told_as_boxes_that_do_not_run():
+    carousel = story("carousel", BOXES, 10.0)
+    carousel.tally.boot["here"].shown = 0.1
+    assert headline(FleetRun(scenario(BOXES), "sampled", [7], [carousel])).startswith(
+        "By carousel all 1,000 boxes run, 90 % within 10 s of power-on"
+    )
+
+
+def test_boxes_that_never_run_are_not_none():
+    few = FleetRun(scenario(BOXES), "sampled", [7], [story("carousel", BOXES * 1000 - 3, 10.0)])
+    few.stories[0].tally.boot["here"].unfinished = 3
+    head, rows = summary_rows(few)
+    assert rows[0][head.index("never")] == "3 (under 0.01%)"

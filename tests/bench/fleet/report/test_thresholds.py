@@ -6,7 +6,7 @@ import pytest
 from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import Tally
 from bench.fleet.report.compare import comparison
-from bench.fleet.report.svg import Scale, spread_labels, time_ticks
+from bench.fleet.report.svg import Scale, TailScale, time_ticks
 from bench.fleet.report.thresholds import broken, parse_threshold
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story
@@ -60,6 +60,11 @@ def test_scales_and_ticks():
     assert time_ticks(0.0, 10.0, False) == [0, 2, 4, 6, 8, 10]
     assert time_ticks(1.0, 10.0, True) == [1.0, 2.0, 5.0, 10.0]
     assert math.isclose(Scale(0, 10, 0, 100).at(5), 50)
-    apart = spread_labels([10.0, 11.0, 90.0], 15.0, 0.0, 100.0)
-    assert apart[1] - apart[0] >= 15
-    assert apart[2] == 90.0
+
+
+def test_shares_go_straight_to_a_tenth_and_by_tenths_below():
+    scale = TailScale(1e-6, 0.0, 200.0)
+    assert scale(np.array([1.0, 0.55, 0.1, 1e-6])).tolist() == pytest.approx([0, 50, 100, 200])
+    assert scale.at(1e-3) - scale.at(1e-2) == pytest.approx(scale.at(1e-5) - scale.at(1e-4))
+    assert scale.at(0.956) > 4  # of a rival that boots 4.4 % one sees that it does
+    assert TailScale(0.2, 0.0, 200.0)(np.array([1.0, 0.6, 0.2])).tolist() == pytest.approx([0, 100, 200])
