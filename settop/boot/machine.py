@@ -2,8 +2,6 @@
 
 import ctypes
 import os
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -67,10 +65,14 @@ class LinuxMachine:
 
     def find(self, program: str) -> str | None:
         """Return a program's path, or None."""
+        import shutil  # noqa: PLC0415  and with it three compressors, for backends that run programs
+
         return shutil.which(program, path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
 
     def run(self, words: Sequence[str]) -> int:
         """Run a program to its end; return its exit code."""
+        import subprocess  # noqa: PLC0415  the same
+
         return subprocess.run(words, check=False).returncode
 
     def restart(self, words: str = "") -> NoReturn:

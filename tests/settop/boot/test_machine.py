@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import shutil
 import struct
 
 import pytest
@@ -126,7 +127,7 @@ def test_programs_are_found_where_root_has_them_and_run_to_their_end(tmp_path, m
     assert machine.run([str(program), "7"]) == 7
     assert machine.run([str(program), "0"]) == 0
     looked = []
-    monkeypatch.setattr(module.shutil, "which", lambda name, path: looked.append((name, path)))
+    monkeypatch.setattr(shutil, "which", lambda name, path: looked.append((name, path)))
     machine.find("kexec")
     monkeypatch.delenv("PATH")
     machine.find("kexec")
