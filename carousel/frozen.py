@@ -85,13 +85,13 @@ class Ordered(Frozen):
     """Values in the order of their fields, the first one's first."""
 
     def __lt__(self, other: Self) -> bool:
-        return bool(self._values(self) < other._values(other))
+        return bool(self._values(self) < self._values(other)) if type(other) is type(self) else NotImplemented
 
     def __le__(self, other: Self) -> bool:
-        return bool(self._values(self) <= other._values(other))
+        return bool(self._values(self) <= self._values(other)) if type(other) is type(self) else NotImplemented
 
     def __gt__(self, other: Self) -> bool:
-        return bool(self._values(self) > other._values(other))
+        return bool(self._values(self) > self._values(other)) if type(other) is type(self) else NotImplemented
 
     def __ge__(self, other: Self) -> bool:
-        return bool(self._values(self) >= other._values(other))
+        return bool(self._values(self) >= self._values(other)) if type(other) is type(self) else NotImplemented

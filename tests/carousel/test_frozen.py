@@ -52,6 +52,11 @@ class Version(Ordered):
     minor: int
 
 
+class Pair(Ordered):
+    major: int
+    minor: int
+
+
 @dataclass(frozen=True)
 class Like:
     oui: int
@@ -157,6 +162,8 @@ def test_ordered_ones_go_by_their_fields(one, other):
 def test_other_ones_have_no_order():
     with pytest.raises(TypeError):
         assert Board(1, 2) < Board(1, 3)
+    with pytest.raises(TypeError):
+        assert Version(1, 2) < Pair(1, 3)
 
 
 def test_match_reads_fields_by_place():
