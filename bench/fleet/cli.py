@@ -15,7 +15,7 @@ from bench.fleet.executor import Run, dask_client, run_on_dask, run_on_processes
 from bench.fleet.report.data import report_of, show, write_json
 from bench.fleet.report.headline import headline
 from bench.fleet.report.page import write_page
-from bench.fleet.report.thresholds import broken, parse_threshold
+from bench.fleet.report.thresholds import broken, thresholds_of
 from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
 from bench.fleet.scenario.reading import find_scenario, shipped
 from bench.fleet.scenario.values import Scenario
@@ -58,8 +58,8 @@ def fleet(
         return
     if scenario is None:
         raise UsageError("which scenario? A file, or one of: " + ", ".join(shipped()))
-    thresholds = [parse_threshold(words) for words in fail_if or []]
     chosen = _adapted(find_scenario(scenario, profiles), boxes, strategy)
+    thresholds = thresholds_of(fail_if or [], chosen)
     fidelity = fidelity or "sampled"
     if fidelity not in FIDELITIES:
         raise UsageError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")

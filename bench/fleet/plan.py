@@ -25,7 +25,7 @@ from carousel.console.quantities import (
     parse_rate_bps,
     parse_size_bytes,
 )
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import PLAIN_HEADER_BYTES
 from headend.link.sender import IP_UDP_BYTES
 
@@ -140,14 +140,14 @@ def plan(
 ) -> None:
     """Find the smallest rate, or the best repair ratio and announcement interval, that boots a fleet in time."""
     if not 0 < quantile < 1:
-        raise OperatorError(f"--quantile {quantile} is not between 0 and 1, such as 0.9999")
+        raise UsageError(f"--quantile {quantile} is not between 0 and 1, such as 0.9999")
     link = parse_link(down, find_profile(profile, profiles).down if profile else None)
     chain = chain_of_link(link, "the link")
     if chain.mean >= 1:
         raise OperatorError("the link loses everything: no rate boots a box behind it")
     deadline_s = parse_duration_s(deadline)
     if not deadline_s:
-        raise OperatorError("--deadline 0 is met by nobody: give a time such as 60s")
+        raise UsageError("--deadline 0 is met by nobody: give a time such as 60s")
     question = Question(parse_size_bytes(image_size), symbol_size, link, chain, deadline_s, quantile)
     share = _margin(margin)
     if rate is None:
@@ -164,7 +164,7 @@ def _margin(text: str) -> float:
     except ValueError:
         share = -1.0
     if not text.endswith("%") or not 0 <= share <= 0.9:
-        raise OperatorError(f"--margin {text!r} is not a share such as 20%, up to 90%")
+        raise UsageError(f"--margin {text!r} is not a share such as 20%, up to 90%")
     return share
 
 

@@ -133,12 +133,15 @@ def print_report(report: dict[str, Any]) -> None:
     table = Table("box", "offered", "delivered", "loss", *names, "delay", "late", "up", title=title)
     for box in report["boxes"][:50]:
         down, up = box["down"], box["up"]
-        cells = [f"{down['offered']:,}", f"{down['delivered']:,}", f"{down['loss']:.2%}"]
+        lost = f"{down['loss']:.2%}" if down["offered"] else "-"
+        cells = [f"{down['offered']:,}", f"{down['delivered']:,}", lost]
         cells += [f"{down.get(name, 0):,}" for name in shown]
         cells += [f"{down['delay_mean_s'] * 1e3:.1f} ms", f"{down['late']:,}", f"{up['delivered']}/{up['offered']}"]
         table.add_row(box["to"], *cells)
     console = Console(markup=False) if sys.stdout.isatty() else Console(markup=False, width=REPORT_COLUMNS)
     console.print(table)
+    if not any(box["down"]["offered"] for box in report["boxes"]):
+        console.print("nothing came from the carousel: is it cast to this group, on this interface?", style="bold")
     for line in _slow_lines(report):
         console.print(line, highlight=False)
     if len(report["boxes"]) > 50:

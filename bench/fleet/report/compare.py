@@ -55,11 +55,17 @@ def comparison(one: dict[str, Any], other: dict[str, Any]) -> tuple[list[str], l
     for label in labels:
         stories = [[each for each in report["stories"] if each["label"] == label] for report in (one, other)]
         never = [_median([each["time"]["never"] / max(1, each["time"]["boxes"]) for each in some]) for some in stories]
-        cells = [label, _both(["-" if each is None else f"{each:.2%}" if each else "0" for each in never])]
+        in_time = [_median([each["in_time"] for each in some]) for some in stories]
+        cells = [label, _both([_share(each, "all", 1.0) for each in in_time])]
+        cells.append(_both([_share(each, "0", 0.0) for each in never]))
         for name in TIMES:
             cells.append(_change(*(_median([each["time"][name] for each in some]) for some in stories)))
         rows.append(cells)
-    return ["strategy", "never", *(name.removesuffix("_s") for name in TIMES)], rows
+    return ["strategy", "in time", "never", *(name.removesuffix("_s") for name in TIMES)], rows
+
+
+def _share(share: float | None, word: str, worth: float) -> str:
+    return "-" if share is None else word if share == worth else f"{share:.2%}"
 
 
 def _median(values: list[float | None]) -> float | None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from bench.fleet.report.data import in_time_of
 from bench.fleet.run import FleetRun
+from bench.fleet.scenario.values import Scenario
 from bench.fleet.storm.crowd import Story
 from carousel.console.quantities import format_duration_s, parse_duration_s
 from carousel.errors import UsageError
 
-__all__ = ["Threshold", "broken", "parse_threshold"]
+__all__ = ["Threshold", "broken", "parse_threshold", "thresholds_of"]
 
 _WORDS = re.compile(r"(?:(?P<who>[a-z0-9 ,-]+?):\s*)?(?P<what>p\d+(?:\.\d+)?|last|mean|never|in-time)\s*"
                     r"(?P<than>[<>])\s*(?P<value>[\d.]+\s*[a-z%]*)")  # fmt: skip
@@ -18,13 +19,19 @@ _WORDS = re.compile(r"(?:(?P<who>[a-z0-9 ,-]+?):\s*)?(?P<what>p\d+(?:\.\d+)?|las
 
 @dataclass(frozen=True)
 class Threshold:
-    """`who` begins a strategy's label (None: the first one's); `value` in seconds, or a share for never and in-time."""
+    """`who` is a strategy, or a label's begin up to a comma (None: the first strategy); `value` in seconds, or a share for
+    never and in-time.
+    """
 
     words: str
     who: str | None
     what: str
     is_above: bool
     value: float
+
+    def is_about(self, label: str, first: str) -> bool:
+        """Whether a story of this label is judged; `first` is the first story's label."""
+        return f"{label}, ".startswith(f"{self.who or first}, ")
 
     def figure(self, story: Story) -> float:
         """Return the figure that is judged; infinity for a time that so many boxes do not reach, or that is refused."""
@@ -39,6 +46,19 @@ class Threshold:
     @property
     def _share(self) -> float:
         return 1.0 if self.what == "last" else float(self.what[1:]) / 100
+
+
+def thresholds_of(all_words: list[str], scenario: Scenario) -> list[Threshold]:
+    """Read some; those on strategies that are not run are refused, before all is run."""
+    thresholds = [parse_threshold(words) for words in all_words]
+    run = [*scenario.strategies, *(["login"] if scenario.login is not None else [])]
+    for each in thresholds:
+        who = (each.who or run[0]).split(",")[0]
+        if who not in run and not (who.startswith(("login", "roll-out")) and {"login", "rollout"} & {*run}):
+            raise UsageError(
+                f"--fail-if {each.words!r}: there is no strategy {who!r} in this run; {', '.join(run)} are"
+            )
+    return thresholds
 
 
 def parse_threshold(words: str) -> Threshold:
@@ -63,7 +83,7 @@ def broken(run: FleetRun, thresholds: list[Threshold]) -> list[str]:
     found = []
     for each in thresholds:
         first = run.stories[0].label if run.stories else ""
-        judged = [story for story in run.stories if story.label.startswith(each.who or first)]
+        judged = [story for story in run.stories if each.is_about(story.label, first)]
         if not judged:
             raise UsageError(f"--fail-if {each.words!r}: there is no strategy {each.who!r} in this run")
         for story in judged:

@@ -2,7 +2,8 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from difflib import get_close_matches
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -479,10 +480,11 @@ def find_scenario(where: str, profiles: Path | None = None) -> Scenario:
         return parse_scenario(SHIPPED.joinpath(f"{where}.toml").read_text(), where, profiles)
     path = Path(where)
     try:
-        return parse_scenario(path.read_text(), path.stem, profiles)
+        return replace(parse_scenario(path.read_text(), where, profiles), name=path.stem)
     except FileNotFoundError:
+        like = "".join(f"did you mean {each}? " for each in get_close_matches(where, shipped(), 1))
         raise OperatorError(
-            f"there is no file {where}, nor ships a scenario of that name; {', '.join(shipped())} do"
+            f"there is no file {where}, nor ships a scenario of that name; {like}{', '.join(shipped())} do"
         ) from None
     except UnicodeDecodeError:
         raise OperatorError(f"{where} is no text, so no TOML") from None

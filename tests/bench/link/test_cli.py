@@ -22,3 +22,10 @@ def test_a_line_that_is_fast_enough_has_no_sentence(capsys):
     assert "slower" not in shown
     for whole in ("239.255.78.2:5078%lo", "delivered", "queue full"):
         assert whole in shown, "nothing is cut where there is no terminal"
+
+
+def test_a_link_that_was_offered_nothing_lost_nothing_and_says_so(capsys):
+    print_report(report(offered=0, delivered=0, loss=1.0))
+    shown = capsys.readouterr().out
+    assert "100" not in shown
+    assert "nothing came from the carousel" in shown

@@ -6,13 +6,13 @@ from bench.fleet.report.compare import _title, comparison
 def report(boxes, never, p50_s, last_s):
     time = {"boxes": boxes, "never": never, "p50_s": p50_s, "p99_s": None, "p99.99_s": None, "last_s": last_s}
     scenario = {"title": "a shelf", "boxes": boxes}
-    return {"scenario": scenario, "stories": [{"label": "carousel", "time": time}]}
+    return {"scenario": scenario, "stories": [{"label": "carousel", "in_time": 1.0, "time": time}]}
 
 
 def test_what_changed_is_told_in_percent_and_what_did_not_once():
     head, rows = comparison(report(100, 0, 10.0, 10.0), report(100, 1, 10.0, 15.0))
-    assert head == ["strategy", "never", "p50", "p99", "p99.99", "last"]
-    assert rows == [["carousel", "0 → 1.00%", "10 s", "-", "-", "10 s → 15 s (+50.0%)"]]
+    assert head == ["strategy", "in time", "never", "p50", "p99", "p99.99", "last"]
+    assert rows == [["carousel", "all", "0 → 1.00%", "10 s", "-", "-", "10 s → 15 s (+50.0%)"]]
 
 
 def test_a_change_that_rounds_to_nothing_has_no_sign():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,10 +8,11 @@ from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import Tally
 from bench.fleet.report.compare import comparison
 from bench.fleet.report.svg import Scale, TailScale, time_ticks
-from bench.fleet.report.thresholds import broken, parse_threshold
+from bench.fleet.report.thresholds import broken, parse_threshold, thresholds_of
 from bench.fleet.run import FleetRun
+from bench.fleet.scenario.values import Login
 from bench.fleet.storm.crowd import Story
-from carousel.errors import OperatorError
+from carousel.errors import OperatorError, UsageError
 from tests.bench.fleet.fleets import scenario
 
 
@@ -43,15 +45,36 @@ def test_a_strategy_that_was_not_run_is_refused():
         broken(run(np.ones(5)), [parse_threshold("unicast: p50 > 1s")])
 
 
+def test_a_strategy_that_will_not_be_run_is_refused_before_all_is_run():
+    fleet = scenario(1000, strategies=("carousel", "unicast"))
+    for words in ("p50 > 1s", "carousel: p50 > 1s", "unicast, backoff retry: p50 > 1s"):
+        thresholds_of([words], fleet)
+    for words in ("p2p: p50 > 1s", "carousel-plain: p50 > 1s", "login: p50 > 1s"):
+        with pytest.raises(UsageError, match="there is no strategy"):
+            thresholds_of([words], fleet)
+    thresholds_of(["login after carousel: p50 > 1s"], replace(fleet, login=Login()))
+
+
+def test_a_strategy_is_judged_and_none_whose_name_it_begins():
+    fleet = run(np.full(1000, 10.0))
+    fleet.stories += run(np.full(1000, 90.0), label="carousel-plain").stories
+    fleet.stories += run(np.full(1000, 90.0), label="unicast, backoff retry").stories
+    for words in ("p50 > 1m", "carousel: p50 > 1m"):
+        assert broken(fleet, [parse_threshold(words)]) == []
+    for words in ("carousel-plain: p50 > 1m", "unicast: p50 > 1m", "unicast, backoff retry: p50 > 1m"):
+        assert len(broken(fleet, [parse_threshold(words)])) == 1
+
+
 def test_two_runs_are_set_side_by_side():
     def report(p50):
         times = {"never": 0, "boxes": 10, "p50_s": p50, "p99_s": None, "p99.99_s": 3.0, "last_s": 4.0}
-        return {"stories": [{"label": "carousel", "time": times}]}
+        return {"stories": [{"label": "carousel", "in_time": 1.0 if p50 < 3 else 0.995, "time": times}]}
 
     _, rows = comparison(report(2.0), report(3.0))
     assert rows[0][0] == "carousel"
-    assert "+50.0%" in rows[0][2]
-    assert rows[0][3] == "-"
+    assert rows[0][1:3] == ["all → 99.50%", "0"]
+    assert "+50.0%" in rows[0][3]
+    assert rows[0][4] == "-"
 
 
 def test_scales_and_ticks():

@@ -64,6 +64,17 @@ def test_what_is_wrong_is_said_in_a_sentence(find, replace, message):
 def test_what_is_no_scenario_is_said_so():
     with pytest.raises(OperatorError, match=r"there is no file nothing\.toml, nor ships a scenario of that name"):
         find_scenario("nothing.toml")
+    with pytest.raises(OperatorError, match="did you mean neighbourhood"):
+        find_scenario("neighborhood")
+
+
+def test_a_mistake_names_its_file(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text(GOOD.replace("boxes = ", "boxen = "))
+    with pytest.raises(OperatorError, match=r"mine\.toml: the scenario: there is no key 'boxen'"):
+        find_scenario(str(mine))
+    mine.write_text(GOOD)
+    assert find_scenario(str(mine)).name == "mine"
 
 
 @pytest.mark.slow
