@@ -13,7 +13,7 @@ from bench.fleet.cli import progress_bar
 from bench.fleet.executor import run_on_processes
 from bench.fleet.report.colours import colour_of
 from bench.fleet.report.page import STYLE
-from bench.fleet.report.svg import Scale, text
+from bench.fleet.report.svg import Scale, text, time_ticks
 from bench.fleet.run import run_fleet
 from bench.fleet.scenario.reading import find_scenario
 from bench.fleet.scenario.values import Scenario
@@ -25,7 +25,8 @@ __all__ = ["Turn", "tornado", "turns_of"]
 MOST_SHARE = 0.9
 MOST_LOSS = 0.99
 LATEST = 0.01
-WIDTH, ROW, PLOT = 1120, 28, (190.0, 640.0)
+LEAST_CHANGE = 0.005
+WIDTH, ROW, PLOT = 420, 22, (30.0, 390.0)
 Change = Callable[[Scenario, float], Scenario]
 
 
@@ -71,6 +72,7 @@ CAROUSEL: dict[str, Change] = {
     "announcement interval": _field("carousel", "announce_interval_s"),
     "repair": _repair,
 }
+PLAIN_REPAIR = ("carousel-plain", "repair")
 SERVER_FIELDS = {
     "server rate": "rate_bps_per_million", "connections": "connections_per_million",
     "requests it answers": "requests_per_s_per_million", "clients' time-out": "request_timeout_s",
@@ -93,7 +95,7 @@ class Turn:
     @property
     def words(self) -> str:
         """Say what is turned."""
-        return "as it is" if self.what is None else f"{self.what} {self.factor - 1:+.0%}"
+        return "as it is" if self.what is None else f"{self.what} {_change(self.factor)}"
 
 
 def turns_of(scenario: Scenario, share: float) -> list[Turn]:
@@ -102,7 +104,7 @@ def turns_of(scenario: Scenario, share: float) -> list[Turn]:
     turns = []
     for strategy in scenario.strategies:
         if strategy.startswith("carousel"):
-            changes = COMMON | CAROUSEL
+            changes = COMMON | {what: each for what, each in CAROUSEL.items() if (strategy, what) != PLAIN_REPAIR}
         elif strategy in tables:
             changes = COMMON | {what: _field(tables[strategy], name) for what, name in SERVER_FIELDS.items()}
         elif strategy == "p2p":
@@ -113,7 +115,8 @@ def turns_of(scenario: Scenario, share: float) -> list[Turn]:
         turns.append(Turn(one, strategy, None, 1.0))
         for what, change in changes.items():
             factors = (1 - share, min(1 + share, _most_factor(one, strategy, what)))
-            turns += [Turn(change(one, factor), strategy, what, factor) for factor in factors]
+            turned = [Turn(change(one, factor), strategy, what, factor) for factor in factors]
+            turns += [each for each in turned if each.scenario != one]  # no loss can't be turned
     return turns
 
 
@@ -141,6 +144,10 @@ class Outcome:
         if self.p99_s is None:
             return f"{self.never:.2%} never run"
         return format_duration_s(self.p99_s) + (f", {self.never:.2%} never" if self.never else "")
+
+
+Pairs = dict[str, list[tuple[float, Outcome]]]
+"""Of each parameter by what factor it was turned, and what came of it."""
 
 
 def _run(turn: Turn) -> Outcome:
@@ -186,10 +193,15 @@ def tornado(
     print(f"{output}/index.html")
 
 
+def _change(factor: float) -> str:
+    """Write by how much something is turned, with a sign that is as wide as the other."""
+    return f"{factor - 1:+.0%}".replace("-", "\N{MINUS SIGN}")
+
+
 def _page(scenario: Scenario, turns: list[Turn], found: list[Outcome], share: float) -> str:
     """Draw a tornado for each strategy, all on one scale: p99 against its own as it is, what moves it most first."""
     bases = {turn.strategy: outcome for turn, outcome in zip(turns, found, strict=True) if turn.what is None}
-    pairs: dict[str, dict[str, list[tuple[float, Outcome]]]] = {strategy: {} for strategy in bases}
+    pairs: dict[str, Pairs] = {strategy: {} for strategy in bases}
     for turn, outcome in zip(turns, found, strict=True):
         if turn.what is not None:
             pairs[turn.strategy].setdefault(turn.what, []).append((turn.factor, outcome))
@@ -197,47 +209,62 @@ def _page(scenario: Scenario, turns: list[Turn], found: list[Outcome], share: fl
     seen = [each for each in ratios if math.isfinite(each)]
     x = Scale(min([1 - 1.5 * share, *seen]), max([1 + 1.5 * share, *seen]), *PLOT)
     charts = "".join(_tornado_of(strategy, bases[strategy], pairs[strategy], x) for strategy in bases)
+    said = "".join(f"<li>{html.escape(each)}</li>" for each in _sentences(bases, pairs))
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Tornado</title><style>{STYLE}</style><h1>{html.escape(scenario.title)}</h1>"
-        f"<p class='headline'>{html.escape(_headline(bases, pairs, share))}</p>"
-        f"<p class='note'>Each parameter {share:.0%} down (pale) and up (full), by itself. Bars: the time by which "
-        "99 % of the boxes run, or the share that never does where they don't, against the strategy as it is; all on "
-        "one scale.</p>" + charts + "</html>"
+        f"<p class='headline'>What a change of {share:.0%} does to the time by which 99 % of the boxes run</p>"
+        f"<ul>{said}</ul><p class='note'>Each parameter {share:.0%} down (pale) and up (full), by itself; bars against "
+        "the strategy as it is, all on one scale. Where 99 % never run, bars are of the share that never does; a bar "
+        "to the right edge: 99 % run as it is, and don't so.</p>" + charts + "</html>"
     )
 
 
-def _headline(bases: dict[str, Outcome], pairs: dict[str, dict[str, list[tuple[float, Outcome]]]], share: float) -> str:
+def _sentences(bases: dict[str, Outcome], pairs: dict[str, Pairs]) -> list[str]:
     """Say what moves each strategy most."""
     sentences = []
     for strategy, base in bases.items():
         most = [(abs(_ratio(outcome, base) - 1), what, factor, outcome)
                 for what, some in pairs[strategy].items() for factor, outcome in some]  # fmt: skip
         change, what, factor, outcome = max(most, key=lambda each: each[0])
-        words = f"{_ratio(outcome, base) - 1:+.0%}" if math.isfinite(change) else str(outcome)
-        sentences.append(f"{strategy}: {what} {factor - 1:+.0%} moves it most ({words})")
-    return f"Turned by {share:.0%}, " + "; ".join(sentences) + "."
+        if change < LEAST_CHANGE:
+            sentences.append(f"{strategy} ({base}): nothing moves it")
+        else:
+            sentences.append(f"{strategy} ({base}): {what} {_change(factor)} moves it most, to {outcome}")
+    return sentences
 
 
-def _tornado_of(strategy: str, base: Outcome, pairs: dict[str, list[tuple[float, Outcome]]], x: Scale) -> str:
-    """Draw one strategy; a bar that leaves the chart is one of which 99 % never run."""
-    colour, parts = colour_of(strategy), []
+def _tornado_of(strategy: str, base: Outcome, pairs: Pairs, x: Scale) -> str:
+    """Draw one strategy, a row for each parameter; a bar to the edge is one of which 99 % never run."""
     order = sorted(pairs, key=lambda what: -max(abs(_ratio(outcome, base) - 1) for _, outcome in pairs[what]))
-    height = ROW * len(order) + 12
-    for row, what in enumerate(order):
-        top = ROW * row + 6
-        parts.append(text(PLOT[0] - 10, top + 16, what, "end"))
-        words = []
-        for factor, outcome in pairs[what]:
-            words.append(f"{factor - 1:+.0%}: {outcome}")
-            end = x.at(min(_ratio(outcome, base), 2 * x.high))
-            left, right = min(end, x.at(1)), max(end, x.at(1))
-            parts.append(f'<rect x="{left:.1f}" y="{top + 3}" width="{right - left:.1f}" height="{ROW - 8}" '
-                         f'fill="{colour}" opacity="{0.4 if factor < 1 else 1}"/>')  # fmt: skip
-        parts.append(text(PLOT[1] + 14, top + 16, "; ".join(words), style='class="note"'))
-    parts.append(f'<path d="M{x.at(1):.1f} 0V{height}" class="axis"/>')
-    svg = f"<svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{html.escape(strategy)}'>{''.join(parts)}</svg>"
-    return f"<h2>{html.escape(strategy)}: {html.escape(str(base))} as it is</h2><div class='chart'>{svg}</div>"
+    ticks = [each for each in time_ticks(x.low, x.high, False) if each != 1]
+    marks = "".join(text(x.at(each), 14, _change(each), "middle") for each in ticks) + text(
+        x.at(1), 14, "as it is", "middle"
+    )
+    head = f"<tr><th></th><th>{_bar_svg(marks)}</th><th>turned down</th><th>turned up</th></tr>"
+    rows = []
+    for what in order:
+        cells = {factor < 1: f"{_change(factor)}: {outcome}" for factor, outcome in pairs[what]}
+        bars = "".join(_bar(strategy, factor, _ratio(outcome, base), x) for factor, outcome in pairs[what])
+        grid = "".join(f'<path d="M{x.at(each):.1f} 0V{ROW}" class="grid"/>' for each in ticks)
+        drawn = _bar_svg(f'{grid}{bars}<path d="M{x.at(1):.1f} 0V{ROW}" class="axis"/>')
+        words = "".join(f"<td>{html.escape(cells.get(is_down, '-'))}</td>" for is_down in (True, False))
+        rows.append(f"<tr><td>{html.escape(what)}</td><td class='bar'>{drawn}</td>{words}</tr>")
+    title = f"{strategy}: {base} as it is" if base.p99_s is None else f"{strategy}: 99 % run within {base} as it is"
+    return f"<h2>{html.escape(title)}</h2><div class='wide'><table class='tornado'>{head}{''.join(rows)}</table></div>"
+
+
+def _bar_svg(inside: str) -> str:
+    return f"<svg viewBox='0 0 {WIDTH} {ROW}'>{inside}</svg>"
+
+
+def _bar(strategy: str, factor: float, ratio: float, x: Scale) -> str:
+    end = min(x.at(min(ratio, 2 * x.high)), float(WIDTH))
+    left, right = min(end, x.at(1)), max(end, x.at(1))
+    return (
+        f'<rect x="{left:.1f}" y="3" width="{right - left:.1f}" height="{ROW - 6}" fill="{colour_of(strategy)}" '
+        f'opacity="{0.4 if factor < 1 else 1}"/>'
+    )
 
 
 def _ratio(outcome: Outcome, base: Outcome) -> float:

@@ -19,8 +19,8 @@ _WORDS = re.compile(r"(?:(?P<who>[a-z0-9 ,-]+?):\s*)?(?P<what>p\d+(?:\.\d+)?|las
 
 @dataclass(frozen=True)
 class Threshold:
-    """`who` is a strategy, or a label's begin up to a comma (None: the first strategy); `value` in seconds, or a share for
-    never and in-time.
+    """`who` is a strategy, or a label's begin up to a comma (None: the first strategy); `value` in seconds, or a share
+    for never and in-time.
     """
 
     words: str

@@ -61,9 +61,20 @@ def test_what_moves_a_strategy_most_is_named_and_comes_first():
     }
     found = [worse.get((turn.strategy, turn.what, turn.factor), Outcome(10.0, 0.0)) for turn in turns]
     page = _page(fleet, turns, found, 0.2)
-    assert "carousel: carousel rate -20% moves it most (+25%)" in page
-    assert "unicast: server rate -20% moves it most (30.00% never run)" in page
+    page = page.replace("\N{MINUS SIGN}", "-")
+    assert "carousel (10 s): carousel rate -20% moves it most, to 12.5 s" in page
+    assert "unicast (10 s): server rate -20% moves it most, to 30.00% never run" in page
     assert page.index(">carousel rate<") < page.index(">loss<")
+
+
+def test_where_nothing_moves_it_the_page_says_so():
+    fleet = scenario(1000, server=Server(), strategies=("carousel-plain", "unicast"))
+    turns = turns_of(fleet, 0.2)
+    whats = {(turn.strategy, turn.what) for turn in turns}
+    assert ("carousel-plain", "repair") not in whats  # it has none
+    assert ("unicast", "loss") not in whats  # nothing is lost
+    page = _page(fleet, turns, [Outcome(None, 0.25) for _ in turns], 0.2)
+    assert "unicast (25.00% never run): nothing moves it" in page
 
 
 def test_a_scenario_with_nothing_to_turn_is_refused(tmp_path):

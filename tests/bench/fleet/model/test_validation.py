@@ -3,11 +3,15 @@
 The whole is `bootbench validate`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.fleet.model.curves import curve_of
 from bench.fleet.model.histogram import EDGES_S
+from bench.fleet.validate import POINTS as POINTS_OF_ALL
+from bench.fleet.validate import Verdict, _write_page
 from tests.bench.fleet.fleets import scenario
 from tests.bench.fleet.montecarlo import Loss, Setting, times_s
 
@@ -38,3 +42,17 @@ def test_the_curve_is_that_of_single_boxes(name):
         scatter = 3.3 * (share * (1 - share) / boxes) ** 0.5
         low_s, high_s = np.quantile(found, [max(0.0, share - scatter), min(1.0, share + scatter)])
         assert 0.99 * low_s <= said_s <= 1.01 * high_s, (name, share, curve.note)
+
+
+def test_the_page_says_first_what_holds_and_shows_the_worst_on_top(tmp_path):
+    good = Verdict(POINTS_OF_ALL[0], 1000, (0.1,) * 5 + (None,), (0.1,) * 6, 0.01, 0.001, "c: law, within 0.1 %")
+    bad = replace(good, point=POINTS_OF_ALL[5], worst=0.03, note="c: drawn from 12,000 boxes one by one")
+    _write_page([good, bad], tmp_path / "index.html", 7)
+    page = (tmp_path / "index.html").read_text()
+    assert "1 of 2 settings hold" in page
+    assert page.index("<th>holds") < page.index("<th>p1")
+    assert page.index(f"<td>{bad.point.name}</td><td>NO</td><td>3.00%") < page.index(
+        f"<td>{good.point.name}</td><td>yes"
+    )
+    assert "refused / 0.1" in page
+    assert "Seed 7" in page
