@@ -12,7 +12,7 @@ from bench.fleet.model.sampled import SampledShard, run_sampled_shard, sampled_s
 from bench.fleet.model.tally import STEPS, Tally, phases_of_events
 from bench.fleet.scenario.values import ReleaseSpec, Scenario, Silence
 from bench.fleet.storm.crowd import Load, Story
-from bench.fleet.storm.strategies import StormRun, logins_of, run_storm, storms_of
+from bench.fleet.storm.strategies import StormRun, cost_of, logins_of, run_storm, storms_of
 from carousel.errors import OperatorError
 
 __all__ = ["FIDELITIES", "FleetRun", "run_fleet", "run_shard"]
@@ -199,17 +199,18 @@ def _logins(result: FleetRun) -> list[StormRun]:
 
 
 def _run_storms(result: FleetRun, storms: list[StormRun], run: Run, count: Callable[[], None]) -> None:
-    """Run storms; an interruption leaves those that are done."""
+    """Run storms, the dearest first, so that no core waits for the last one; an interruption leaves those done."""
     if not storms:
         return
     told: list[Story | str | None] = [None] * len(storms)
+    order = sorted(range(len(storms)), key=lambda index: -cost_of(storms[index]))
 
     def keep(index: int, story: Story | str) -> None:
-        told[index] = story
+        told[order[index]] = story
         count()
 
     try:
-        run(run_storm, storms, keep)
+        run(run_storm, [storms[index] for index in order], keep)
     except KeyboardInterrupt:
         result.is_partial = True
     result.stories += [each for each in told if isinstance(each, Story)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.fleet.model.tally import Tally
-from bench.fleet.scenario.values import Discipline, Scenario, Server
+from bench.fleet.scenario.values import Discipline, RetryKind, Scenario, Server
 from bench.fleet.storm.crowd import Story
 from bench.fleet.storm.engine import NotConvergedError
 from bench.fleet.storm.login import run_login
@@ -16,7 +16,7 @@ from bench.fleet.storm.tail import run_tail
 from bench.fleet.storm.unicast import run_unicast
 from carousel.release.blocks import IntArray
 
-__all__ = ["StormRun", "logins_of", "run_storm", "servers_of", "storms_of"]
+__all__ = ["StormRun", "cost_of", "logins_of", "run_storm", "servers_of", "storms_of"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ def logins_of(scenario: Scenario) -> list[StormRun]:
         for discipline in scenario.login.disciplines
         if not (retry and discipline is Discipline.CAROUSEL_GATE)  # who waits for a turn hardly ever retries
     ]
+
+
+def cost_of(storm: StormRun) -> int:
+    """Return how dear a run is beside others, roughly: a back-off tells many tries apart, what nobody heals lasts."""
+    is_backoff = storm.scenario.retries[storm.retry].kind is RetryKind.BACKOFF
+    return (1 + is_backoff) * (1 + (not storm.is_healing))
 
 
 def run_storm(storm: StormRun) -> Story | str:
