@@ -223,6 +223,14 @@ class WaitingRoom:
         self.total -= total_of(leaving)
         return leaving
 
+    def callers(self, newcomers: IntArray | int, come: int, rng: np.random.Generator) -> tuple[IntArray, int]:
+        """Return who asks now, and how many: who tries again, and `come` newcomers (groups,)."""
+        waiting = self.total
+        asking = self.leave(rng)
+        if come:
+            asking[0] += newcomers
+        return asking, waiting - self.total + come
+
     def drop_some(self, shares: FloatArray, rng: np.random.Generator) -> IntArray:
         """Let a share of each group (groups,) go for good; return how many went: (groups,)."""
         gone = rng.binomial(self.crowd, shares)

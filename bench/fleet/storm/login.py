@@ -157,20 +157,24 @@ class _Storm:
 
     def _ask_again(self, come: int, step_s: float, index: int) -> tuple[IntArray, int]:
         """Return who asks now, and how many: newcomers, and who waited; behind a gate, as many as the server takes."""
-        room, rng, is_gate = self._room, self._rng, self._case.discipline is Discipline.GATE
-        waiting = room.total
-        if is_gate:
+        room, rng, discipline = self._room, self._rng, self._case.discipline
+        if discipline is Discipline.GATE:
             room.turn_away(room.newcomers(np.array([come])), come)
-            waiting, come = room.total, 0
-        if is_gate or self._case.discipline is Discipline.RETRY_AFTER:
-            asking = room.leave_some(int(rng.poisson(self._rate * step_s)), rng)
+            return self._called(0, step_s)
+        if discipline is Discipline.RETRY_AFTER:
+            asking, asked = self._called(come, step_s)
         else:
-            asking = room.leave(rng)
-        asked = waiting - room.total + come
-        asking[0] += come
-        if not is_gate and self._gate is None:  # else those that come have waited for their turn
+            asking, asked = room.callers(come, come, rng)
+        if self._gate is None:  # else those that come have waited for their turn
             self._fates.ask(asked, index)
         return asking, asked
+
+    def _called(self, come: int, step_s: float) -> tuple[IntArray, int]:
+        """Return as many that wait as the server takes, and who comes, and how many these are."""
+        waiting = self._room.total
+        asking = self._room.leave_some(int(self._rng.poisson(self._rate * step_s)), self._rng)
+        asking[0] += come
+        return asking, waiting - self._room.total + come
 
     def _find_node(self, searching: IntArray, asked: int, step_s: float) -> tuple[IntArray, int]:
         """Return who found a super node that lives, answers, and has a free slot, and how many did."""

@@ -84,12 +84,8 @@ class _Storm:
         clock, at = self._clock, self._clock.bin_of(index)
         self._finish(index)
         self._tend_nodes(index)
-        waiting, come = self._room.total, self._comes[index]
-        asking = self._room.leave(self._rng)
-        if come:
-            asking[0] += self._come[index]
-            self._to_come -= come
-        asked = waiting - self._room.total + come
+        self._to_come -= self._comes[index]
+        asking, asked = self._room.callers(self._come[index], self._comes[index], self._rng)
         if asked:
             self._asked[at] += asked
             self._fates.ask(by_group(asking), index)

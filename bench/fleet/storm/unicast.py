@@ -179,12 +179,8 @@ class UnicastStorm:
         begin_s, now_s = index * step_s, (index + 1) * step_s
         if self._elsewhere is not None:
             self._leave_for_elsewhere(self._elsewhere[at], now_s, index)
-        waiting, come = self._room.total, self._comes[index]
-        asking = self._room.leave(self._rng)
-        if come:
-            asking[0] += self._come[index]
-            self._to_come -= come
-        asked = waiting - self._room.total + come
+        self._to_come -= self._comes[index]
+        asking, asked = self._room.callers(self._come[index], self._comes[index], self._rng)
         share = capacity_share(server, now_s, self._full_at_s)
         self._added_s += step_s if has_added(server, now_s, self._full_at_s) else 0.0
         self._seen.share[at] = share
