@@ -92,8 +92,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **arguments: Any) -> None:
-        looks_for_none = partial(argparse.RawDescriptionHelpFormatter, width=80)
-        super().__init__(allow_abbrev=False, formatter_class=looks_for_none, add_help=False, **arguments)
+        looks_for_no_terminal = partial(argparse.RawDescriptionHelpFormatter, width=80)
+        super().__init__(allow_abbrev=False, formatter_class=looks_for_no_terminal, add_help=False, **arguments)
         self.add_argument("-h", "--help", action="help", help="show this help")
 
     def format_help(self) -> str:

@@ -8,6 +8,7 @@ import argparse
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, NoReturn, get_args, get_origin
@@ -36,7 +37,10 @@ def read_plainly(
     config: Mapping[str, Any],
 ) -> dict[str, Any] | None:
     """Return a command's arguments by name: from the words, else the environment, else the config; None: not plain."""
-    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=_MISSING)
+    looks_for_no_terminal = partial(argparse.HelpFormatter, width=80)  # as each added option has one made, for a look
+    parser = _Parser(
+        add_help=False, allow_abbrev=False, argument_default=_MISSING, formatter_class=looks_for_no_terminal
+    )
     parameters = inspect.signature(command).parameters.values()
     options: dict[str, tuple[inspect.Parameter, Option]] = {}
     try:
