@@ -232,6 +232,17 @@ def test_files_and_functions_can_be_read_in_a_sitting(path):
             assert lines <= MAX_FUNCTION_LINES, f"{path}: {node.name} has {lines} lines"
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if name_of(path).split("/")[0] in ("carousel", "settop")], ids=name_of
+)
+def test_what_a_box_loads_declares_values_that_never_change_as_frozen_ones(path):
+    """A dataclass costs half a millisecond of a start (carousel/frozen.py); for what changes there are few of them."""
+    for node in nodes_of(path):
+        if isinstance(node, ast.ClassDef):
+            decorators = [ast.unparse(each) for each in node.decorator_list]
+            assert not any("frozen=True" in each for each in decorators), f"{path}: {node.name} is a dataclass"
+
+
 def test_every_room_says_what_it_is_for():
     for folder in {path.parent for path in FILES if path.parent.name not in PACKAGES}:
         if folder.is_relative_to(ROOT / "firmware_stub"):

@@ -1,11 +1,13 @@
 """The command line of a box: its help, its defaults, and what is wrong with what was typed."""
 
+import argparse
 import re
 import subprocess
 import sys
 
 import pytest
 
+from settop import cli
 from settop.cli import main, make_parser
 from settop.commands import flashing, options
 from settop.flasher import frames
@@ -122,6 +124,34 @@ def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(arguments, words, ca
     assert words in told.err + told.out
     if arguments:
         assert len(told.err.splitlines()) == 1
+
+
+def commands_of(parser):
+    return next(each.choices for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+
+
+def test_the_parser_of_one_command_is_that_of_the_whole_command_line():
+    whole = commands_of(make_parser())
+    assert list(whole) == list(cli.COMMANDS)
+    for name, parser in whole.items():
+        alone = commands_of(make_parser(name))
+        assert list(alone) == [name]
+        assert alone[name].format_help() == parser.format_help()
+        assert alone[name].prog == parser.prog == f"settop {name}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [('hardware = "00A1B2:7"', "none is no store of a box"), ("hardwear = 1", "'hardwear', which is no option")],
+)
+def test_a_config_file_may_name_options_of_other_commands_and_no_others(line, said, tmp_path, monkeypatch, capsys):
+    config = tmp_path / "box.toml"
+    config.write_text(f'{line}\nstore = "{tmp_path}/none"\ninterface = "lo"\n')
+    monkeypatch.setenv("BOOTCAST_CONFIG", str(config))
+    monkeypatch.setattr(sys, "argv", ["settop", "receive"])
+    with pytest.raises(SystemExit):
+        main()
+    assert said in capsys.readouterr().err
 
 
 def test_values_are_read_where_they_are_typed():

@@ -1,4 +1,5 @@
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,11 @@ def test_offsets_are_the_designs():
     assert raw[56:120] == b"i" * 32 + b"t" * 32
     assert raw[120:128] == key_id(KEY.public_key())
     assert raw[128:188] == b"demo".ljust(60, b"\0")
+
+
+def test_a_key_has_its_id_with_an_older_cryptography_too():
+    older = SimpleNamespace(public_bytes=KEY.public_key().public_bytes)
+    assert key_id(older) == key_id(KEY.public_key())
 
 
 @given(st.integers(0, HEADER_BYTES * 8 - 1))
