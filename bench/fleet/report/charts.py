@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.fleet.model.tally import STEPS
 from bench.fleet.report.colours import PHASE_TINTS, colour_of, dash_of
 from bench.fleet.report.data import by_label
-from bench.fleet.report.labels import place_labels, points_along
+from bench.fleet.report.labels import Box, Label, place_labels, points_along
 from bench.fleet.report.svg import (
     ROUND_TIMES_S,
     TENTH,
@@ -26,7 +26,7 @@ from bench.fleet.report.svg import (
     time_unit,
 )
 from bench.fleet.run import FleetRun
-from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.crowd import ROLLOUT_START, Story
 from carousel.console.quantities import format_count, format_duration_s
 
 __all__ = ["curves_chart", "load_panels", "phase_panels"]
@@ -92,13 +92,15 @@ def _curves(run: FleetRun, counts_from: str, is_narrow: bool) -> str:
     since = counts_from if counts_from == "power-on" else "the start"
     parts.append(text(frame.right, height - 12, f"{unit} from {since} to {to}", "end"))
     parts.append(text(0, 13, "boxes that are not through yet", style='class="note"'))
+    written = []
     if x.low < deadline_s < x.high:
         at, words = x.at(deadline_s), f"the image is due: {format_duration_s(deadline_s)}"
         parts.append(f'<path d="M{at:.1f} {frame.top}V{frame.bottom}" class="deadline"/>')
         side = (at + 4, "start") if at < (frame.left + frame.right) / 2 else (at - 4, "end")
         above = frame.top + 14 if is_narrow else frame.top - 5
         parts.append(text(side[0], above, words, side[1], 'class="note over"'))
-    parts += _labelled_lines(lines, levels, x, y, frame, height if is_narrow else None)
+        written = [Label(side[0], above, side[1]).box(words)]
+    parts += _labelled_lines(lines, levels, (x, y), frame, written, height if is_narrow else None)
     height += int(LABEL_GAP * (len(lines) + 1)) if is_narrow else 0
     data = f"data-low='{x.low}' data-high='{x.high}' data-log='{int(x.is_log)}'"
     data += f" data-levels='{','.join(f'{each:.4g}' for each in levels)}' data-left='{frame.left}'"
@@ -154,15 +156,16 @@ def _share_ticks(least: float) -> list[tuple[float, str]]:
 
 
 def _labelled_lines(
-    lines: list[_Line], levels: FloatArray, x: Scale, y: TailScale, frame: Frame, below: int | None
-) -> list[str]:
+    lines: list[_Line], levels: FloatArray, scales: tuple[Scale, TailScale], frame: Frame, written: list[Box],
+    below: int | None,
+) -> list[str]:  # fmt: skip
     """Draw the lines, each with its name beside it; or under each other from `below` on."""
-    names = [_short(each.label) for each in lines]
+    (x, y), names = scales, [_short(each.label) for each in lines]
     seen = [np.isfinite(each.middle) for each in lines]
     pixels = [
         (np.maximum(frame.left, x(each.middle[some])), y(levels[some])) for each, some in zip(lines, seen, strict=True)
     ]
-    places = place_labels([points_along(*each) for each in pixels], names, frame)
+    places = place_labels([points_along(*each) for each in pixels], names, frame, written)
     parts = []
     for number, (each, name, place, (xs, ys)) in enumerate(zip(lines, names, places, pixels, strict=True)):
         colour, dash = colour_of(each.label), dash_of(each.label)
@@ -221,7 +224,7 @@ PANEL, PANEL_LABEL = (320, 190), 36
 
 def phase_panels(run: FleetRun) -> str:
     """Draw where boxes are over time, a panel for each strategy, all on one time axis."""
-    stories = [stories[0] for stories in by_label(run.stories).values()]
+    stories = [stories[0] for stories in by_label(run.stories).values() if stories[0].counts_from != ROLLOUT_START]
     if not stories:
         return ""
     until_s = _until_s(run, stories)

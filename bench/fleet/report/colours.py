@@ -2,7 +2,7 @@
 strategy has a colour (of logins: what the server does), a retry policy a dash, a phase a tint.
 """
 
-__all__ = ["DASHES", "PHASE_TINTS", "colour_of", "dash_of"]
+__all__ = ["DASHES", "LOST_COLOUR", "PHASE_TINTS", "colour_of", "dash_of"]
 
 STRATEGY_COLOURS = {
     "carousel-plain": "#56B4E9",
@@ -27,6 +27,7 @@ DISCIPLINE_COLOURS = {
 }
 """What a login server does beside answering in turn."""
 DASHES = {"immediate": "", "backoff": "7 4", "random": "2 3"}
+LOST_COLOUR = "#7a1f1f"
 PHASE_TINTS = {
     "off": "#efefef",
     "not up": "#efefef",
@@ -34,7 +35,6 @@ PHASE_TINTS = {
     "searching": "#ffe0a3",
     "logging in": "#f4a582",
     "on EEPROM": "#c9b6dd",
-    "lost": "#7a1f1f",
     "starting": "#b8dfc2",
     "up": "#5d9e75",
     "online": "#5d9e75",

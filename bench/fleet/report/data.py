@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from bench.fleet.model.histogram import EDGES_S, Histogram
 from bench.fleet.model.tally import EFFICIENCY_BINS, STEPS, Tally
+from bench.fleet.report.rollouts import rollout_rows
 from bench.fleet.run import FleetRun
-from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.crowd import ROLLOUT_START, Story
 from carousel.console.quantities import format_count, format_duration_s, format_size_bytes
 
 __all__ = [
@@ -169,10 +170,12 @@ def _told(value: float | None) -> str:
 
 
 def summary_rows(run: FleetRun) -> tuple[list[str], list[list[str]]]:
-    """Return a table's head and cells, a row for each strategy: medians over seeds."""
+    """Return a table's head and cells, a row for each strategy but roll-outs (rollouts.py): medians over seeds."""
     head = ["strategy", "in time", "never", "p50", "p99", "p99.99", "last box", "sent per box"]
     rows = []
     for label, stories in by_label(run.stories).items():
+        if stories[0].counts_from == ROLLOUT_START:
+            continue
         whole = [story.tally.all_boot() for story in stories]
         times = [_median([each.quantile(share) for each in whole]) for share in (0.5, 0.99, 0.9999, 1.0)]
         never = max(each.unfinished for each in whole)
@@ -195,13 +198,14 @@ def show(run: FleetRun) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    head, rows = summary_rows(run)
     seeds = f", seeds {', '.join(map(str, run.seeds))}: medians" if len(run.seeds) > 1 else f", seed {run.seeds[0]}"
     title = f"{run.scenario.title}: {format_count(run.scenario.boxes)} boxes, {run.fidelity}{seeds}"
-    table = Table(*head, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*row)
     console = Console(width=150, markup=False)
     if run.is_partial:
         console.print("PARTIAL: ended early; strategies that were not done are missing")
-    console.print(table)
+    for head, rows in (summary_rows(run), rollout_rows(run)):
+        if rows:
+            table = Table(*head, title=title, title_justify="left")
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)

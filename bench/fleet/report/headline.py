@@ -1,6 +1,7 @@
 """What a run says, in a sentence: who boots when, by each strategy."""
 
 from bench.fleet.report.data import by_label
+from bench.fleet.report.rollouts import rollout_sentences
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story, format_price
 from carousel.console.quantities import format_duration_s
@@ -12,8 +13,7 @@ def headline(run: FleetRun) -> str:
     """Return the run's sentence: the first strategy whole, and of each other one the best of its variants."""
     firsts = [stories[0] for stories in by_label(run.stories).values()]
     boots = [each for each in firsts if each.counts_from == "power-on"]
-    rollouts = [each for each in firsts if each.label.startswith("roll-out")]
-    told = [f"{each.label}: {each.notes[0]}" for each in rollouts]
+    told = rollout_sentences(run)
     if not boots:
         return "; ".join(told)[:1].upper() + "; ".join(told)[1:] + "." if told else "Nothing was done."
     best: dict[str, Story] = {}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bench.fleet.report.svg import Frame
 
-__all__ = ["Label", "place_labels", "points_along"]
+__all__ = ["Box", "Label", "place_labels", "points_along"]
 
 FloatArray = NDArray[np.float64]
 EM = 7.4
@@ -44,10 +44,14 @@ def points_along(xs: FloatArray, ys: FloatArray) -> FloatArray:
     return np.stack([np.interp(at, way, xs), np.interp(at, way, ys)], axis=1)
 
 
-def place_labels(lines: Sequence[FloatArray], names: Sequence[str], frame: Frame) -> list[Label]:
-    """Choose a place for each name along its line (points as from `points_along`), one after the other."""
+def place_labels(
+    lines: Sequence[FloatArray], names: Sequence[str], frame: Frame, written: Sequence[Box] = ()
+) -> list[Label]:
+    """Choose a place for each name along its line (points as from `points_along`), one after the other, not on what is
+    `written` already.
+    """
     found: list[Label] = []
-    taken: list[Box] = []
+    taken = [*written]
     for line, name in zip(lines, names, strict=True):
         others = np.concatenate([np.empty((0, 2)), *(each for each in lines if each is not line)])
         best, least = Label(float(line[-1, 0]), float(line[-1, 1]), "end"), np.inf

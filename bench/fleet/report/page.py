@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from bench.fleet.report.charts import curves_chart, load_panels, phase_panels
 from bench.fleet.report.data import PERCENTILES, by_label, plain, summary_rows
 from bench.fleet.report.headline import headline
+from bench.fleet.report.rollouts import rollout_table, rollouts_of
 from bench.fleet.run import FleetRun
 from bench.fleet.scenario.values import Scenario
 from bench.fleet.storm.crowd import LOGIN_START
@@ -38,21 +40,13 @@ def write_page(run: FleetRun, path: Path) -> None:
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
         f"<title>{html.escape(scenario.title)}</title><style>{STYLE}</style>",
-        f"<h1>{html.escape(scenario.title)}</h1><p class='headline'>{html.escape(headline(run))}</p>",
+        f"<h1>{html.escape(scenario.title)}</h1><p class='headline'>{_kept_together(headline(run))}</p>",
     ]
     if run.is_partial:
         parts.append("<p class='partial'>Partial: the run was ended early, and what was not done is missing.</p>")
     if scenario.description:
         parts.append(f"<p class='note'>{html.escape(scenario.description)}</p>")
-    parts.append(table(*summary_rows(run)))
-    parts += [f"<p class='note'>{html.escape(sentence)}</p>" for sentence in run.refused]
-    medians = f"Medians over {len(run.seeds)} seeds. " if len(run.seeds) > 1 else ""
-    parts.append(
-        f"<p class='note'>{medians}“In time” has its image within {format_duration_s(scenario.deadline_s)} of power-on "
-        "(the times are of the started image); “never”, not within the "
-        f"{format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or the figure is refused "
-        "(see what it hangs on).</p>"
-    )
+    parts += _tables(run)
     counted = [
         (counts_from, title)
         for counts_from, title in (("power-on", "Who does not run yet"), (LOGIN_START, "Who is not online yet"))
@@ -63,7 +57,9 @@ def write_page(run: FleetRun, path: Path) -> None:
     for counts_from, title in counted:
         parts.append(f"<h2>{title}</h2><div class='read'>{curves_chart(run, counts_from)}{READING}</div>")
     parts.append(SCALE if counted else "")
-    parts.append("<h2>Where the boxes are</h2>" + phase_panels(run))
+    panels = phase_panels(run)
+    if panels:
+        parts.append("<h2>Where the boxes are</h2>" + panels)
     loads = load_panels(run)
     if loads:
         parts.append("<h2>What servers and peers are asked, by what they can</h2>" + loads)
@@ -72,6 +68,33 @@ def write_page(run: FleetRun, path: Path) -> None:
     parts.append(f"<details><summary>The scenario, as it was run</summary><pre>{described}</pre></details>")
     parts.append(f"<script>{SCRIPT}</script></html>")
     path.write_text("\n".join(parts))
+
+
+def _kept_together(words: str) -> str:
+    """Return words of which no line ends between a number and its unit."""
+    return html.escape(re.sub(r"(?<=\d) (?=%|(?:ms|s|min|h|d)\b)", "\N{NO-BREAK SPACE}", words))
+
+
+def _tables(run: FleetRun) -> list[str]:
+    """Return the tables of strategies and of roll-outs, with what their words mean."""
+    scenario, parts = run.scenario, [f"<p class='note'>{html.escape(sentence)}</p>" for sentence in run.refused]
+    head, rows = summary_rows(run)
+    if rows:
+        medians = f"Medians over {len(run.seeds)} seeds. " if len(run.seeds) > 1 else ""
+        parts = [table(head, rows), *parts]
+        parts.append(
+            f"<p class='note'>{medians}“In time” has its image within {format_duration_s(scenario.deadline_s)} of "
+            "power-on (the times are of the started image); “never”, not within the "
+            f"{format_duration_s(scenario.horizon_s)} looked at; a dash: fewer boxes got there, or the figure is "
+            "refused (see what it hangs on).</p>"
+        )
+    if rollouts_of(run):
+        parts.append(rollout_table(run))
+        parts.append(
+            "<p class='note'>“Lost” boots nothing until somebody comes; “back on the old image” fell back by itself; "
+            "“not offered” was spared, since the image was withdrawn first.</p>"
+        )
+    return parts
 
 
 def _regions(run: FleetRun) -> str:

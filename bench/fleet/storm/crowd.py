@@ -17,6 +17,7 @@ from carousel.release.blocks import IntArray
 
 __all__ = [
     "LOGIN_START",
+    "ROLLOUT_START",
     "STEPS_A_TIME",
     "Clock",
     "Load",
@@ -37,6 +38,8 @@ MOST_STEPS = 800_000
 BACKOFF_STAGES = 13
 LOGIN_START = "start of the system"
 """What the times of a log-in count from (`Story.counts_from`)."""
+
+ROLLOUT_START = "begin of the roll-out"
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,8 @@ class Story:
     step_error: float | None = None
     notes: tuple[str, ...] = field(default=())
     price: float | None = None
+    ended: str = ""
+    """Of a roll-out, how it ended."""
 
 
 def format_price(dollars: float) -> str:

@@ -10,18 +10,23 @@ with a way back) do so `report_delay_s` after they broke or ran. A bulletin take
 fault lets them (`recovering_share`); the others are lost until somebody comes.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import STEPS, Tally
 from bench.fleet.scenario.values import Rollout, Scenario
-from bench.fleet.storm.crowd import Load, Story
+from bench.fleet.storm.crowd import ROLLOUT_START, Load, Story
+from carousel.release.blocks import IntArray
 
-__all__ = ["run_rollout"]
+__all__ = ["LOST", "NOT_OFFERED", "ON_NEW", "ON_OLD", "rollout_story", "run_rollout"]
 
 FloatArray = NDArray[np.float64]
 ROLLOUT_STREAM = 24
+NOT_OFFERED, ON_OLD, LOST, ON_NEW = "not offered", "back on the old image", "lost", "on the new image"
+"""Where boxes are: its phases."""
 
 
 def run_rollout(scenario: Scenario, seed: int, stages: tuple[float, ...]) -> Story:
@@ -30,26 +35,31 @@ def run_rollout(scenario: Scenario, seed: int, stages: tuple[float, ...]) -> Sto
     rollout, rng = scenario.rollout, np.random.default_rng([seed, ROLLOUT_STREAM, len(stages)])
     step_s = scenario.horizon_s / STEPS
     begun, stopped_at = _begin(rollout, scenario.boxes, stages, step_s, rng)
-    broken = rng.binomial(begun, rollout.failing_share)
-    recovering = rng.binomial(broken, rollout.recovering_share)
-    tally = Tally(scenario.horizon_s)
-    running = begun - broken
-    times_s: FloatArray = (np.arange(STEPS, dtype=np.float64) + 0.5) * step_s
-    tally.boot["all"] = Histogram.of_counts(times_s, running, scenario.boxes)
-    never = scenario.boxes - int(running.sum())
-    for name in ("verified", "up"):
-        tally.events[name][:STEPS] += running
-        tally.events[name][STEPS] += never
-    tally.events["power"][0] = scenario.boxes
-    on_old, lost = np.cumsum(recovering), np.cumsum(broken - recovering)
-    ran = np.cumsum(running)
-    phases = {"off": scenario.boxes - ran - on_old - lost, "on EEPROM": on_old, "lost": lost, "up": ran}
-    loads = [Load("boxes lost", "", lost.astype(np.float64), float(max(1, scenario.boxes)))]
     words = " → ".join(f"{share * 100:g} %" for share in stages)
     told = "never stopped" if stopped_at is None else f"stopped after {stopped_at * step_s / 3600:.1f} h"
-    total = int(lost[-1])
-    notes = (f"{total:,} boxes lost, {int(on_old[-1]):,} back on their old image, {told}",)
-    return Story(f"roll-out {words}", seed, tally, phases, loads, None, "begin of the roll-out", notes=notes)
+    return rollout_story(scenario, seed, f"roll-out {words}", begun, rng, told)
+
+
+def rollout_story(
+    scenario: Scenario, seed: int, label: str, begun: IntArray, rng: np.random.Generator, told: str,
+    loads: Sequence[Load] = (),
+) -> Story:  # fmt: skip
+    """Return what an image does to boxes that begin with it in each step, where the roll-out ended as is told."""
+    assert scenario.rollout is not None
+    broken = rng.binomial(begun, scenario.rollout.failing_share)
+    recovering = rng.binomial(broken, scenario.rollout.recovering_share)
+    tally, running, step_s = Tally(scenario.horizon_s), begun - broken, scenario.horizon_s / STEPS
+    times_s: FloatArray = (np.arange(STEPS, dtype=np.float64) + 0.5) * step_s
+    tally.boot["all"] = Histogram.of_counts(times_s, running, scenario.boxes)
+    for name in ("verified", "up"):
+        tally.events[name][:STEPS] += running
+        tally.events[name][STEPS] += scenario.boxes - int(running.sum())
+    tally.events["power"][0] = scenario.boxes
+    on_old, lost, ran = np.cumsum(recovering), np.cumsum(broken - recovering), np.cumsum(running)
+    offered = ran + on_old + lost
+    phases = {NOT_OFFERED: scenario.boxes - offered, ON_OLD: on_old, LOST: lost, ON_NEW: ran}
+    notes = (f"{int(lost[-1]):,} boxes lost, {int(on_old[-1]):,} back on their old image, {told}",)
+    return Story(label, seed, tally, phases, [*loads], None, ROLLOUT_START, notes=notes, ended=told)
 
 
 def _begin(

@@ -11,10 +11,10 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fleet.model.histogram import Histogram
-from bench.fleet.model.tally import STEPS, Tally
+from bench.fleet.model.tally import STEPS
 from bench.fleet.scenario.values import Rollout, Scenario
 from bench.fleet.storm.crowd import Load, Story
+from bench.fleet.storm.rollout import rollout_story
 from carousel.bulletin import ALL, threshold_of
 from headend.rollout.samples import SampleRate
 from headend.rollout.stages import Counts, parse_rule
@@ -97,35 +97,9 @@ def run_ruled_rollout(scenario: Scenario, seed: int, text: str) -> Story:
             if model.halted is not None and not told:
                 told = f"halted at {model.share * 100:g} % after {now_s / 3600:.1f} h: {model.halted}"
         shares[step] = model.share
-    broken = rng.binomial(begun, rollout.failing_share)
-    recovering = rng.binomial(broken, rollout.recovering_share)
     loads = [
         Load("share that it is for", "", shares, 1.0),
         Load("reports", "1/s", reports, rollout.reports_per_s),
     ]
-    label = f"roll-out by rule {text}"
-    notes = told or f"never halted, at {model.share * 100:g} % at the end"
-    return _story(scenario, seed, label, begun, broken, recovering, loads, notes)
-
-
-def _story(
-    scenario: Scenario,
-    seed: int,
-    label: str,
-    begun: NDArray[np.int64],
-    broken: NDArray[np.int64],
-    recovering: NDArray[np.int64],
-    loads: list[Load],
-    told: str,
-) -> Story:
-    tally, running, step_s = Tally(scenario.horizon_s), begun - broken, scenario.horizon_s / STEPS
-    times_s: FloatArray = (np.arange(STEPS, dtype=np.float64) + 0.5) * step_s
-    tally.boot["all"] = Histogram.of_counts(times_s, running, scenario.boxes)
-    for name in ("verified", "up"):
-        tally.events[name][:STEPS] += running
-        tally.events[name][STEPS] += scenario.boxes - int(running.sum())
-    tally.events["power"][0] = scenario.boxes
-    on_old, lost, ran = np.cumsum(recovering), np.cumsum(broken - recovering), np.cumsum(running)
-    phases = {"off": scenario.boxes - ran - on_old - lost, "on EEPROM": on_old, "lost": lost, "up": ran}
-    notes = (f"{int(lost[-1]):,} boxes lost, {int(on_old[-1]):,} back on their old image, {told}",)
-    return Story(label, seed, tally, phases, loads, None, "begin of the roll-out", notes=notes)
+    told = told or f"never halted, at {model.share * 100:g} % at the end"
+    return rollout_story(scenario, seed, f"roll-out by rule {text}", begun, rng, told, loads)

@@ -7,8 +7,11 @@ from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import Tally
 from bench.fleet.report.data import summary_rows
 from bench.fleet.report.headline import headline
+from bench.fleet.report.rollouts import rollout_rows, rollout_table
 from bench.fleet.run import FleetRun
+from bench.fleet.scenario.values import Rollout
 from bench.fleet.storm.crowd import Story
+from bench.fleet.storm.rollout import run_rollout
 from tests.bench.fleet.fleets import scenario
 
 BOXES = 1000
@@ -60,3 +63,19 @@ def test_boxes_that_never_run_are_not_none():
     few.stories[0].tally.boot["here"].unfinished = 3
     head, rows = summary_rows(few)
     assert rows[0][head.index("never")] == "3 (under 0.01%)"
+
+
+def test_roll_outs_are_told_by_boxes_lost_and_have_a_table_of_their_own():
+    fleet = scenario(100_000_000, horizon_s=43200.0, rollout=Rollout(), strategies=("rollout",))
+    stories = [run_rollout(fleet, 7, stages) for stages in ((0.01, 1.0), (1.0,))]
+    rollouts = FleetRun(fleet, "sampled", [7], stories)
+    lost = [int(each.phases["lost"][-1]) for each in stories]
+    assert lost[1] > 10 * lost[0]
+    assert headline(rollouts) == (
+        f"A bad image loses {lost[1]:,} of 100,000,000 boxes where all have it at once; {lost[0]:,} by 1 % → 100 %."
+    )
+    head, rows = rollout_rows(rollouts)
+    assert head == ["roll-out", "boxes lost", "back on the old image", "on the new image", "not offered", "it ended"]
+    assert sum(int(cell.replace(",", "")) for cell in rows[0][1:5]) == 100_000_000
+    assert summary_rows(rollouts)[1] == []  # a time of power-on means nothing here
+    assert rollout_table(rollouts).count("<rect") == 2

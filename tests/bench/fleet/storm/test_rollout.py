@@ -17,7 +17,7 @@ def lost(stages, rollout=BAD, boxes=1_000_000):
     assert (sum(story.phases.values()) == boxes).all()
     assert story.tally.all_boot().total == boxes
     assert story.tally.events["up"].sum() == boxes
-    return int(story.phases["lost"][-1]), int(story.phases["up"][-1])
+    return int(story.phases["lost"][-1]), int(story.phases["on the new image"][-1])
 
 
 def test_a_bad_image_costs_what_its_first_stage_lets_it():

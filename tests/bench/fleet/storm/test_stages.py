@@ -37,7 +37,7 @@ def run(rollout, boxes, seed=1, horizon_s=6 * 3600.0):
 @pytest.mark.parametrize("boxes", [10**5, 10**7, 220_000_000])
 def test_a_good_image_reaches_all_by_its_stages(boxes):
     story = run(GOOD, boxes)
-    assert int(story.phases["up"][-1]) == boxes
+    assert int(story.phases["on the new image"][-1]) == boxes
     shares = story.loads[0].values
     assert set(shares) == {0.01, 0.1, 1.0}
     assert (np.diff(shares) >= 0).all()
