@@ -40,7 +40,8 @@ class Dependence:
             return late
         depth = _depth(np.maximum(late, 1e-300))
         shifted = -np.expm1(-np.exp(depth + np.interp(depth, self._depth, self._shift)))
-        return np.where(late > 0, shifted, 0.0)
+        # Where a block is late for certain, so is the image: no dependence makes it less.
+        return np.where(late >= 1, 1.0, np.where(late > 0, shifted, 0.0))
 
 
 def _depth(late: FloatArray) -> FloatArray:

@@ -104,3 +104,12 @@ def test_who_lacks_the_announcement_is_late_once_and_keeps_four_mebibytes_of_wha
     starts_s = np.linspace(0.0, four.timeline.period_s, 12, endpoint=False) + 0.013
     assert four.late_over(starts_s, np.array([1.0]))[0] == pytest.approx(0.3**4, rel=0.2)
     assert four.late_over(starts_s, np.array([0.6]))[0] == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_nobody_is_done_behind_bursts_before_an_image_can_have_been_heard():
+    release = ReleaseSpec("a", 64_000_000)
+    bursty = law_of(Carousel(50e6), (release,), "a", LossChain(0.2 / 16 / 0.8, 1 / 16, 0.0, 1.0), 0.0)
+    for start_s in (0.0, 3.3, 7.7):  # by independent single boxes the first of a thousand is done after 12.8 s
+        late = bursty.late(start_s, np.array([10.1, 11.0, 12.0, 12.5]))
+        assert late.tolist() == [1.0] * 4
