@@ -91,7 +91,19 @@ def _put_together(scenario: Scenario, tallies: dict[str, Tally], groups: tuple[G
     for name in ("verified", "up"):
         whole.events[name] = whole.events[name] + served.events[name]
     whole.boot.setdefault(WHOLE, Histogram()).add(_from_power_on(served.all_boot(), scenario.deadline_s))
+    alone = Histogram()
+    for name in asked:
+        alone.add(tallies[name].all_boot())
+    whole.boot[WHOLE] = _no_later(whole.boot[WHOLE], alone)
     return whole
+
+
+def _no_later(times: Histogram, alone: Histogram) -> Histogram:
+    """Return the times, none of them later than the carousel alone makes them: which of those that are late had it off
+    the air when is known of the many, not of each, and mixes those who powered up first with those who did last.
+    """
+    counts = np.diff(np.maximum(np.cumsum(times.counts), np.cumsum(alone.counts)), prepend=0)
+    return Histogram(counts, times.total - int(counts.sum()), times.shown, times.least_s)
 
 
 def _later(events: IntArray, bins: int) -> IntArray:

@@ -66,6 +66,15 @@ def test_who_waits_at_a_small_server_has_it_off_the_air_when_that_is_sooner():
     assert both.tally.all_boot().quantile(0.92) < 55  # some have it from the server
 
 
+@pytest.mark.parametrize(("late_share", "after_all_s"), [(0.1, 60.0), (0.3, 100.0), (0.1, 25.0)])
+def test_a_tail_makes_nobody_later_than_the_carousel_alone(late_share, after_all_s):
+    alone = tally_of(late_share, after_all_s)
+    both = run(alone, replace(AMPLE, rate_bps_per_million=8e9, connections_per_million=10_000))
+    reached = [np.cumsum(each.all_boot().counts) for each in (both.tally, alone)]
+    assert (reached[0] >= reached[1]).all()
+    assert both.tally.all_boot().total == BOXES
+
+
 def test_classes_without_a_way_back_have_the_carousel_alone():
     deaf = replace(FLEET.classes[0], up=replace(FLEET.classes[0].up, loss=1.0))
     story = run_tail(replace(FLEET, classes=(deaf,)), 3, BACKOFF, (("c", tally_of(0.1)),))
