@@ -55,11 +55,7 @@ def run_sampled_shard(shard: SampledShard) -> Tally:
             continue
         curve = _curve(shard, group)
         tally.notes.setdefault(curve.note, curve.error)
-        clock = OnAirClock(shard.scenario.carousel.silences)
-        if clock.is_steady:
-            _draw(tally, shard, group, curve)
-        else:
-            _draw_by_starts(tally, shard, group, curve, clock)
+        _draw(tally, shard, group, curve)
     return tally
 
 
@@ -78,39 +74,50 @@ def _curve(shard: SampledShard, group: Group) -> Curve:
 
 
 def _draw(tally: Tally, shard: SampledShard, group: Group, curve: Curve) -> None:
-    """Draw how many boxes take how long, and spread what happens to them over the scenario's time."""
-    scenario, region, box_class = shard.scenario, group.region, group.box_class
-    rng = np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
-    taken = _taken(curve, group.boxes, rng)
-    start_up_s = scenario.start_up_s(box_class)
+    """Draw how many boxes take how long, and when; what the curve does not show is refused."""
+    scenario, rng = shard.scenario, np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
+    clock = OnAirClock(scenario.carousel.silences)
+    done = _draw_at_once(tally, scenario, group, curve, rng) if clock.is_steady else (
+        _draw_by_starts(tally, scenario, group, curve, clock, rng))  # fmt: skip
+    some = np.flatnonzero(done)
+    tally.count_efficiency(law_of_class(scenario, group.box_class).efficiency(MIDDLES_S[some]), done[some])
+    histogram = tally.boot[group.region.name]
+    histogram.shown = max(histogram.shown, curve.shown)
+
+
+def _draw_at_once(tally: Tally, scenario: Scenario, group: Group, curve: Curve, rng: np.random.Generator) -> IntArray:
+    """Draw all boxes, and spread what happens to them over the scenario's time; return how many are seen to be done, by
+    bin of what they hear.
+    """
+    taken, start_up_s = _taken(curve, group.boxes, rng), scenario.start_up_s(group.box_class)
     some = np.flatnonzero(taken)
     # Anywhere within its bin: a quantile of a few boxes is not the bin's end.
-    middles_s = MIDDLES_S[some]
-    seen = rng.binomial(taken[some], share_up_by(region, scenario.horizon_s - start_up_s - middles_s))
+    middles_s, done = MIDDLES_S[some], np.zeros(BINS, dtype=np.int64)
+    seen = rng.binomial(taken[some], share_up_by(group.region, scenario.horizon_s - start_up_s - middles_s))
     booted = np.zeros(BINS, dtype=np.int64)
     np.add.at(booted, np.searchsorted(EDGES_S, middles_s + start_up_s, side="right") - 1, seen)
-    histogram = Histogram(booted, group.boxes - int(seen.sum()), curve.shown)
-    tally.boot.setdefault(region.name, Histogram()).add(histogram)
-    law = law_of_class(scenario, box_class)
-    tally.count_efficiency(law.efficiency(middles_s), seen)
+    tally.boot.setdefault(group.region.name, Histogram()).add(Histogram(booted, group.boxes - int(seen.sum())))
     _spread_out(tally, group, middles_s, taken[some], seen, start_up_s, scenario.deadline_s)
+    done[some] = seen
+    return done
 
 
-def _draw_by_starts(tally: Tally, shard: SampledShard, group: Group, curve: Curve, clock: OnAirClock) -> None:
+def _draw_by_starts(
+    tally: Tally, scenario: Scenario, group: Group, curve: Curve, clock: OnAirClock, rng: np.random.Generator
+) -> IntArray:
     """Draw the same of boxes that power up together, many times over: how long they take hangs on when they do."""
-    scenario, region, box_class = shard.scenario, group.region, group.box_class
-    rng = np.random.default_rng([shard.seed, DRAW_STREAM, group.index])
-    law = law_of_class(scenario, box_class)
-    starts_s = stratified_starts(region, min(SILENT_STARTS, group.boxes), rng)
+    done = np.zeros(BINS, dtype=np.int64)
+    starts_s = stratified_starts(group.region, min(SILENT_STARTS, group.boxes), rng)
     parts = apportion(group.boxes, [1.0] * len(starts_s))
     for start_s, on_air_s, boxes in zip(starts_s.tolist(), clock.on_air_s(starts_s).tolist(), parts, strict=True):
         taken = _taken(curve, boxes, rng)
         some = np.flatnonzero(taken)
         verified_s = np.append(clock.times_s(on_air_s + MIDDLES_S[some]), np.inf)
         counts = np.append(taken[some], boxes - int(taken.sum()))
-        up_s = verified_s + scenario.start_up_s(box_class)
-        tally.count_boxes(region.name, np.full(len(counts), start_s), verified_s, up_s, scenario.deadline_s, counts)
-        tally.count_efficiency(law.efficiency(MIDDLES_S[some]), taken[some])
+        up_s, begun_s = verified_s + scenario.start_up_s(group.box_class), np.full(len(counts), start_s)
+        tally.count_boxes(group.region.name, begun_s, verified_s, up_s, scenario.deadline_s, counts)
+        done += taken
+    return done
 
 
 def _taken(curve: Curve, boxes: int, rng: np.random.Generator) -> IntArray:

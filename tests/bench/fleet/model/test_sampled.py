@@ -8,6 +8,7 @@ from bench.fleet.model.chains import LossChain
 from bench.fleet.model.sampled import run_sampled_shard, sampled_shards
 from bench.fleet.model.tally import Tally, phases_of_events
 from bench.fleet.model.trunks import lost_slots
+from bench.fleet.scenario.values import Carousel, Silence
 from tests.bench.fleet.fleets import scenario
 
 
@@ -79,3 +80,13 @@ def test_losses_drawn_burst_by_burst_are_those_of_the_chain(chain):
     rates = np.array([1 - chain.k, 1 - chain.h])
     share = np.array([1 - chain.bad_share, chain.bad_share])
     assert both == pytest.approx((share * rates) @ chain.transitions @ rates, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silences", [(), (Silence(2.0, 3.0),)])
+def test_what_a_curve_does_not_show_is_refused_with_silences_too(silences):
+    fleet = scenario(1_000_000, repair=0.5, down="loss=45%", carousel=Carousel(5e6, silences=silences))
+    tally = run_sampled_shard(sampled_shards(fleet, 3)[0])
+    assert "percentiles beyond" in next(iter(tally.notes))
+    assert tally.all_boot().quantile(0.5) is not None
+    assert tally.all_boot().quantile(0.9999) is None
