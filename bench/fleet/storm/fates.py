@@ -118,9 +118,10 @@ class Fates:
     def _times(self, waits: "_Waits", boxes: int, start_up_s: float) -> Histogram:
         """Return how long boxes took from power-on to running, as the shares let in make it likely."""
         step_s, count = self._clock.step_s, self._clock.count
-        begins = waits.begins
-        ends: FloatArray = np.minimum(begins[:, None] + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
-        share, took_s = waits.let_in_between(ends)
+        some = np.flatnonzero(waits.waiting > 0)
+        begins = waits.begins[some, None]
+        ends: FloatArray = np.minimum(begins + np.append(0.0, np.geomspace(0.05, count, EDGES)), count)
+        share, took_s = waits.let_in_between(some, ends)
         weights = np.zeros(BINS)
 
         def count_in(begin: FloatArray, took_s: FloatArray, share: FloatArray) -> None:
@@ -129,10 +130,10 @@ class Fates:
             seen = (share > 0) & (begin * step_s + found_s <= self._clock.horizon_s)
             weights[:] += np.bincount(bins_of(np.maximum(found_s[seen], 1e-3)), share[seen], BINS)
 
-        count_in(begins, waits.took_at_once_s, waits.weights * (1 - waits.waiting))
+        count_in(waits.begins, waits.took_at_once_s, waits.weights * (1 - waits.waiting))
         for part in (0.25, 0.75):
-            waited_s = (ends[:, :-1] + part * np.diff(ends, axis=1) - begins[:, None]) * step_s
-            count_in(begins[:, None], waited_s + took_s, share / 2)
+            waited_s = (ends[:, :-1] + part * np.diff(ends, axis=1) - begins) * step_s
+            count_in(begins, waited_s + took_s, share / 2)
         return _whole(weights, boxes)
 
     def _count_fallen(self, tally: Tally, number: int, waits: "_Waits", deadline_s: float) -> None:
@@ -173,12 +174,13 @@ class _Waits:
         """Where in their steps they power up, on average: in the middle."""
         return self.starts.astype(np.float64) + 0.5
 
-    def let_in_between(self, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def let_in_between(self, some: IntArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return how many of those that wait were let in between one end and the next, in steps, and what these took
-        from there on: (starts, ends - 1).
+        from there on: (some of the starts, ends - 1).
         """
         reached, reached_s = _at(self.hazard, ends), _at(self.hazard_took_s, ends)
-        let_in = (self.weights * self.waiting)[:, None] * -np.diff(np.exp(self._at_begins[:, None] - reached), axis=1)
+        still = np.exp(self._at_begins[some, None] - reached)
+        let_in = (self.weights * self.waiting)[some, None] * -np.diff(still, axis=1)
         hazard, took_s = np.diff(reached, axis=1), np.diff(reached_s, axis=1)
         return let_in, np.divide(took_s, hazard, out=np.zeros_like(took_s), where=hazard > 0)
 
