@@ -17,6 +17,7 @@ from bench.fleet.model.law import CompletionLaw, law_of_class
 from bench.fleet.model.trunks import TrunkedLaw
 from bench.fleet.model.walks import Walks, walk, walk_street
 from bench.fleet.scenario.values import BoxClass, Region, Scenario, SpreadKind
+from settop.wire.early import MAX_BYTES as EARLY_BYTES
 
 __all__ = ["FEW_STREETS", "WIDE_INTERVALS", "Curve", "curve_of", "is_wide", "shown_by"]
 
@@ -38,6 +39,7 @@ ENOUGH_BEYOND = 20
 """Fewer boxes beyond a percentile do not show it."""
 CELLS, CELLS_INSTEAD = 6e6, 1.2e8
 LEAST_WALKS, MOST_WALKS = 300, 12_000
+GAPS_MATTER = 1e-4
 STREETS, FEW_STREETS = 1024, 64
 PARTS = 8
 
@@ -113,7 +115,18 @@ def _repeats(law: CompletionLaw, trunked: TrunkedLaw | None) -> bool:
     mean = 1 - (1 - law.chain.mean) * (1 - (trunked.trunk_chain.mean if trunked else 0.0))
     memory = 0.0 if law.block_chain.is_memoryless else abs(law.block_chain.memory)
     sigma = ((size + law.repair) * mean * (1 - mean) * (1 + memory) / (1 - memory)) ** 0.5
-    return bool((size + law.repair) * (1 - mean) < size + SIGMAS * sigma)
+    passing = (size + law.repair) * (1 - mean)
+    return bool(passing < size + SIGMAS * sigma) or _leaves_gaps(law, passing, size, mean)
+
+
+def _leaves_gaps(law: CompletionLaw, passing: float, size: float, mean: float) -> bool:
+    """Whether some boxes drop more before they hear the announcement than repair makes up for: 4 MiB are kept, and what
+    came after them is a gap in the order, which must come round again. The law lets such a box begin later instead.
+    """
+    interval_s, turn_s = law.timeline.announce_interval_s, law.timeline.period_s / law.timeline.cycles
+    kept_s = EARLY_BYTES * 8 / (law.rate_bps * (1 - mean))
+    dropping = mean ** max(1.0, kept_s // interval_s)
+    return bool(turn_s > kept_s + interval_s and dropping > GAPS_MATTER and passing * (1 - interval_s / turn_s) < size)
 
 
 def _one_by_one(box_class: BoxClass, law: CompletionLaw, trunked: TrunkedLaw | None, seed: int, why: str) -> Curve:

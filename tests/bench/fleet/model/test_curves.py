@@ -53,3 +53,14 @@ def test_a_curve_meets_all_phases_of_the_announcements_evenly(seed):
             each_s[int(np.argmax(each <= 1 - share))] for each, each_s in ((curve.late, EDGES_S), (late, edges_s))
         )
         assert said_s == pytest.approx(expected_s, rel=0.01), share
+
+
+@pytest.mark.slow
+def test_gaps_that_repair_does_not_make_up_for_are_left_to_single_boxes():
+    """Who misses four announcements drops what comes beyond 4 MiB: with 5 % to spare that must come round again."""
+    fields = {"rate_bps": 50e6, "symbol_bytes": 1440, "spread_s": 30.0, "down": "loss=30%"}
+    tight, ample = (scenario(1_000_000, 16_000_000, repair, **fields) for repair in (0.5, 1.0))
+    found = curve_of(tight, tight.classes[0], 3)
+    assert "boxes one by one, since no law holds" in found.note
+    assert found.shown > 1e-3  # p99.9 is refused
+    assert "law, within" in curve_of(ample, ample.classes[0], 3).note
