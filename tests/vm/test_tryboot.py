@@ -1,7 +1,5 @@
 """A Raspberry Pi's card, started by a model of its firmware, with Debian's kernel and the emulator's drivers."""
 
-from dataclasses import replace
-
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -16,7 +14,7 @@ from tests.vm.test_cards import partitions
 
 pytestmark = pytest.mark.vm
 DRIVERS = ("virtio_ring", "virtio", "virtio_pci", "virtio_mmio", "virtio_blk")
-BOARD = replace(BOARDS["pi"], modules=(*DRIVERS, *BOARDS["pi"].modules), console="ttyAMA0")
+BOARD = BOARDS["pi"].but(modules=(*DRIVERS, *BOARDS["pi"].modules), console="ttyAMA0")
 
 
 def test_a_card_starts_its_eeprom_image_by_tryboot_and_the_next_power_cycle_has_forgotten_it(make_release, tmp_path):
