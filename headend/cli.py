@@ -2,10 +2,9 @@
 
 import os
 import sys
-from pathlib import Path
 
 from carousel.console.command import run_command
-from carousel.console.defaults import CONFIG_VARIABLE, config_file, read_config
+from carousel.console.defaults import config_file, read_config
 
 __all__ = ["main"]
 
@@ -32,7 +31,7 @@ def _cast_plainly(words: list[str]) -> bool:
     from carousel.console.plain import read_plainly  # noqa: PLC0415  only `cast` needs these
     from headend.commands.cast import cast  # noqa: PLC0415
 
-    config = read_config(Path(os.environ.get(CONFIG_VARIABLE, config_file("headend"))))
+    config = read_config(config_file("headend"), os.environ)
     arguments = read_plainly(cast, words, os.environ, config)
     if arguments is None:
         return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carousel.console.command import EXIT_USAGE, run_command
-from carousel.console.defaults import CONFIG_VARIABLE, apply_defaults, config_file, read_config, variables_of
+from carousel.console.defaults import apply_defaults, config_file, config_path, read_config, variables_of
 from carousel.console.quantities import parse_duration_s, parse_size_bytes
 from carousel.errors import OperatorError
 from settop.commands.flashing import add_console, add_flash
@@ -464,11 +464,11 @@ def _run(arguments: list[str]) -> None:
     if not arguments:
         make_parser().print_help()
         raise SystemExit(EXIT_USAGE)
-    config = read_config(Path(os.environ.get(CONFIG_VARIABLE, CONFIG)))
+    config = read_config(CONFIG, os.environ)
     parser = make_parser(arguments[0] if arguments[0] in COMMANDS else None)
     if any(f"--{name}" not in variables_of(parser) for name in config):
         parser = make_parser()  # which tells options of other commands from misspelled ones
-    apply_defaults(parser, os.environ, config)
+    apply_defaults(parser, os.environ, config, config_path(CONFIG, os.environ))
     found = parser.parse_args(arguments)
     raise SystemExit(found.run(found))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from carousel.errors import OperatorError, UsageError
 
-__all__ = ["CONFIG_VARIABLE", "apply_defaults", "config_file", "read_config", "variables_of"]
+__all__ = ["CONFIG_VARIABLE", "apply_defaults", "config_file", "config_path", "read_config", "variables_of"]
 
 CONFIG_VARIABLE = "BOOTCAST_CONFIG"
 """Names another file than the program's own in /etc/bootcast."""
@@ -25,11 +25,22 @@ def variables_of(parser: argparse.ArgumentParser) -> dict[str, str]:
     return {f"--{name}": _variable(name) for name, _ in _options_of(parser)}
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a config file: option names with their values; none at all if there is no such file."""
+def config_path(usual: str, environment: Mapping[str, str]) -> Path:
+    """Return which config file counts: the one that the environment names, else the usual one."""
+    return Path(environment.get(CONFIG_VARIABLE) or usual)
+
+
+def read_config(usual: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Read the config file: option names with their values; none at all where the usual one is not there.
+
+    `UsageError` where one is named that is not there, `OperatorError` where it can't be read.
+    """
+    path = config_path(usual, environment)
     try:
         text = path.read_text()
     except FileNotFoundError:
+        if environment.get(CONFIG_VARIABLE):
+            raise UsageError(f"{CONFIG_VARIABLE} names {path}, and there is no such file") from None
         return {}
     except UnicodeDecodeError:
         raise OperatorError(f'{path} is no text; it should hold lines such as interface = "eth0"') from None
@@ -41,10 +52,13 @@ def read_config(path: Path) -> dict[str, Any]:
         raise OperatorError(f'{path} is no TOML ({error}); lines such as interface = "eth0" are') from None
 
 
-def apply_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, str], config: Mapping[str, Any]) -> None:
+def apply_defaults(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str], config: Mapping[str, Any], path: Path
+) -> None:
     """Make what the environment or else the config file says the default of every option of that name.
 
-    Options that may be repeated are left alone. Raises `UsageError` for a name that no command has.
+    Options that may be repeated are left alone. Raises `UsageError` for a name that no command has; `path` is the file
+    that says so.
     """
     known = set()
     for name, action in _options_of(parser):
@@ -55,7 +69,7 @@ def apply_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, st
         action.required = False
         action.default = _as_flag(name, given) if action.nargs == 0 else str(given)
     for name in config.keys() - known:
-        raise UsageError(f"the config file sets {name!r}, which is no option; `{parser.prog} --help` lists commands")
+        raise UsageError(f"{path} sets {name!r}, which is no option; `{parser.prog} --help` lists commands")
 
 
 def _variable(name: str) -> str:

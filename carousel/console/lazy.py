@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from carousel.console.command import EXIT_USAGE
 from carousel.console.declared import Argument, Option
-from carousel.console.defaults import CONFIG_VARIABLE, read_config
+from carousel.console.defaults import config_path, read_config
 from carousel.errors import OperatorError, UsageError
 from carousel.frozen import Frozen
 
@@ -185,7 +185,7 @@ class _LazyGroup(TyperGroup):
     def _defaults_for(self, command: Any) -> dict[str, Any]:
         if self.config is None:
             return {}
-        given = read_config(Path(os.environ.get(CONFIG_VARIABLE, self.config)))
+        given = read_config(self.config, os.environ)
         mine = {name: given[name] for name in given.keys() & _settable(command).keys()}
         unknown = given.keys() - mine.keys()
         if unknown:
@@ -193,7 +193,8 @@ class _LazyGroup(TyperGroup):
                 name for each in self.lazy.values() if each.name != command.name for name in _settable(each.load())
             }
         for name in sorted(unknown):
-            raise UsageError(f"the config file sets {name!r}, which is no option of any command")
+            path = config_path(self.config, os.environ)
+            raise UsageError(f"{path} sets {name!r}, which is no option of any command")
         return {_settable(command)[name]: value for name, value in mine.items()}
 
 

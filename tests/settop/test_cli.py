@@ -142,7 +142,10 @@ def test_the_parser_of_one_command_is_that_of_the_whole_command_line():
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [('hardware = "00A1B2:7"', "none is no store of a box"), ("hardwear = 1", "'hardwear', which is no option")],
+    [
+        ('hardware = "00A1B2:7"', "none is no store of a box"),
+        ("hardwear = 1", "box.toml sets 'hardwear', which is no option"),
+    ],
 )
 def test_a_config_file_may_name_options_of_other_commands_and_no_others(line, said, tmp_path, monkeypatch, capsys):
     config = tmp_path / "box.toml"

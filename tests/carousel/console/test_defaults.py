@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ def parser():
 
 def went(*arguments, environment=None, config=None):
     whole = parser()
-    apply_defaults(whole, environment or {}, config or {})
+    apply_defaults(whole, environment or {}, config or {}, Path("tool.toml"))
     return whole.parse_args(["go", *arguments])
 
 
@@ -38,7 +39,7 @@ def test_switches(given, means):
 def test_a_switch_that_is_neither_and_a_name_of_no_option_are_told():
     with pytest.raises(UsageError, match="switch"):
         went(config={"json": "perhaps"})
-    with pytest.raises(UsageError, match="'sped-limit'"):
+    with pytest.raises(UsageError, match=r"tool\.toml sets 'sped-limit'"):
         went(config={"sped-limit": 3})
 
 
@@ -48,10 +49,17 @@ def test_what_may_be_repeated_is_only_typed():
 
 def test_files(tmp_path):
     path = tmp_path / "c.toml"
-    assert read_config(path) == {}
+    assert read_config(str(path), {}) == {}
     path.write_text("speed_limit = 3\n")
-    assert read_config(path) == {"speed-limit": 3}
+    assert read_config(str(path), {}) == read_config("none", {"BOOTCAST_CONFIG": str(path)}) == {"speed-limit": 3}
     for content in (b"interface eth0", b"\xff\xfe"):
         path.write_bytes(content)
         with pytest.raises(OperatorError, match=r"interface = \"eth0\""):
-            read_config(path)
+            read_config(str(path), {})
+
+
+def test_a_file_that_somebody_named_has_to_be_there(tmp_path):
+    usual = tmp_path / "usual.toml"
+    usual.write_text("speed_limit = 3\n")
+    with pytest.raises(UsageError, match=r"gone\.toml, and there is no such file"):
+        read_config(str(usual), {"BOOTCAST_CONFIG": str(tmp_path / "gone.toml")})

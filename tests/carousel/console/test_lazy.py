@@ -114,9 +114,11 @@ def test_an_option_that_only_another_command_has_is_no_mistake(configured):
 def test_a_name_that_no_command_has_is_a_usage_error(configured):
     result = configured("volume = 3", "greet", "Ada")
     assert isinstance(result.exception, UsageError)
-    assert "'volume', which is no option" in str(result.exception)
+    assert "polite.toml sets 'volume', which is no option" in str(result.exception)
 
 
 def test_a_config_file_elsewhere(configured, tmp_path):
     (tmp_path / "other.toml").write_text("loud = true")
     assert configured("", "greet", "Ada", BOOTCAST_CONFIG=str(tmp_path / "other.toml")).output == "HELLO ADA\n"
+    result = configured("", "greet", "Ada", BOOTCAST_CONFIG=str(tmp_path / "gone.toml"))
+    assert isinstance(result.exception, UsageError)
