@@ -20,6 +20,8 @@ from settop.stitch.jobs import Present
 __all__ = ["BlockState", "BoolArray", "Holdings"]
 
 BoolArray = NDArray[np.bool_]
+NEWEST_SLOTS = 1024
+"""A wake-up's symbols are among so many that were stored last, as a rule."""
 
 
 class BlockState(IntEnum):
@@ -131,15 +133,20 @@ class Holdings:
         """Return the slots that hold repair symbols; those of the newest take lie on top of the stack of free slots."""
         landing = self.landing
         begin = int(landing.free_count[0])
-        newest = landing.free[begin : begin + len(rows)][::-1].astype(np.int64)
-        is_used = len(newest) == len(rows) and (landing.slot_sbn[newest] >= 0).all()
-        if is_used and (self._rows_in(newest) == rows).all():
-            return newest
-        used = np.flatnonzero(landing.slot_sbn >= 0)
-        rows_used = self._rows_in(used)
-        order = np.argsort(rows_used)
-        found: IntArray = used[order[np.searchsorted(rows_used, rows, sorter=order)]]
+        newest = landing.free[begin : begin + NEWEST_SLOTS].astype(np.int64)
+        found, is_found = self._among(newest[landing.slot_sbn[newest] >= 0], rows)
+        if not is_found.all():
+            found, _ = self._among(np.flatnonzero(landing.slot_sbn >= 0), rows)
         return found
+
+    def _among(self, slots: IntArray, rows: IntArray) -> tuple[IntArray, BoolArray]:
+        """Return for each row which of these slots holds it, and whether it does."""
+        if not len(slots):
+            return np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
+        held = self._rows_in(slots)
+        order = np.argsort(held)
+        places = order[np.minimum(np.searchsorted(held, rows, sorter=order), len(slots) - 1)]
+        return slots[places], held[places] == rows
 
     def _rows_in(self, slots: IntArray) -> IntArray:
         """Return the row of the symbol in each slot, none of which is free."""

@@ -75,6 +75,11 @@ class Ahead:
         if self._will_decode and len(self._ready_runs) < self._runs:
             self._missing()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether no page of the source rows is made ready any more."""
+        return self._is_over or len(self._ready_runs) == self._runs
+
     def _missing(self) -> None:
         """Populate what has not come, so much of it as behoves the time: from the end, for the begin may still come."""
         last_bytes = int(self._landing.wanted.sum()) * self._landing.geometry.symbol_size

@@ -62,7 +62,7 @@ class PartFile:
         self.is_closed = False
         old = [self._old_slots(level) for level in range(layout.top + 1)] if self.resumed else []
         self.landings = [self._landing(level, surplus) for level in range(layout.top + 1)]
-        plan, self._is_ready = self._plan, False
+        plan, self._may_read_ahead = self._plan, False
         places = zip(self.landings, plan.source_bytes, plan.repair_bytes, strict=True)
         self._ahead = [
             Ahead(landing, self._descriptor, source_bytes, repair_bytes, will_decode=level == 0 and with_repair)
@@ -98,9 +98,12 @@ class PartFile:
     def make_ready(self, level: int, rows: IntArray) -> None:
         """Make the pages ready that symbols are going to need after these rows; `OSError` where the disk fails."""
         self._ahead[level].follow(rows)
-        if not self._is_ready and not level:
-            self._is_ready = True  # the kernel may read ahead again: till now it would have made single pages of it
-            self._map.madvise(mmap.MADV_NORMAL)
+        if not self._may_read_ahead and not level and self._ahead[0].is_done:
+            # Before, it would have made pages of what lies ahead by reading them. Slots go on being made ready, and
+            # those of a block lie far apart.
+            self._may_read_ahead = True
+            begin = self._plan.source_bytes[0]
+            self._map.madvise(mmap.MADV_NORMAL, begin, self._plan.repair_bytes[0] - begin)
 
     def close(self) -> None:
         """Let go of the file; its memory goes with the last landing that somebody holds."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from settop.stitch.holdings import BlockState, Holdings
+from settop.stitch.holdings import NEWEST_SLOTS, BlockState, Holdings
 from tests.settop.stitch.air import Air
 
 
@@ -86,10 +86,17 @@ def test_what_a_slot_held_before_is_not_found_again(air):
     assert holdings.symbols(np.array([row]))[0].tobytes() == air.symbol(0, 0, size)
 
 
-@given(st.data())
-@settings(max_examples=40, deadline=None)
-def test_symbols_are_found_wherever_they_lie(release, data):
+@pytest.mark.parametrize("newest_slots", [1, 5, NEWEST_SLOTS])
+@given(data=st.data())
+@settings(max_examples=20, deadline=None)
+def test_symbols_are_found_wherever_they_lie(release, newest_slots, data):
     """After any takes and discards, of the newest take or of earlier ones, in any order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("settop.stitch.holdings.NEWEST_SLOTS", newest_slots)
+        _find_symbols(release, data)
+
+
+def _find_symbols(release, data):
     air = Air(release)
     holdings, image = Holdings(air.landings[0]), release.layout.objects[0]
     held: set[int] = set()

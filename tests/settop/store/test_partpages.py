@@ -98,23 +98,29 @@ def test_what_an_earlier_run_left_is_read_once(tmp_path, release, monkeypatch):
     assert len(read) == len(set(read)) <= os.path.getsize(tmp_path / "x.part")
 
 
-def test_the_kernel_may_read_ahead_again_when_the_image_comes(tmp_path, release):
-    """Till then it would make single pages of what lies ahead: the mapping is for random access ("rr", proc(5))."""
+def test_the_kernel_may_read_ahead_again_when_all_pages_of_the_image_are_ready(tmp_path, release, monkeypatch):
+    """Till then it would read what is about to be written: the mapping is for random access ("rr", proc(5))."""
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 32 * 256)
+    monkeypatch.setattr(ahead, "LEAST_RUN_BYTES", 0)
+    monkeypatch.setattr(ahead, "LAST_BYTES", 1)
 
-    def is_random():
-        _, mapping = Path("/proc/self/smaps").read_text().split(str(tmp_path / "x.part"))
-        flags = next(line for line in mapping.splitlines() if line.startswith("VmFlags"))
-        return "rr" in flags.split()
+    def are_random():
+        _, *mappings = Path("/proc/self/smaps").read_text().split(str(tmp_path / "x.part"))
+        flags = [next(line for line in each.splitlines() if line.startswith("VmFlags")) for each in mappings]
+        return ["rr" in each.split() for each in flags]
 
     part = PartFile(tmp_path / "x.part", release.layout)
-    assert is_random()
+    source = part.layout.objects[0].source_symbols
     part.make_ready(1, np.array([0]))
-    assert is_random()
-    part.make_ready(0, np.array([0]))
-    assert not is_random()
+    assert are_random() == [True]
+    for row in range(0, source - 64, 32):
+        part.make_ready(0, np.array([row]))
+    assert are_random() == [True]
+    part.make_ready(0, np.array([source - 1]))
+    assert are_random() == [False, True], "but for the slots of repair symbols, which go on being made ready"
     part._map.madvise(mmap.MADV_RANDOM)
     part.make_ready(0, np.array([1]))
-    assert is_random(), "it is told once"
+    assert are_random() == [True], "it is told once"
     part.close()
 
 
