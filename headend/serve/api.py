@@ -7,7 +7,9 @@ from typing import Annotated
 
 import msgspec
 
+from carousel.console.quantities import parse_rate_bps
 from headend.registry import decisions
+from headend.registry.hours import RateBps
 from headend.registry.model import (
     Airing,
     CarouselChange,
@@ -70,6 +72,18 @@ class FreshToken(msgspec.Struct, frozen=True):
     name: str
     role: Role
     token: str
+
+
+class RateText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rate as people type it: 50M, 1.5Gbit, 6.25MB/s."""
+
+    text: Annotated[str, msgspec.Meta(max_length=100)]
+
+
+class RateRead(msgspec.Struct, frozen=True):
+    """What a rate means."""
+
+    rate_bps: RateBps
 
 
 class AuditPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -217,6 +231,11 @@ async def take_release(call: Call) -> Answer:
     return _carousel(call, name)
 
 
+async def read_rate(call: Call) -> Answer:
+    """Read a rate as the command line does: a page that read it by itself would mean something else by it."""
+    return Answer(RateRead(parse_rate_bps(call.query.text)))
+
+
 async def list_tokens(call: Call) -> Answer:
     """List who is let in."""
     return Answer(views.tokens_shown(call.headend))
@@ -296,6 +315,9 @@ OPERATIONS = (
         *("DELETE", f"{CAROUSEL}/releases/{{id}}", OPERATE, "Take a release off the air", take_release),
         gives=views.CarouselShown,
         needs_match=True,
+    ),
+    Operation(
+        *("GET", "/api/rate", VIEW, "Read a rate as people type it", read_rate, RateRead), query=RateText, errors=(422,)
     ),
     Operation("GET", "/api/tokens", ADMIN, "Who is let in", list_tokens, list[views.TokenShown]),
     Operation("POST", "/api/tokens", ADMIN, "Let in", add_token, FreshToken, 201, NewToken, errors=(409,)),

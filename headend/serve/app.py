@@ -25,6 +25,7 @@ from headend.serve.doors import (
     Doors,
     NotLoggedInError,
     TooManyError,
+    WrongTokenError,
     check_role,
     is_current_by,
     is_own_host,
@@ -254,6 +255,12 @@ def _explained() -> Any:
     """Turn what went wrong into a problem."""
     try:
         yield
+    except WrongTokenError:
+        raise _Problem(
+            401,
+            "this token is not known here: it was mistyped, deleted, or is another service's; `admin.token` in the "
+            "data folder is the first",
+        ) from None
     except NotLoggedInError:
         raise _Problem(401, "log in with a token; `admin.token` in the data folder is the first") from None
     except TooManyError as error:

@@ -14,6 +14,7 @@ __all__ = [
     "Doors",
     "NotLoggedInError",
     "TooManyError",
+    "WrongTokenError",
     "check_role",
     "is_current_by",
     "is_own_host",
@@ -31,7 +32,11 @@ ETAG = re.compile(r'"(\d{1,18})"')
 
 
 class NotLoggedInError(Exception):
-    """No token, or one that is not known."""
+    """No token, or a session that is over."""
+
+
+class WrongTokenError(NotLoggedInError):
+    """A token that is not known."""
 
 
 class TooManyError(Exception):
@@ -50,7 +55,7 @@ class Doors:
     _guessed_s: float = 0.0
 
     def person(self, token: str | None, cookie: str | None) -> Person | None:
-        """Return who it is, by a token or by a session; None: nobody said. `NotLoggedInError` for a wrong one."""
+        """Return who it is, by a token or by a session; None: nobody said. `WrongTokenError`, `TooManyError`."""
         if token is not None:
             return self._by_token(token)
         if cookie is None:
@@ -71,7 +76,7 @@ class Doors:
         if self._guesses >= GUESSES:
             raise TooManyError("too many wrong tokens: wait a second")
         self._guesses += 1
-        raise NotLoggedInError
+        raise WrongTokenError
 
     def begin(self, token: str) -> tuple[Person, str]:
         """Begin a session; return whose, and what its cookie holds."""

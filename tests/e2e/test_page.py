@@ -143,8 +143,13 @@ def test_what_is_refused_is_said_where_it_was_asked(service, opened):
     page.get_by_label("Bit/s").fill("1G")
     page.get_by_role("dialog").get_by_role("button", name="Change the rate").click()
     expect(page.locator("#dialog-error")).to_contain_text("lo bears 100.0 Mb/s", timeout=PATIENCE_MS)
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_be_hidden()
+    for typed, told in (("12000Q", "'12000Q' is not a rate"), ("abc", "'abc' is not a rate")):
+        page.get_by_label("Bit/s").fill(typed)
+        page.get_by_role("dialog").get_by_role("button", name="Change the rate").click()
+        expect(page.locator("#dialog-error")).to_contain_text(told, timeout=PATIENCE_MS)
+    page.get_by_label("Bit/s").fill("1.25MB/s")
+    answer(page, "Change the rate")
+    expect(page.locator("#carousel-cards article")).to_contain_text("of 10.0 Mb/s", timeout=PATIENCE_MS)
     page.set_input_files("#file", {"name": "x.release", "mimeType": "", "buffer": b"no release" * 1000})
     expect(page.locator("#toast")).to_contain_text("no whole release file", timeout=PATIENCE_MS)
 

@@ -36,11 +36,6 @@ function scaled(value, unit) {
 const rateOf = (bps) => scaled(bps, "b/s");
 const percentOf = (share) => `${+(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 
-function rateFrom(text) {
-  const found = /^\s*(\d+(?:\.\d+)?)\s*([kKMG]?)/.exec(text);
-  return found ? found[1] * { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9 }[found[2]] : NaN;
-}
-
 function toast(text) {
   say($("toast"), text);
   $("toast").classList.add("shown");
@@ -84,6 +79,9 @@ async function ask(method, path, { body, tag } = {}) {
   }
   return told;
 }
+
+// The service reads what people type, so that a rate means here what it means on the command line.
+const rateFrom = async (text) => (await ask("GET", `rate?text=${encodeURIComponent(text.trim())}`)).rate_bps;
 
 function upload(file) {
   const request = new XMLHttpRequest();
@@ -238,7 +236,8 @@ function changeRate(name) {
       + ` on ${decided.interface}.`} The carousel goes on where it is.`,
     yes: "Change the rate",
     fields: [{ name: "rate", label: "Bit/s: 500k, 50M, 1.5G", value: `${decided.rate_bps / 1e6}M`, required: true }],
-    act: ({ rate }) => ask("PATCH", `carousels/${name}`, { body: { rate_bps: rateFrom(rate) }, tag: revision }),
+    act: async ({ rate }) => ask("PATCH", `carousels/${name}`,
+      { body: { rate_bps: await rateFrom(rate) }, tag: revision }),
   });
 }
 
@@ -287,8 +286,8 @@ $("new-carousel").addEventListener("click", () => confirmed({
     { name: "group", label: "Group and port", value: "239.255.77.1:5077", required: true },
     { name: "interface", label: "Interface", required: true, maxLength: 15 },
     { name: "rate", label: "Bit/s: 500k, 50M, 1.5G", value: "50M", required: true }],
-  act: ({ name, group, interface: device, rate }) => ask("POST", "carousels",
-    { body: { name, group, interface: device, rate_bps: rateFrom(rate) } }),
+  act: async ({ name, group, interface: device, rate }) => ask("POST", "carousels",
+    { body: { name, group, interface: device, rate_bps: await rateFrom(rate) } }),
 }));
 
 // ---- releases -----------------------------------------------------------------------------------------

@@ -39,6 +39,15 @@ def test_nobody_gets_in_without_a_token(office, operation):
     assert answer.status_code == 401
 
 
+def test_a_wrong_token_is_called_wrong(office):
+    for answer in (
+        office.anyone.get("/api/me", headers={"Authorization": "Bearer wrong"}),
+        office.anyone.post("/api/login", json={"token": "wrong"}, headers={"Origin": "http://127.0.0.1"}),
+    ):
+        assert (answer.status_code, "this token is not known here" in answer.json()["detail"]) == (401, True)
+    assert "log in with a token" in office.anyone.get("/api/me").json()["detail"]
+
+
 @pytest.mark.parametrize("role", ["view", "operate"])
 def test_a_role_may_do_so_much_and_no_more(office, role):
     client = office.as_role(role)
@@ -105,6 +114,17 @@ def test_a_key_that_is_trusted_no_more_puts_nothing_on_the_air(office, make_rele
     assert office.admin.patch("/api/carousels/lab", json={"rate_bps": 2e6}, headers=ANY).status_code == 200
     assert office.keeper.orders[0].titles == ()
     assert any("does not trust" in fields.get("reason", "") for _, fields in office.told)
+
+
+@pytest.mark.parametrize(("text", "rate_bps"), [("1.25MB/s", 10e6), ("50Mbit", 50e6), ("500k", 500e3)])
+def test_a_rate_means_what_it_means_on_the_command_line(office, text, rate_bps):
+    assert office.admin.get("/api/rate", params={"text": text}).json() == {"rate_bps": rate_bps}
+
+
+@pytest.mark.parametrize("text", ["12000Q", "abc", "13,5M", "5", ""])
+def test_what_is_no_rate_is_refused_in_the_command_lines_words(office, text):
+    answer = office.admin.get("/api/rate", params={"text": text})
+    assert (answer.status_code, f"rate {text!r} is not a rate in bit/s" in answer.json()["detail"]) == (422, True)
 
 
 def test_too_large_an_upload_is_refused(office):
