@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -336,8 +337,11 @@ def verify_audit(context: typer.Context) -> None:
 def show_audit(context: typer.Context, as_json: AsJson = False) -> None:
     """List the last hundred decisions, the newest first."""
     found = context.obj.get("audit")
-    rows = [(str(each["number"]), each["who"], each["action"], each["key"], each["detail"]) for each in found]
-    _show(found, ("number", "who", "action", "what", "detail"), rows, as_json)
+    rows = [
+        (str(each["number"]), _when(each["unix_s"]), each["who"], each["action"], each["key"], each["detail"])
+        for each in found
+    ]
+    _show(found, ("number", "when", "who", "action", "what", "detail"), rows, as_json)
 
 
 @tokens.command("list")
@@ -361,6 +365,11 @@ def add_token(
 def delete_token(context: typer.Context, name: Annotated[str, typer.Argument(help="Whose.", metavar="NAME")]) -> None:
     """Let somebody in no more."""
     context.obj.ask("DELETE", "tokens", name)
+
+
+def _when(unix_s: float) -> str:
+    """Return a date and a time of day, local, with how far that is from UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(unix_s))
 
 
 def _stage_of(release: dict[str, Any]) -> str:

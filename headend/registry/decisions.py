@@ -125,7 +125,9 @@ def take_release(state: State, name: str, key: str) -> Update:
     left = tuple(each for each in carousel.airings if each.release != key)
     if len(left) == len(carousel.airings):
         raise UnknownError(f"carousel {name!r} has no release {key!r}")
-    return Update("take", Kind.CAROUSEL, name, msgspec.structs.replace(carousel, airings=left), key[:8])
+    release = state.release(key)
+    called = f"{release.name} {release.version} ({key[:8]})"
+    return Update("take", Kind.CAROUSEL, name, msgspec.structs.replace(carousel, airings=left), called)
 
 
 def add_release(state: State, release: ReleaseRecord) -> Update:

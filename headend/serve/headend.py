@@ -155,7 +155,8 @@ class Headend:
         record = self.store.commit(who.name, noted, is_current)
         update = decided[0]
         assert self.store.head.number > before
-        self.tell("change", who=who.name, action=update.action, what=update.key, detail=update.detail)
+        fields = {"kind": update.kind.value, "what": update.key, "detail": update.detail}
+        self.tell("change", who=who.name, action=update.action, **fields)
         if update.kind is Kind.ROLLOUT:
             self._rules.was_decided()
             self._say_rollout()

@@ -2,6 +2,7 @@
 telephone; and shows hostile names as text."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,10 @@ def test_a_release_is_published_seen_on_the_air_and_halted(service, opened):
     picture(page, "halt")
     answer(page, "Halt settop-image 1.4.0 everywhere")
     expect(row).to_contain_text("halted: fan stays off", timeout=PATIENCE_MS)
-    expect(page.locator("#event-rows")).to_contain_text("halt settop-image", timeout=PATIENCE_MS)
+    happened = page.locator("#event-rows")
+    expect(happened).to_contain_text("halt settop-image", timeout=PATIENCE_MS)
+    expect(happened).to_contain_text("admin: put lab: settop-image 1.4.0")
+    expect(happened).to_contain_text(re.compile(r"[A-Z][a-z]{2} \d+, \d\d:\d\d:\d\d"))
     (shown,) = service.client.get("/api/releases").json()
     assert (shown["is_halted"], shown["percent"]) == (True, 1)
 

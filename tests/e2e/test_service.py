@@ -1,6 +1,7 @@
 """The service as processes: it survives what kills it, and what it acknowledged is there."""
 
 import os
+import re
 import signal
 import socket
 from contextlib import ExitStack, suppress
@@ -201,6 +202,7 @@ def test_ctl_is_the_same_api_from_a_shell(service, tmp_path):
     assert ctl("delete", "img").returncode == 0
     assert ctl("drop", "lab").returncode == 0
     assert "no release 'img'" in ctl("put", "lab", "img").stderr
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  admin +drop ", ctl("audit", "show").stdout)
     verified = ctl("audit", "verify")
     assert (verified.returncode, "11 entries" in verified.stdout) == (0, True), verified.stdout
 

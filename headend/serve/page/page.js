@@ -412,7 +412,7 @@ $("file").addEventListener("change", () => {
 const WORDS = {
   serving: () => "the service started",
   stopped: () => "stopped",
-  change: (event) => `${event.who}: ${event.action} ${event.detail || event.what}`,
+  change: (event) => `${event.who}: ${event.action} ${aboutOf(event)}`,
   rate: (event) => `${event.carousel}: ${rateOf(event.rate_bps)} from now on, by the time of day`,
   casting: (event) => `${event.carousel}: on the air at ${rateOf(event.rate_bps)}`,
   swapped: (event) => `${event.carousel}: now ${event.releases.map((each) => `${each.name} ${each.version}`).join(", ")}`,
@@ -424,11 +424,19 @@ const WORDS = {
   note: (event) => `${event.carousel}: ${event.text}`,
 };
 
+// A carousel and a person are called by their names; of a release and of roll-outs the detail says which.
+function aboutOf({ kind, what, detail }) {
+  if (kind === "carousel" || kind === "token") return detail ? `${what}: ${detail}` : what;
+  return detail || what;
+}
+
+const WHEN = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+
 function happened(event) {
   const words = WORDS[event.event];
   if (!words) return;
   const when = new Date(event.unix_s * 1000);
-  const time = make("time", "", when.toLocaleTimeString([], { hour12: false }));
+  const time = make("time", "", when.toLocaleString([], WHEN));
   time.dateTime = when.toISOString();
   const bad = ["trouble", "carousel_died"].includes(event.event) || event.action === "halt";
   $("event-rows").prepend(make("li", "", time, make("span", bad ? "bad" : "", words(event))));

@@ -114,7 +114,9 @@ def test_a_release_on_the_air_is_not_deleted(state):
     state = after(state, decisions.put_release(state, "lab", Airing(ID), 0.0))
     with pytest.raises(TakenError, match="on the air"):
         decisions.drop_release(state, ID)
-    state = after(state, decisions.take_release(state, "lab", ID))
+    taken = decisions.take_release(state, "lab", ID)
+    assert taken.detail == decisions.put_release(state, "lab", Airing(ID), 0.0).detail
+    state = after(state, taken)
     assert decisions.drop_release(state, ID).body is None
     with pytest.raises(UnknownError):
         decisions.take_release(state, "lab", ID)
