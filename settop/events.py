@@ -198,6 +198,8 @@ class ImageVerified(Event):
     rejected_symbols: int
     socket_drops: int
     loss: float
+    rate_bps: int
+    """At which its symbols were heard, from when it was found to the last of them; 0: all came at once."""
     rejected: dict[str, int]
     """Why packets were rejected, and how many."""
 

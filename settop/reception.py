@@ -72,6 +72,8 @@ class Reception:
         self._packet_s = -math.inf
         self._is_silent = False
         self._rate_mark = (self._since_s, 0)
+        self._found: dict[ReleaseId, tuple[float, int]] = {}
+        """When a release was found, and how many of its symbols had been heard by then."""
         self._is_overloaded = False
 
     def run(self, timeout_s: float) -> tuple[Outcome, Assembly | None]:
@@ -199,11 +201,13 @@ class Reception:
         self._parts[header.release_id] = part
         effects = self.receiver.collect(header, part.landings, part.resumed, now)
         self._take_symbols(self.wire.open(header, wanted.layout, part.landings, now))
+        self._found[header.release_id] = now, self.wire.heard(header.release_id).received
         return effects
 
     def _let_go(self, release: ReleaseId) -> None:
         self.wire.close(release)
         self.wire.forget(release)
+        self._found.pop(release, None)
         part = self._parts.pop(release, None)
         if part is not None:
             self._leaving[release] = part
@@ -309,8 +313,16 @@ class Reception:
             rejected_symbols=assembly.rejected_symbols,
             socket_drops=self.listener.socket_drops,
             loss=round(heard.loss, 4),
+            rate_bps=self._heard_rate_bps(assembly),
             rejected=dict(stats.rejected),
         )
+
+    def _heard_rate_bps(self, assembly: Assembly) -> int:
+        """Return how fast symbols came once it was found: neither silence before it nor what an earlier run left."""
+        heard = self.wire.heard(assembly.header.release_id)
+        found_s, received = self._found[assembly.header.release_id]
+        lasted_s, bits = heard.last_s - found_s, (heard.received - received) * assembly.layout.symbol_size * 8
+        return round(bits / lasted_s) if lasted_s > 0 else 0
 
     def _wait(self, timeout_s: float, for_packets: bool) -> None:
         """Sleep until results come, or packets; then a moment more, for packets that come one by one.

@@ -52,11 +52,11 @@ def say(event: str, fields: Fields) -> str | None:
 
 
 def _size(fields: Fields) -> str:
-    """Say how much came, and how fast that is from the start of listening on."""
-    if not fields.get("image_size") or not fields.get("elapsed_s"):
+    """Say how much it is, and how fast what this run heard of it came."""
+    if not fields.get("image_size"):
         return ""
-    rate = format_rate_bps(fields["image_size"] * 8 / fields["elapsed_s"])
-    return f", {format_size_bytes(fields['image_size'])} at {rate}"
+    rate = f" at {format_rate_bps(fields['rate_bps'])}" if fields.get("rate_bps") else ""
+    return f", {format_size_bytes(fields['image_size'])}{rate}"
 
 
 def _losses(fields: Fields) -> str:

@@ -124,6 +124,30 @@ def test_an_image_off_the_air(lab, make_release):
     assert verified.rejected_symbols == 0
 
 
+def test_the_rate_counts_no_time_before_the_image_was_found(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    reception = lab.make(carousel(release), release.tsi)
+    lab.clock.now += 1000
+    reception.run(3600)
+    (found,), (verified,) = of(lab, ImageFound), of(lab, ImageVerified)
+    least_bps = (verified.received_symbols - 40) * 256 * 8 / (verified.elapsed_s - found.elapsed_s)
+    assert verified.rate_bps >= least_bps > 100 * SIZE * 8 / verified.elapsed_s
+
+
+def test_the_rate_counts_nothing_that_an_earlier_run_left(lab, make_release):
+    release = make_release(SIZE, symbol_size=256, version="1.1.0")
+    packets = list(carousel(release))
+    half = len(packets) // 2
+    lab.make(packets[:half], release.tsi).run(2)
+    lab.reception.close()
+    lab.work.close()
+    lab.make([packets[0], *packets[half:]], release.tsi).run(3600)
+    (_, found), (verified,) = of(lab, ImageFound), of(lab, ImageVerified)
+    assert found.resumed
+    assert verified.received_symbols < verified.needed_symbols
+    assert 0 < verified.rate_bps <= 40 * 256 * 8 / 1e-3  # a read takes so many, and a look at the clock so long
+
+
 def test_a_job_that_fails_is_told_and_the_image_still_comes(lab, make_release):
     release, failures = make_release(SIZE, symbol_size=256, version="1.1.0"), [1, 1]
 
