@@ -23,6 +23,8 @@ __all__ = [
 ]
 
 DEFAULT_TIMEOUT = "60s"
+LEAST_MEMORY_BYTES = 26 << 20
+"""As the budget has it (settop/work/budget.py), which a command line need not import: with less nothing is received."""
 
 
 Run = Callable[[argparse.Namespace], int]
@@ -92,6 +94,15 @@ def parse_timeout_s(text: str) -> float:
     if timeout_s < 0.1:
         raise OperatorError(f"{text!r} is too short to hear anything; at least 100ms")
     return timeout_s
+
+
+def parse_memory_bytes(text: str) -> int:
+    """Read what a process may have of memory: a forgotten unit must not be found out by the deadline."""
+    memory_bytes = parse_size_bytes(text)
+    if memory_bytes < LEAST_MEMORY_BYTES:
+        least = LEAST_MEMORY_BYTES >> 20
+        raise OperatorError(f"{text!r} is too little to receive anything; at least {least}Mi, such as 48Mi")
+    return memory_bytes
 
 
 def _parse_group(text: str) -> Any:
@@ -204,9 +215,10 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
     )
     tuning.add_argument(
         "--memory",
-        type=value(parse_size_bytes),
+        type=value(parse_memory_bytes),
         metavar="SIZE",
-        help="what the process may have of memory, such as 48Mi on a small board: fewer threads, smaller releases",
+        help="what the process may have of memory, such as 48Mi on a small board (at least 26Mi): fewer threads, "
+        "smaller releases",
     )
     tuning.add_argument(
         "--core",

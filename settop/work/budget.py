@@ -7,12 +7,14 @@ from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
 
-__all__ = ["MemoryBudget"]
+__all__ = ["LEAST_BYTES", "MemoryBudget"]
 
 BASE_BYTES = 24 << 20
 """The interpreter, NumPy, the socket's buffer, what is kept of releases not announced yet: measured, and a margin."""
 THREAD_BYTES = 2 << 20
 """A thread and the decoder's plan, beside the copy of a block in doubt."""
+LEAST_BYTES = BASE_BYTES + THREAD_BYTES
+"""With less than this there is no release so small that it could be received."""
 USUAL_BLOCK_BYTES = 4 << 20
 """For the number of threads, which are there before a release is known."""
 MARKS_BYTES_A_SYMBOL = 3

@@ -11,6 +11,7 @@ from settop import cli
 from settop.cli import main, make_parser
 from settop.commands import flashing, options
 from settop.flasher import frames
+from settop.work import budget
 
 COMMANDS = ("init", "receive", "run", "boot", "confirm", "mark-bad", "forget", "status", "flash", "console")
 DEAR = ("numpy", "construct", "cryptography", "typer", "rich", "cffi", "serial", "tomllib", "settop.session")
@@ -32,6 +33,7 @@ def settop(*arguments, env=None):
 
 def test_what_is_declared_twice_for_a_quick_start_is_the_same():
     assert flashing.INITIAL_BAUD == frames.INITIAL_BAUD
+    assert options.LEAST_MEMORY_BYTES == budget.LEAST_BYTES
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -96,6 +98,8 @@ def test_version():
         ((*RECEIVE, "--drop-seed=-4"), "argument --drop-seed: '-4' is no whole number from 0"),
         ((*RECEIVE, "--drop", "5x"), "argument --drop: '5x' is not a share"),
         ((*RECEIVE, "--timeout", "0"), "argument --timeout: '0' is too short"),
+        ((*RECEIVE, "--memory", "48"), "argument --memory: '48' is too little to receive anything; at least 26Mi"),
+        ((*RECEIVE, "--memory", "1Ki"), "argument --memory: '1Ki' is too little"),
         ((*RECEIVE, "--tsi", "x"), "TSI 'x' is no 32-bit number"),
         ((*RECEIVE, "--tsi", "0x100000000"), "is no 32-bit number"),
         ((*RECEIVE, "--workers", "0"), "from 1 to 16"),

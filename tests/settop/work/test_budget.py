@@ -4,7 +4,7 @@ import pytest
 
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
-from settop.work.budget import MemoryBudget
+from settop.work.budget import LEAST_BYTES, MemoryBudget
 
 MIB = 1 << 20
 
@@ -37,3 +37,9 @@ def test_what_is_needed_grows_with_everything():
     assert budget.needed_bytes([small], 1) < budget.needed_bytes([large], 1)
     assert budget.needed_bytes([small], 1) < budget.needed_bytes([small], 2)
     assert budget.needed_bytes([small], 1) < budget.needed_bytes([small, small], 1)
+
+
+def test_with_less_than_the_least_nothing_is_received():
+    smallest = layout_of(1)
+    assert not MemoryBudget(LEAST_BYTES).allows([smallest], 1)
+    assert MemoryBudget(LEAST_BYTES + MIB).allows([smallest], 1)
