@@ -11,7 +11,9 @@ from settop import events
 from settop.commands.reporting import MetricsFile, reporting
 from settop.metrics import HELP, after, parse, render
 
-VERIFIED = events.ImageVerified(Version(1, 4, 0), bytes(32), 1_440_000, 2.5, 1030, 1000, 7, 2, 0, 31, 0.05, 8_000_000, {})
+VERIFIED = events.ImageVerified(
+    Version(1, 4, 0), bytes(32), 1_440_000, 2.5, 1030, 1000, 7, 2, 0, 31, 0.05, 8_000_000, {}
+)
 PROGRESS = events.Progress(Version(1, 4, 0), 500, 1000, 520, 1, 4, 80_000_000, 0.04, 1.2)
 
 
