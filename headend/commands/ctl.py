@@ -146,7 +146,7 @@ def create(
     if ssu:
         stream = {"service_id": service_id, "network_id": network_id, "ts_id": ts_id}
         body["ssu"] = stream | {"pid": options.parse_number(pid, "PID"), "has_rtp": rtp, "has_pcr": pcr}
-    context.obj.ask("POST", "carousels", body=body)
+    _tell_trouble(context.obj.ask("POST", "carousels", body=body))
 
 
 @app.command()
@@ -171,7 +171,7 @@ def put(
     key = _release(client, release)
     client.get("carousels", name)
     body = {"weight": weight, "deadline_s": parse_duration_s(deadline) if deadline else None}
-    client.ask("PUT", "carousels", name, "releases", key, body=body)
+    _tell_trouble(client.ask("PUT", "carousels", name, "releases", key, body=body))
 
 
 @app.command()
@@ -401,6 +401,12 @@ def _gate_of(gate: dict[str, Any]) -> str:
     return f"{words}, by {gate['capacity_url']}: {load}{health}, {gate['heard_ago_s']:.0f} s ago"
 
 
+def _tell_trouble(shown: dict[str, Any]) -> None:
+    """Say what keeps a carousel from sending although it is decided."""
+    if shown["on_air"]["trouble"]:
+        print(printable(f"headend: {shown['decided']['name']}: {shown['on_air']['trouble']}"), file=sys.stderr)
+
+
 def _change(client: Client, name: str, **what: Any) -> None:
     client.get("carousels", name)
     client.ask("PATCH", "carousels", name, body=what)
@@ -432,8 +438,11 @@ def _show_carousels(found: list[dict[str, Any]], as_json: bool) -> None:
         rates = f"{format_rate_bps(live['rate_bps'])} of {format_rate_bps(each['rate_now_bps'])}"
         if decided["hours"]:
             rates += f" ({_hours_of(decided)})"
-        on_air = ", ".join(f"{place['id'][:8]} {place['share']:.0%}" for place in live["places"]) or "-"
-        rows.append((decided["name"], where, rates, state, on_air))
+        sent = {place["id"]: f"{place['share']:.0%}" for place in live["places"]}
+        on_air = ", ".join(
+            f"{airing['release'][:8]} {sent.get(airing['release'], 'not sent')}" for airing in decided["airings"]
+        )
+        rows.append((decided["name"], where, rates, state, on_air or "-"))
     _show(found, ("name", "group", "rate", "state", "releases"), rows, as_json)
 
 

@@ -55,13 +55,16 @@ def say_of_service(event: str, fields: Fields) -> str | None:
             "carousel_died": "carousel {carousel} died (code {code}), and is started again",
         }
         return words[event].format(**fields).strip()
+    if event in ("trouble", "trouble_over"):
+        carousel = f"{fields['carousel']}: " if "carousel" in fields else ""
+        return f"{carousel}{'over: ' if event == 'trouble_over' else ''}{fields['reason']}"
     if event == "stopped":
         return "stopped"
     words_of_carousel = say(event, fields)
     return (
         f"{fields['carousel']}: {words_of_carousel}"
         if words_of_carousel and "carousel" in fields
-        else (fields.get("reason") or words_of_carousel)
+        else words_of_carousel
     )
 
 

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,15 @@ class ReleaseFolder:
             with suppress(BootcastError, OSError):
                 keys.append(load_public_key(path))
         return TrustRing.of(keys)
+
+    def marks(self, keys: Iterable[str]) -> object:
+        """Return what differs once other keys are trusted, or the file of one of these releases comes or goes."""
+        trusted = []
+        for path in sorted(self._trust.glob("*.pub")):
+            with suppress(OSError):  # gone meanwhile: then it is trusted no more
+                stat = path.stat()
+                trusted.append((path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino))
+        return trusted, {key for key in keys if not self.path(key).exists()}
 
     def check_signature(self, raw_header: bytes) -> None:
         """`OperatorError` unless a key that is trusted now signed these 256 bytes."""

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,6 +88,9 @@ class Headend:
         self.capacity = CapacityFeed(clocks.now, self.tell)
         self._rules = Rules(self.reports.samples, settings.reports_per_s, self.new_chain)
         self._hindrance = ""
+        self._marks: object = None
+        self._withheld: dict[str, dict[str, str]] = {}
+        """By carousel, why a release that is to be on it is not: no trusted key, no file."""
         try:
             self.store = RegistryStore(folder / "registry.sqlite", clocks.unix)
         except RegistryDamagedError as error:
@@ -126,8 +130,7 @@ class Headend:
             if order.carousel.name not in known:
                 self._orders.forget(order.carousel.name)
         self._resume_rollout()
-        for carousel in self.state.carousels:
-            self._follow(carousel)
+        self._tend_releases()
 
     def _resume_rollout(self) -> None:
         """Go on with roll-outs where they were when a service was here last."""
@@ -163,6 +166,7 @@ class Headend:
         if update.kind is Kind.CAROUSEL:
             if record is None:
                 self._orders.forget(update.key)
+                self._withheld.pop(update.key, None)
                 await self.keeper.drop(update.key)
                 (self.folder / "places" / update.key).unlink(missing_ok=True)
             else:
@@ -170,23 +174,64 @@ class Headend:
         return record
 
     def _follow(self, carousel: CarouselRecord) -> None:
-        """Order what a carousel is to send: no release whose key is trusted no more, or whose file is gone."""
-        titles = []
+        self._give(self._order_of(carousel))
+
+    def _give(self, order: Order) -> None:
+        with suppress(OSError):  # a full disk: the order is needed only where the registry can't be read
+            self._orders.keep(order)
+        self.keeper.follow(order)
+
+    def _order_of(self, carousel: CarouselRecord) -> Order:
+        """Say what a carousel is to send: no release whose key is trusted no more, or whose file is gone."""
+        titles: list[Title] = []
+        withheld: dict[str, str] = {}
         for airing in carousel.airings:
             release, path = self.state.release(airing.release), self.releases.path(airing.release)
             try:
                 self.releases.check_signature(bytes.fromhex(release.header))
                 path.stat()
             except (BootcastError, OSError) as error:
-                self.tell("trouble", carousel=carousel.name, reason=in_a_sentence(error))
+                withheld[airing.release] = in_a_sentence(error)
                 continue
             titles.append(Title(airing, str(path)))
+        self._note_withheld(carousel.name, withheld)
         place_file = self.folder / "places" / carousel.name
         signing = (str(self._bulletin_key), str(self._rollout.path)) if self.has_bulletins else ("", "")
-        order = Order(carousel, tuple(titles), str(place_file), *signing, rate_bps=self.rate_now_bps(carousel))
-        with suppress(OSError):  # a full disk: the order is needed only where the registry can't be read
-            self._orders.keep(order)
-        self.keeper.follow(order)
+        return Order(carousel, tuple(titles), str(place_file), *signing, rate_bps=self.rate_now_bps(carousel))
+
+    def _note_withheld(self, name: str, withheld: dict[str, str]) -> None:
+        """Tell what is sent no more, or again."""
+        before = self._withheld.get(name, {})
+        for key, reason in withheld.items():
+            if before.get(key) != reason:
+                self.tell("trouble", carousel=name, reason=reason)
+        for key in before.keys() - withheld.keys():
+            self.tell("trouble_over", carousel=name, reason=before[key])
+        self._withheld[name] = withheld
+
+    def _tend_releases(self) -> None:
+        """Order anew what carousels are to send once other keys are trusted, or a file came or went."""
+        aired = [airing.release for carousel in self.state.carousels for airing in carousel.airings]
+        marks = self.releases.marks(aired)
+        if marks == self._marks:
+            return
+        self._marks = marks
+        before = {order.carousel.name: order for order in self.keeper.orders}
+        for carousel in self.state.carousels:
+            order = self._order_of(carousel)
+            if order != before.get(carousel.name):
+                self._give(order)
+
+    def hindrance_of(self, carousel: CarouselRecord) -> str:
+        """Say in a sentence why a carousel has nothing that it could send, or nowhere to send it; empty: it has."""
+        withheld = self._withheld.get(carousel.name, {})
+        if withheld and len(withheld) == len(carousel.airings):
+            return "; ".join(withheld.values())
+        try:
+            socket.if_nametoindex(carousel.interface)
+        except OSError:
+            return f"there is no interface {carousel.interface!r} here; once there is, it is used"
+        return ""
 
     def rate_now_bps(self, carousel: CarouselRecord) -> float:
         """Return the rate that a carousel is to have at this time of day."""
@@ -224,6 +269,7 @@ class Headend:
         self._tend_rates()
         if self.store is None:
             return
+        self._tend_releases()
         if not self._is_said:
             self._say_rollout()
         feed = await self.capacity.look(self.rollout.gate.capacity_url)

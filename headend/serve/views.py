@@ -150,15 +150,18 @@ def carousel_shown(headend: Headend, name: str) -> CarouselShown:
     record = headend.state.find(Kind.CAROUSEL, name)
     assert isinstance(record.body, CarouselRecord)
     view = headend.keeper.views.get(name) or CarouselView()
-    on_air, rate_bps = _on_air(view, headend.clocks.now()), headend.rate_now_bps(record.body)
-    return CarouselShown(record.body, record.revision, on_air, rate_bps)
+    return CarouselShown(
+        record.body, record.revision, _on_air(headend, record.body, view), headend.rate_now_bps(record.body)
+    )
 
 
-def _on_air(view: CarouselView, now: float) -> OnAir:
-    """A process that has been silent for long announces nothing either."""
+def _on_air(headend: Headend, carousel: CarouselRecord, view: CarouselView) -> OnAir:
+    """A process that has been silent for long announces nothing either; one without an order knows of no trouble."""
+    now = headend.clocks.now()
     fields: dict[str, Any] = {name: getattr(view, name) for name in OnAir.__struct_fields__}
     fields["places"] = tuple(msgspec.convert(view.places, list[PlaceShown]))
     silent_s = max(0.0, now - view.told_s) if view.told_s else 0.0
+    fields["trouble"] = view.trouble or headend.hindrance_of(carousel)
     fields["announced_ago_s"] = round(view.announced_ago_s + silent_s, 3)
     return OnAir(**fields)
 
@@ -199,13 +202,13 @@ def tokens_shown(headend: Headend) -> list[TokenShown]:
 def status(headend: Headend) -> Status:
     """Show all. Where the registry is damaged, what the processes have by their last orders."""
     decided = headend.state.carousels or [order.carousel for order in headend.keeper.orders]
-    now, views = headend.clocks.now(), headend.keeper.views
+    views = headend.keeper.views
     shown = []
     for carousel in decided:
         record = headend.state.things.get((Kind.CAROUSEL, carousel.name))
         view = views.get(carousel.name) or CarouselView()
         revision, rate_bps = record.revision if record else 0, headend.rate_now_bps(carousel)
-        shown.append(CarouselShown(carousel, revision, _on_air(view, now), rate_bps))
+        shown.append(CarouselShown(carousel, revision, _on_air(headend, carousel, view), rate_bps))
     budgets = headend.settings.budgets_bps
     names = sorted({carousel.interface for carousel in decided} | budgets.keys())
     interfaces = [

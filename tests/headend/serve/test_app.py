@@ -1,5 +1,7 @@
 """The API as it is asked: roles, revisions, limits; and refusals that say what to do."""
 
+import asyncio
+
 import pytest
 
 from headend.serve.api import OPERATIONS
@@ -114,6 +116,41 @@ def test_a_key_that_is_trusted_no_more_puts_nothing_on_the_air(office, make_rele
     assert office.admin.patch("/api/carousels/lab", json={"rate_bps": 2e6}, headers=ANY).status_code == 200
     assert office.keeper.orders[0].titles == ()
     assert any("does not trust" in fields.get("reason", "") for _, fields in office.told)
+
+
+def test_a_key_that_is_taken_away_takes_its_releases_off_the_air_and_brings_them_back(office, make_release):
+    key = office.upload(make_release(100_000, symbol_size=512))
+    office.create()
+    office.admin.put(f"/api/carousels/lab/releases/{key}", json={}, headers=ANY)
+    trusted = office.folder / "trust" / "lab.pub"
+    trusted.rename(trusted.with_suffix(".gone"))
+    for _ in range(2):
+        asyncio.run(office.headend.tend())
+    assert office.keeper.orders[0].titles == ()
+    assert "does not trust" in office.admin.get("/api/carousels/lab").json()["on_air"]["trouble"]
+    trusted.with_suffix(".gone").rename(trusted)
+    asyncio.run(office.headend.tend())
+    assert [title.airing.release for title in office.keeper.orders[0].titles] == [key]
+    assert office.admin.get("/api/carousels/lab").json()["on_air"]["trouble"] == ""
+    told = [event for event, fields in office.told if "does not trust" in fields.get("reason", "")]
+    assert told == ["trouble", "trouble_over"]
+
+
+def test_a_release_whose_file_is_gone_is_not_sent(office, make_release):
+    gone, stays = (office.upload(make_release(size, symbol_size=512)) for size in (100_000, 120_000))
+    office.create()
+    for key in (gone, stays):
+        office.admin.put(f"/api/carousels/lab/releases/{key}", json={}, headers=ANY)
+    office.headend.releases.path(gone).unlink()
+    asyncio.run(office.headend.tend())
+    assert [title.airing.release for title in office.keeper.orders[0].titles] == [stays]
+    assert office.admin.get("/api/carousels/lab").json()["on_air"]["trouble"] == ""
+
+
+def test_an_interface_that_is_not_there_is_told_at_once(office):
+    assert office.create().json()["on_air"]["trouble"] == ""
+    made = office.create("two", interface="nosuch0")
+    assert (made.status_code, "no interface 'nosuch0'" in made.json()["on_air"]["trouble"]) == (201, True)
 
 
 @pytest.mark.parametrize(("text", "rate_bps"), [("1.25MB/s", 10e6), ("50Mbit", 50e6), ("500k", 500e3)])
