@@ -8,9 +8,8 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from carousel.console.command import EXIT_USAGE, run_command
 from carousel.console.defaults import apply_defaults, config_file, config_path, read_config, variables_of
@@ -27,6 +26,7 @@ from settop.commands.options import (
     value,
     whole_number,
 )
+from settop.commands.parser import Parser
 
 __all__ = ["main", "make_parser"]
 
@@ -41,8 +41,9 @@ exit codes:
   4    only images were heard that this box must refuse, or that are signed by
        a key it does not trust; each reason is said
   130  interrupted
-  boot and run end with the exit code of --command, if it was run; run ends
-  with 1 where there is nothing to start an image with
+  boot and run end with the exit code of --command, if it was run; where there
+  is nothing to start an image with (no --command, no --backend), run ends with
+  1, and boot only says what would boot, as with --dry-run, and ends with 0
 """
 GARBAGE_EVERY = 20_000
 """New objects until Python looks for garbage: at its 700, a start looks at modules a hundred times and finds none."""
@@ -83,31 +84,6 @@ example:
 
 Needs Debian's mmdebstrap, mtools, e2fsprogs and zstd; says so where one is missing. More: docs/boards.md
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one sentence.
-
-    Each option that is added has a formatter made to look at it: one that is told a width does not look for a terminal.
-    """
-
-    def __init__(self, **arguments: Any) -> None:
-        looks_for_no_terminal = partial(argparse.RawDescriptionHelpFormatter, width=80)
-        super().__init__(allow_abbrev=False, formatter_class=looks_for_no_terminal, add_help=False, **arguments)
-        self.add_argument("-h", "--help", action="help", help="show this help")
-
-    def format_help(self) -> str:
-        """Return the help, as wide as the terminal."""
-        self.formatter_class = argparse.RawDescriptionHelpFormatter
-        return super().format_help()
-
-    def error(self, message: str) -> NoReturn:
-        """End with exit code 2."""
-        if message.startswith("the following arguments are required"):
-            words = message.replace(",", " ").replace("/", " ").split()
-            variables = [variable for option, variable in variables_of(self).items() if option in words]
-            message += f"; give them, or set {', '.join(variables)}" if variables else ""
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
 
 
 class ShowVersion(argparse.Action):
@@ -376,7 +352,7 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_boot(commands: Commands) -> None:
-    text = "choose an image, verify it, and boot it: the trial, the confirmed one, or the EEPROM's"
+    text = "choose an image (on trial, confirmed, the EEPROM's), verify it, boot it by --command or --backend"
     boot = add_command(commands, "boot", run_boot, text, EXIT_CODES)
     how = boot.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")

@@ -22,11 +22,13 @@ def words_of(template: str) -> list[str]:
         words = shlex.split(template)
         found = [field for word in words for field in Formatter().parse(word)]
     except ValueError:
-        words, found = [], []
-    if not words or any(name is not None and (name not in FIELDS or spec or how) for _, name, spec, how in found):
-        raise UsageError(
-            f"--command {template!r} is no command with {{image}}, {{version}} and {{slot}}; check quotes and braces"
-        )
+        raise UsageError(f"{template!r} is no command: check quotes and braces") from None
+    if not words:
+        raise UsageError(f"{template!r} is no command")
+    for _, name, spec, how in found:
+        if name is not None and (name not in FIELDS or spec or how):
+            typed = f"{{{name}{'!' + how if how else ''}{':' + spec if spec else ''}}}"
+            raise UsageError(f"{template!r} has {typed}: what is filled in is {{image}}, {{version}} or {{slot}}")
     return words
 
 

@@ -18,6 +18,7 @@ DEAR = ("numpy", "construct", "cryptography", "typer", "rich", "cffi", "serial",
 OF_OTHERS = ("construct", "typer", "rich", "serial", "multiprocessing", "dataclasses")
 OF_FEW = ("subprocess", "shutil", "carousel.bulletin", "settop.rollout.board", "settop.metrics")
 """What only boxes need that run programs, obey bulletins or are watched."""
+FILLED_IN = "what is filled in is {image}, {version} or {slot}"
 RECEIVE = ("receive", "--store", "x", "--interface", "lo")
 
 
@@ -103,11 +104,26 @@ def test_version():
         ((*RECEIVE, "--tsi", "x"), "TSI 'x' is no 32-bit number"),
         ((*RECEIVE, "--tsi", "0x100000000"), "is no 32-bit number"),
         ((*RECEIVE, "--workers", "0"), "from 1 to 16"),
-        ((*RECEIVE, "--drops", "1"), "unrecognized arguments: --drops"),
+        (
+            (*RECEIVE, "--drops", "1"),
+            "unrecognized arguments: --drops 1; did you mean --drop?; `settop receive --help`",
+        ),
+        ((*RECEIVE, "--timout=2"), "--timout=2; did you mean --timeout?; `settop receive --help` tells more"),
+        ((*RECEIVE, "--keep-listening"), "unrecognized arguments: --keep-listening; `settop receive --help`"),
+        ((*RECEIVE, "more"), "unrecognized arguments: more; `settop receive --help`"),
+        (("recieve", "--store", "x"), "did you mean receive?; `settop --help` tells more"),
         (("init", "--store", "x", "--hardware", "1:1", "--trust", "x", "--eeprom", "x"), "OUI:model"),
         *[
-            (("boot", "--store", "x", "--command", words), "is no command with {image}, {version} and {slot}")
-            for words in ("", "echo '", "echo {", "echo {image.nope}", "echo {image!r}", "echo {other}", "{0}")
+            (("boot", "--store", "x", "--command", words), f"argument --command: {said}; `settop boot")
+            for words, said in {
+                "": "'' is no command",
+                "echo '": '"echo \'" is no command: check quotes and braces',
+                "echo {": "'echo {' is no command: check quotes and braces",
+                "echo {image.nope}": f"'echo {{image.nope}}' has {{image.nope}}: {FILLED_IN}",
+                "echo {image!r}": f"'echo {{image!r}}' has {{image!r}}: {FILLED_IN}",
+                "echo {imag}": f"'echo {{imag}}' has {{imag}}: {FILLED_IN}",
+                "{0}": f"'{{0}}' has {{0}}: {FILLED_IN}",
+            }.items()
         ],
         (("boot", "--store", "x", "--dry-run", "--count-only"), "not allowed with"),
         (("forget", "--store", "x", "eeprom"), "is no slot"),
@@ -178,3 +194,11 @@ def test_the_environment_and_a_config_file_spare_typing(tmp_path):
     assert "typed is no store" in settop("receive", "--drop", "0", "--store", "typed", env=env).stderr
     env["BOOTCAST_STORE"] = "set"
     assert "set is no store" in settop("receive", "--drop", "0", env=env).stderr
+
+
+def test_the_help_says_what_boot_does_with_nothing_to_start_an_image_with(capsys):
+    with pytest.raises(SystemExit):
+        parse("boot", "-h")
+    told = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "boot it by --command or --backend" in told
+    assert "boot only says what would boot, as with --dry-run, and ends with 0" in told
