@@ -352,7 +352,7 @@ def _add_run(commands: Commands) -> None:
 
 
 def _add_boot(commands: Commands) -> None:
-    text = "choose an image (on trial, confirmed, the EEPROM's), verify it, boot it by --command or --backend"
+    text = "choose an image (trial, confirmed, EEPROM's), verify it, boot it by --command or --backend"
     boot = add_command(commands, "boot", run_boot, text, EXIT_CODES)
     how = boot.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only say what would boot; no try is counted")
