@@ -136,8 +136,11 @@ class Wheel:
 
 
 def _shuffled(begin: int, end: int, chunk: int, burst: int, rng: np.random.Generator) -> _Window:
+    """Return a window; a last chunk that is too short to be moved stays last: its place would look like a loss."""
     bursts = []
-    for chunk_begin in rng.permutation(np.arange(begin, end, chunk)).tolist():
+    chunks = np.arange(begin, end, chunk)
+    whole = (end - begin) // chunk
+    for chunk_begin in [*rng.permutation(chunks[:whole]).tolist(), *chunks[whole:].tolist()]:
         chunk_end = min(chunk_begin + chunk, end)
         bursts += [(first, min(burst, chunk_end - first)) for first in range(chunk_begin, chunk_end, burst)]
     return _Window(begin, end, bursts)

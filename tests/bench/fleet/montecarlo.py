@@ -138,7 +138,9 @@ class Carousel:
         for part in (self.order[begin:end] for begin, end in pairwise(borders)):
             for begin in range(0, len(part), CHUNK * self._window):
                 chunks = range(begin, min(begin + CHUNK * self._window, len(part)), CHUNK)
-                shuffled += [part[chunks[k] : chunks[k] + CHUNK] for k in self.rng.permutation(len(chunks))]
+                whole = (chunks.stop - begin) // CHUNK
+                order = [*self.rng.permutation(whole).tolist(), *range(whole, len(chunks))]
+                shuffled += [part[chunks[k] : min(chunks[k] + CHUNK, chunks.stop)] for k in order]
         return np.concatenate(shuffled)
 
     def _lay_out(self, cycles):

@@ -69,13 +69,13 @@ def test_a_box_that_tunes_in_late_lacks_few_digests(release, needed):
 
 
 @pytest.mark.parametrize("burst_packets", [1, 3, 9, 12, 23, 44, 64])
-def test_no_jump_of_the_carousel_looks_like_a_loss(make_release, burst_packets):
+@pytest.mark.parametrize("size_bytes", [1_000_000, 9_000_000])
+def test_no_jump_of_the_carousel_looks_like_a_loss(make_release, size_bytes, burst_packets):
     """At any rate, which makes the bursts: a box takes a short step forward for packets that did not come."""
-    release = make_release(9_000_000, symbol_size=1440)
+    release = make_release(size_bytes, symbol_size=1440)
     order = np.array([number for number in sent(Wheel(release, burst_packets, 5), 2) if number < release.image_packets])
     steps = np.diff(order)
-    seeming = steps[(steps > 1) & (steps <= LONGEST_GAP)] - 1
-    assert seeming.sum() < 0.01 * len(order)
+    assert steps[(steps > 1) & (steps <= LONGEST_GAP)].tolist() == []
 
 
 def test_a_cycle_has_level_1_once_and_what_proves_it_several_times(release):
