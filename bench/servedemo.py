@@ -35,7 +35,7 @@ def headend(*arguments: object) -> str:
 def prepare() -> None:
     """Make keys and a release to show, once."""
     (DATA / "trust").mkdir(parents=True, exist_ok=True)
-    (FOLDER / "headend.toml").write_text('[interfaces]\nlo = "100M"\n')
+    (FOLDER / "service.toml").write_text('[interfaces]\nlo = "100M"\n')
     if not (FOLDER / "demo.release").exists():
         headend("keygen", FOLDER / "lab")
         headend("keygen", "--bulletin", DATA / "bulletin")
@@ -73,7 +73,7 @@ def main() -> None:
     """Serve until Ctrl-C."""
     prepare()
     log = FOLDER / "serve.log"
-    arguments = ["--data", DATA, "--config", FOLDER / "headend.toml", "--json"]
+    arguments = ["--data", DATA, "--config", FOLDER / "service.toml", "--json"]
     with log.open("w") as out:
         command = [str(BIN / "headend"), "serve", *map(str, arguments)]
         service = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True, start_new_session=True)

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from carousel.flute.releasefile import Release
 
-__all__ = ["load_public_key", "map_release", "open_release", "read_small_file"]
+__all__ = ["beside", "load_public_key", "map_release", "open_release", "read_small_file"]
+
+WRONG = {
+    "release_truncated": "it is too short or too long",
+    "release_preamble": "it begins as none does",
+}
+"""What is wrong with a release file, by the reason of its `FormatError`."""
 
 
 def map_release(path: Path, descriptor: int) -> "Release":
@@ -27,8 +33,18 @@ def map_release(path: Path, descriptor: int) -> "Release":
     try:
         mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         return Release.parse(memoryview(mapped), descriptor, lambda at, size: os.pread(descriptor, size, at))
-    except (ValueError, FormatError) as error:
-        raise OperatorError(f"{path} is no whole release file ({error}); `headend pack` makes one") from None
+    except ValueError:
+        raise OperatorError(f"{path} is no whole release file: it is empty; `headend pack` makes one") from None
+    except FormatError as error:
+        wrong = WRONG.get(error.reason, "its header is damaged")
+        raise OperatorError(f"{path} is no whole release file: {wrong}; `headend pack` makes one") from None
+
+
+def beside(output: Path) -> Path:
+    """Return the file that is written until it is whole, and then named `output`; `OperatorError` without a folder."""
+    if not output.parent.is_dir():
+        raise OperatorError(f"{output}: there is no folder {output.parent} to write it to; make it, or take another")
+    return output.with_name(output.name + ".part")
 
 
 @contextmanager

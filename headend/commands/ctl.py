@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from headend.commands.options import SSU, option
 __all__ = ["app"]
 
 SERVICE, RULE, HOURS = "Service", "Rule", "Hours"
+ROLES = ("view", "operate", "admin")
+"""As headend/registry/model.py has them: a shell without the service's packages has to know them, too."""
+TIME_OF_DAY = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 DEFAULT_URL = "http://127.0.0.1:8377"
 app = typer.Typer(
     name="ctl",
@@ -101,6 +105,8 @@ def upload(context: typer.Context, file: Annotated[Path, typer.Argument(help="A 
     """Bring a release to the service, which checks it and its signature."""
     shown = context.obj.ask("POST", "releases", file=file)
     print(printable(f"{shown['id']}  {shown['name']} {shown['version']} ({shown['hardware']})"))
+    if shown["percent"] is not None:
+        print(printable(f"what was decided about it before holds: for {_stage_of(shown)}"), file=sys.stderr)
 
 
 @app.command()
@@ -211,6 +217,9 @@ def rate(
     if begin is None:
         _change(client, name, rate_bps=parse_rate_bps(rate), **({"hours": []} if always else {}))
         return
+    for given in (begin, end):
+        if not TIME_OF_DAY.fullmatch(str(given)):
+            raise UsageError(f"{given!r} is no time of day such as 06:30")
     hours = client.get("carousels", name)["decided"]["hours"]
     left = [each for each in hours if (each["begin"], each["end"]) != (begin, end)]
     wanted = {"begin": begin, "end": end, "rate_bps": parse_rate_bps(rate)}
@@ -246,7 +255,10 @@ def stage(
     if (percent is None) is (stages is None):
         raise UsageError("say either --percent, or --stages for a rule")
     from headend.rollout.decisions import parse_share  # noqa: PLC0415  only who stages needs the rules of roll-outs
+    from headend.rollout.stages import parse_rule  # noqa: PLC0415  the same
 
+    if stages not in (None, "off"):
+        parse_rule(stages)
     share = None if percent is None else parse_share(percent)
     client: Client = context.obj
     at = ("rollout", "releases", _release(client, release))
@@ -358,6 +370,8 @@ def add_token(
     role: Annotated[str, typer.Option(help="view, operate or admin.", metavar="ROLE")] = "view",
 ) -> None:
     """Let somebody in: prints a token, this once."""
+    if role not in ROLES:
+        raise UsageError(f"{role!r} is no role: there are {', '.join(ROLES[:-1])} and {ROLES[-1]}")
     print(context.obj.ask("POST", "tokens", body={"name": name, "role": role})["token"])
 
 
@@ -425,7 +439,7 @@ def _release(client: Client, wanted: str) -> str:
         raise OperatorError(f"there is no release {wanted!r} here; `headend ctl releases` lists them")
     if len(found) > 1:
         which = ", ".join(f"{each['id'][:12]} ({each['version']}, {each['hardware']})" for each in found[:8])
-        raise OperatorError(f"{wanted!r} is {len(found)} releases: {which}; say which by its ID")
+        raise OperatorError(f"{wanted!r} is {len(found)} releases: {which}; say which by NAME:VERSION, or by its ID")
     return str(found[0]["id"])
 
 

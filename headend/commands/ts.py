@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+from carousel.console.files import beside
 from carousel.console.quantities import format_size_bytes, parse_rate_bps
 from headend.cast.broadcaster import Broadcaster
 from headend.cast.recording import recorded
@@ -37,7 +38,7 @@ def ts(
     with closing(ReleaseShelf(releases)) as shelf:
         loaded = shelf.load()
         broadcaster = Broadcaster(loaded, BroadcastSettings(rate_bps, seed=seed), 0.0, stream)
-        unfinished = output.with_name(output.name + ".part")
+        unfinished = beside(output)
         try:
             with unfinished.open("wb") as file:
                 for batch in recorded(broadcaster, stream, loops):

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from carousel import fec
+from carousel.console.files import beside
 from carousel.errors import OperatorError, UsageError
 from carousel.flute.alc import PLAIN_DTYPE, PLAIN_HEADER_BYTES, crc_of_packet, plain_header
 from carousel.flute.interleave import transmit_places
@@ -112,7 +113,7 @@ def pack(
     with image.open("rb") as source:
         layout = ReleaseLayout.of_image(plan_image(os.fstat(source.fileno()).st_size, request))
         stride = PLAIN_HEADER_BYTES + layout.symbol_size
-        unfinished = output.with_name(output.name + ".part")
+        unfinished = beside(output)
         try:
             with unfinished.open("w+b") as file:
                 os.posix_fallocate(file.fileno(), 0, PREAMBLE_BYTES + stride * layout.rows)

@@ -41,8 +41,12 @@ def stage(state: State, key: str, share: float, draws_anew: bool, unix_s: float)
     release, before = _known(state, key), decisions_of(state)
     ruling = before.releases.get(release)
     salt = b"" if ruling and not draws_anew else fresh_salt(release, ruling.salt if ruling else b"")
-    after = before.staged(release, share, salt, _ms(unix_s))
-    return _update("stage", after, f"{_called(state, key)} to {share * 100:g} %{' of others' if draws_anew else ''}")
+    called = _called(state, key)
+    try:
+        after = before.staged(release, share, salt, _ms(unix_s))
+    except OperatorError as error:
+        raise OperatorError(f"{called}: {error}") from None
+    return _update("stage", after, f"{called} to {share * 100:g} %{' of others' if draws_anew else ''}")
 
 
 def rule(state: State, key: str, by: Rule | None, report_to: ReportTo | None, unix_s: float) -> Update:

@@ -95,8 +95,8 @@ class Decisions:
         known = self.releases.get(release, Ruling(0.0))
         if share < known.share and salt in (b"", known.salt):
             raise OperatorError(
-                f"release {release} goes to {known.share * 100:g} % of boxes already, and cohorts only grow; halt it, "
-                "or draw other boxes (--new-canaries)"
+                f"it is for {known.share * 100:g} % of boxes already, and that share only grows: halt it, or draw "
+                "others (--new-canaries)"
             )
         staged = replace(known, share=share, salt=salt or known.salt, since_unix_s=unix_ms / 1000)
         return self._with(release, staged, unix_ms)

@@ -15,7 +15,7 @@ MAX_UPLOAD = "8G"
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`headend.toml` as it is written."""
+    """`service.toml` as it is written: not `headend.toml`, which holds options of every command."""
 
     interfaces: dict[str, str] = {}
     hosts: list[str] = []

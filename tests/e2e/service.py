@@ -50,7 +50,7 @@ class Service:
     """A data folder and the service over it; `client` asks as admin."""
 
     def __init__(self, folder: Path, config: str = "", arguments: tuple = ()) -> None:
-        self.folder, self.data, self.config = folder, folder / "data", folder / "headend.toml"
+        self.folder, self.data, self.config = folder, folder / "data", folder / "service.toml"
         self.log = folder / "serve.log"
         folder.mkdir(exist_ok=True)
         self.config.write_text(config)

@@ -83,6 +83,12 @@ async function ask(method, path, { body, tag } = {}) {
 // The service reads what people type, so that a rate means here what it means on the command line.
 const rateFrom = async (text) => (await ask("GET", `rate?text=${encodeURIComponent(text.trim())}`)).rate_bps;
 
+// A release that was deleted and comes back is still for whom it was.
+function decidedOf({ percent, is_halted: halted }) {
+  if (halted) return ": halted, as was decided before";
+  return percent === null ? "" : `: for ${percent} % of boxes, as was decided before`;
+}
+
 function upload(file) {
   const request = new XMLHttpRequest();
   request.open("POST", "/api/releases");
@@ -94,7 +100,7 @@ function upload(file) {
     $("upload").hidden = true;
     let told = {};
     try { told = JSON.parse(request.responseText); } catch { /* the service is gone: said below */ }
-    if (request.status === 200) toast(`${told.name} ${told.version} is here`);
+    if (request.status === 200) toast(`${told.name} ${told.version} is here${decidedOf(told)}`);
     else toast(told.detail || "the upload did not arrive: does the service run?");
   });
   $("upload").value = 0;

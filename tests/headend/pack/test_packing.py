@@ -79,6 +79,13 @@ def test_two_and_a_half_gigabytes_fit():
     assert geometry.largest_block <= 7000
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    image, output = tmp_path / "image", tmp_path / "nowhere" / "x.release"
+    image.write_bytes(b"x" * 5000)
+    with pytest.raises(OperatorError, match=r"nowhere/x\.release: there is no folder .*nowhere to write it to"):
+        pack(image, output, KEY, PackRequest("img", HARDWARE, Version(1, 0, 0)))
+
+
 def test_a_failed_pack_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "image").write_bytes(noise(5000))
     (tmp_path / "out.release").write_bytes(b"the old release")

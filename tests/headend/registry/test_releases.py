@@ -53,7 +53,7 @@ def test_a_truncated_release_is_refused(folder, make_release, tmp_path, cut):
 
 
 def test_a_foreign_file_is_refused(folder):
-    with pytest.raises(OperatorError, match="headend pack"):
+    with pytest.raises(OperatorError, match="is no whole release file: it begins as none does; `headend pack` makes"):
         take_in(folder, b"\x7fELF" * 5000)
 
 

@@ -72,9 +72,9 @@ def test_epochs_grow_whatever_the_clock_does(times_ms):
 
 def test_cohorts_only_grow_and_another_salt_draws_anew():
     decisions = Decisions().staged(RELEASE, 0.1, b"saltsalt", 1)
-    with pytest.raises(OperatorError, match="only grow"):
+    with pytest.raises(OperatorError, match="only grows"):
         decisions.staged(RELEASE, 0.01, b"", 2)
-    with pytest.raises(OperatorError, match="only grow"):
+    with pytest.raises(OperatorError, match="only grows"):
         decisions.staged(RELEASE, 0.01, b"saltsalt", 2)
     assert decisions.staged(RELEASE, 0.2, b"", 2).releases[RELEASE].salt == b"saltsalt"
     assert decisions.staged(RELEASE, 0.01, b"pepper__", 2).releases[RELEASE].share == 0.01

@@ -1,6 +1,7 @@
 """Roll-outs through the API: what is decided is what the carousels are handed."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -38,11 +39,23 @@ def test_cohorts_only_grow_unless_others_are_drawn(office, key):
     path = f"releases/{key}/stage"
     assert put(office, path, {"percent": 10}).status_code == 200
     refused = put(office, path, {"percent": 1})
-    assert (refused.status_code, "only grow" in refused.json()["detail"]) == (422, True)
+    assert refused.status_code == 422
+    said = r".*1\.4\.0 \([0-9a-f]{8}\): it is for 10 % of boxes already, and that share only grows"
+    assert re.match(said, refused.json()["detail"])
     (before,) = decided(office).releases.values()
     assert put(office, path, {"percent": 1, "draws_anew": True}).status_code == 200
     (after,) = decided(office).releases.values()
     assert after.salt != before.salt
+
+
+def test_a_release_that_comes_back_is_for_whom_it_was_and_the_answer_says_so(office, make_release):
+    write_key_pair(office.folder / "bulletin")
+    release = make_release(100_000, symbol_size=512)
+    key = office.upload(release)
+    assert put(office, f"releases/{key}/stage", {"percent": 10}).status_code == 200
+    assert office.admin.delete(f"/api/releases/{key}", headers=ANY).status_code == 204
+    again = office.admin.post("/api/releases", content=bytes(release.buffer)).json()
+    assert (again["id"], again["percent"]) == (key, 10)
 
 
 def test_a_halt_and_going_on(office, key):
