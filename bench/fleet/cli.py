@@ -19,6 +19,7 @@ from bench.fleet.report.thresholds import broken, thresholds_of
 from bench.fleet.run import FIDELITIES, FleetRun, run_fleet
 from bench.fleet.scenario.reading import find_scenario, shipped
 from bench.fleet.scenario.values import Scenario
+from carousel.console.command import EXIT_INTERRUPTED
 from carousel.console.quantities import parse_count
 from carousel.errors import UsageError
 
@@ -66,14 +67,18 @@ def fleet(
     if real_receivers and fidelity != "packet":
         raise UsageError("--real-receivers is for --fidelity packet: the sampled one follows no single boxes")
     output.mkdir(parents=True, exist_ok=True)
-    print(f"{chosen.name}: seeds {', '.join(str(seed + index) for index in range(seeds))}", file=sys.stderr)
+    numbers = [seed + index for index in range(seeds)]
+    print(f"{chosen.name}: seed{'s' * (seeds > 1)} {', '.join(map(str, numbers))}", file=sys.stderr)
     with _pool(workers, dask) as (run, where), progress_bar(chosen.name) as tell:
         begin_s = time.monotonic()
-        result = run_fleet(chosen, fidelity, [seed + index for index in range(seeds)], run, tell, real_receivers)
+        result = run_fleet(chosen, fidelity, numbers, run, tell, real_receivers)
         wall_s = time.monotonic() - begin_s
+    if result.is_partial and not (result.stories or result.refused):
+        print("ended before anything was done: there is no report", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED)
     write_report(result, wall_s, where, output)
     if result.is_partial:
-        raise SystemExit(130)
+        raise SystemExit(EXIT_INTERRUPTED)
     failed = broken(result, thresholds)
     for sentence in failed:
         print(f"failed: {sentence}")

@@ -126,8 +126,14 @@ def smallest_rate_bps(
     return high if met_s <= question.deadline_s else None
 
 
+def _read_size(text: str) -> str:
+    """Say what is wrong with a size before saying what is not given at all."""
+    parse_size_bytes(text)
+    return text
+
+
 def plan(
-    image_size: Annotated[str, typer.Option(help="64M, or 64Mi.")],
+    image_size: Annotated[str, typer.Option(help="64M, or 64Mi.", callback=_read_size)],
     deadline: Annotated[str, typer.Option(help="60s; from power-on to the verified image.")],
     boxes: Annotated[str, typer.Option(help="How many: says how long the last of them takes.")] = "1M",
     quantile: Annotated[float, typer.Option(help="The share that must be in time.")] = 0.9999,
@@ -135,7 +141,12 @@ def plan(
     down: Annotated[str, typer.Option(help="A link in words, over the profile's: loss=1%,burst=4.")] = "",
     rate: Annotated[str | None, typer.Option(help="Given the rate, find the best repair and interval.")] = None,
     symbol_size: Annotated[int, typer.Option(help="T, in bytes.")] = 1440,
-    margin: Annotated[str, typer.Option(help="What may be worse than thought, each by itself: 20%.")] = "20%",
+    margin: Annotated[
+        str,
+        typer.Option(
+            help="In time with so much more loss or image, or less rate, each alone: 20% asks for the rate / 0.8 or more."
+        ),
+    ] = "20%",
     profiles: Annotated[Path | None, typer.Option(help="More link profiles.")] = None,
 ) -> None:
     """Find the smallest rate, or the best repair ratio and announcement interval, that boots a fleet in time."""
@@ -337,5 +348,10 @@ def _print_commands(question: Question, choice: Plan) -> None:
         "\nTo copy, with your own image, key, hardware, version and interface:\n"
         f"  headend pack IMAGE -o v1.release --key lab.key --hardware 00A1B2:7 --version 1.0.0 "
         f"--repair {choice.repair_ratio:g}{symbol}\n"
-        f"  headend cast v1.release --interface eth0 --rate {rate} --announce-interval {choice.interval_s:g}"
+        f"  headend cast v1.release --interface eth0 --rate {rate} --announce-interval {_interval(choice.interval_s)}"
     )
+
+
+def _interval(interval_s: float) -> str:
+    """Write an interval as `headend cast --help` has it."""
+    return f"{interval_s:g}s" if interval_s >= 1 else f"{interval_s * 1e3:g}ms"

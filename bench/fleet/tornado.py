@@ -214,9 +214,11 @@ def _page(scenario: Scenario, turns: list[Turn], found: list[Outcome], share: fl
         f"<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Tornado</title><style>{STYLE}</style><h1>{html.escape(scenario.title)}</h1>"
         f"<p class='headline'>What a change of {share:.0%} does to the time by which 99 % of the boxes run</p>"
-        f"<ul>{said}</ul><p class='note'>Each parameter {share:.0%} down (pale) and up (full), by itself; bars against "
-        "the strategy as it is, all on one scale. Where 99 % never run, bars are of the share that never does; a bar "
-        "to the right edge: 99 % run as it is, and don't so.</p>" + charts + "</html>"
+        f"<ul>{said}</ul><p class='note'>Each parameter {share:.0%} down (pale) and up (full), by itself; bars are of "
+        "the time, as a multiple (x) of what it is with nothing turned, all on one scale. Where 99 % never run, bars "
+        "are of the share that never does; a bar to the right edge: 99 % run as it is, and don't so.</p>"
+        + charts
+        + "</html>"
     )
 
 
@@ -238,9 +240,7 @@ def _tornado_of(strategy: str, base: Outcome, pairs: Pairs, x: Scale) -> str:
     """Draw one strategy, a row for each parameter; a bar to the edge is one of which 99 % never run."""
     order = sorted(pairs, key=lambda what: -max(abs(_ratio(outcome, base) - 1) for _, outcome in pairs[what]))
     ticks = [each for each in time_ticks(x.low, x.high, False) if each != 1]
-    marks = "".join(text(x.at(each), 14, _change(each), "middle") for each in ticks) + text(
-        x.at(1), 14, "as it is", "middle"
-    )
+    marks = "".join(text(x.at(each), 14, f"{each:g} x", "middle") for each in [*ticks, 1])
     head = f"<tr><th></th><th>{_bar_svg(marks)}</th><th>turned down</th><th>turned up</th></tr>"
     rows = []
     for what in order:

@@ -42,9 +42,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _title(one: dict[str, Any], other: dict[str, Any]) -> str:
     names, boxes = ([each["scenario"][key] for each in (one, other)] for key in ("title", "boxes"))
+    partial = [" (PARTIAL: ended early)" if each.get("is_partial") else "" for each in (one, other)]
+    sizes = [f"{count:,} boxes{words}" for count, words in zip(boxes, partial, strict=True)]
     if names[0] != names[1]:
-        return " against ".join(f"{name}, {count:,} boxes" for name, count in zip(names, boxes, strict=True))
-    counts = dict.fromkeys(f"{count:,} boxes" for count in boxes)
+        return " against ".join(f"{name}, {size}" for name, size in zip(names, sizes, strict=True))
+    counts = sizes if any(partial) else dict.fromkeys(sizes)
     return f"{names[0]}, {' against '.join(counts)}"
 
 

@@ -110,6 +110,10 @@ def _regions(run: FleetRun) -> str:
     return f"<h2>By region: {html.escape(story.label)}</h2>" + table(["region", "boxes", *PERCENTILES], rows)
 
 
+def _repair(ratio: float) -> str:
+    return "one repair symbol" if ratio == 1 else f"{ratio:g} repair symbols" if ratio else "no repair symbols"
+
+
 def _assumptions(run: FleetRun, scenario: Scenario) -> str:
     """Return what the figures hang on: the carousel, the links, and each approximation with its measured error."""
     carousel = scenario.carousel
@@ -117,7 +121,7 @@ def _assumptions(run: FleetRun, scenario: Scenario) -> str:
              f"{format_duration_s(carousel.announce_interval_s)}."]  # fmt: skip
     for release in scenario.releases:
         size = format_size_bytes(release.image_bytes)
-        lines.append(f"Release {release.name}: {size}, {release.repair_ratio:g} repair symbols for each source symbol.")
+        lines.append(f"Release {release.name}: {size}, {_repair(release.repair_ratio)} for each source symbol.")
     for each in scenario.classes:
         down, up = each.down.mean_loss, each.up.mean_loss
         burst = f" in bursts of {each.down.burst:g}" if each.down.burst else ""

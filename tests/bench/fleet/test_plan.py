@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -7,6 +8,7 @@ from bench.cli import app
 from bench.fleet.model.chains import LossChain
 from bench.fleet.plan import Plan, Question, smallest_rate_bps, time_to_image_s
 from bench.link.spec import parse_link
+from carousel.console.quantities import parse_duration_s
 from carousel.errors import OperatorError
 
 LINK = parse_link("rate=100M,loss=5%")
@@ -42,6 +44,8 @@ def test_the_command_prints_the_table_and_what_more_loss_costs():
     assert "best" in result.output
     assert "1 % more loss" in result.output
     assert "in time" in result.output
+    found = re.search(r"--announce-interval (\d+m?s)$", result.output.strip())
+    assert 0.05 <= parse_duration_s(found[1]) <= 2
 
 
 @pytest.mark.slow
@@ -55,6 +59,7 @@ def test_the_command_prints_the_table_and_what_more_loss_costs():
         (("--image-size", "1M", "--deadline", "9s", "--down", "dead"), "loses everything"),
         (("--image-size", "1M", "--deadline", "9s", "--quantile", "1"), "not between 0 and 1"),
         (("--image-size", "big", "--deadline", "9s"), "'big' is not a size in bytes"),
+        (("--image-size", "64X"), "'64X' is not a size in bytes"),
     ],
 )
 def test_what_nobody_can_meet_is_said_in_a_sentence(arguments, message):

@@ -64,6 +64,8 @@ def test_what_moves_a_strategy_most_is_named_and_comes_first():
     page = page.replace("\N{MINUS SIGN}", "-")
     assert "carousel (10 s): carousel rate -20% moves it most, to 12.5 s" in page
     assert "unicast (10 s): server rate -20% moves it most, to 30.00% never run" in page
+    assert ">1 x</text>" in page
+    assert "as it is</text>" not in page
     assert page.index(">carousel rate<") < page.index(">loss<")
 
 

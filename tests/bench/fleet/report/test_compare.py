@@ -23,3 +23,10 @@ def test_a_change_that_rounds_to_nothing_has_no_sign():
 def test_a_scenario_of_two_sizes_is_named_once():
     assert _title(report(48, 0, 1, 1), report(40, 0, 1, 1)) == "a shelf, 48 boxes against 40 boxes"
     assert _title(report(48, 0, 1, 1), report(48, 1, 1, 1)) == "a shelf, 48 boxes"
+
+
+def test_a_report_of_a_run_that_was_ended_early_is_called_partial():
+    whole, partial = report(48, 0, 1, 1), report(48, 0, 1, 1) | {"is_partial": True}
+    assert _title(whole, partial) == "a shelf, 48 boxes against 48 boxes (PARTIAL: ended early)"
+    other = partial | {"scenario": {"title": "a town", "boxes": 9}}
+    assert _title(other, whole) == "a town, 9 boxes (PARTIAL: ended early) against a shelf, 48 boxes"
