@@ -144,7 +144,7 @@ def plan(
     margin: Annotated[
         str,
         typer.Option(
-            help="In time with so much more loss or image, or less rate, each alone: 20% asks for the rate / 0.8 or more."
+            help="In time with so much more loss or image, or less rate, each alone: 20% asks for rate / 0.8 or more."
         ),
     ] = "20%",
     profiles: Annotated[Path | None, typer.Option(help="More link profiles.")] = None,
