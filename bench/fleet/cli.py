@@ -62,10 +62,7 @@ def fleet(
     chosen = _adapted(find_scenario(scenario, profiles), boxes, strategy)
     thresholds = thresholds_of(fail_if or [], chosen)
     fidelity = fidelity or "sampled"
-    if fidelity not in FIDELITIES:
-        raise UsageError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
-    if real_receivers and fidelity != "packet":
-        raise UsageError("--real-receivers is for --fidelity packet: the sampled one follows no single boxes")
+    _check_fidelity(fidelity, real_receivers)
     output.mkdir(parents=True, exist_ok=True)
     numbers = [seed + index for index in range(seeds)]
     print(f"{chosen.name}: seed{'s' * (seeds > 1)} {', '.join(map(str, numbers))}", file=sys.stderr)
@@ -84,6 +81,13 @@ def fleet(
         print(f"failed: {sentence}")
     if failed:
         raise SystemExit(FAILED_EXIT)
+
+
+def _check_fidelity(fidelity: str, real_receivers: bool) -> None:
+    if fidelity not in FIDELITIES:
+        raise UsageError(f"--fidelity {fidelity!r} is neither {' nor '.join(FIDELITIES)}")
+    if real_receivers and fidelity != "packet":
+        raise UsageError("--real-receivers is for --fidelity packet: the sampled one follows no single boxes")
 
 
 def _adapted(scenario: Scenario, boxes: str | None, strategies: list[str] | None) -> Scenario:
