@@ -70,17 +70,22 @@ def fleet(
         begin_s = time.monotonic()
         result = run_fleet(chosen, fidelity, numbers, run, tell, real_receivers)
         wall_s = time.monotonic() - begin_s
-    if result.is_partial and not (result.stories or result.refused):
-        print("ended before anything was done: there is no report", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED)
-    write_report(result, wall_s, where, output)
-    if result.is_partial:
-        raise SystemExit(EXIT_INTERRUPTED)
+    if result.stories or result.refused or not result.is_partial:
+        write_report(result, wall_s, where, output)
+    _end_if_partial(result)
     failed = broken(result, thresholds)
     for sentence in failed:
         print(f"failed: {sentence}")
     if failed:
         raise SystemExit(FAILED_EXIT)
+
+
+def _end_if_partial(result: FleetRun) -> None:
+    if not result.is_partial:
+        return
+    if not (result.stories or result.refused):
+        print("ended before anything was done: there is no report", file=sys.stderr)
+    raise SystemExit(EXIT_INTERRUPTED)
 
 
 def _check_fidelity(fidelity: str, real_receivers: bool) -> None:
