@@ -48,7 +48,7 @@ class LazyCommand(Frozen):
         except ModuleNotFoundError as error:
             if self.extra is None or (error.name or "").split(".")[0] in ("carousel", "headend", "settop", "bench"):
                 raise
-            install = f"pip install '{DISTRIBUTION}[{self.extra}]', or '.[{self.extra}]' in a checkout"
+            install = f"pip install '.[{self.extra}]' in a checkout of {DISTRIBUTION}"
             raise OperatorError(f"this needs {error.name}: {install}") from None
         if isinstance(found, typer.Typer):
             app = found

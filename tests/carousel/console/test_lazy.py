@@ -70,7 +70,7 @@ def test_a_missing_package_is_a_sentence_with_the_extra_that_brings_it(monkeypat
     monkeypatch.setitem(sys.modules, "scapy", None)
     monkeypatch.setitem(sys.modules, "scapy.packet", None)
     command = LazyCommand("wish", "tests.carousel.console.lazilywished:wish", "Wish.", "bench")
-    with pytest.raises(OperatorError, match=r"this needs scapy.*bootcast\[bench\]"):
+    with pytest.raises(OperatorError, match=r"this needs scapy.*: pip install '\.\[bench\]' in a checkout of bootcast"):
         command.load()
 
 
