@@ -31,6 +31,7 @@ __all__ = [
     "ImageRefused",
     "ImageVerified",
     "Installed",
+    "Kept",
     "Listening",
     "MarkedBad",
     "NotYet",
@@ -210,6 +211,14 @@ class Installed(Event):
     event: ClassVar[str] = "installed"
     slot: str
     version: Version
+
+
+class Kept(Event):
+    """A reception was interrupted; what came of the most complete release is kept for the next run."""
+
+    event: ClassVar[str] = "kept"
+    share: float
+    """Of the symbols that are needed."""
 
 
 class Nothing(Event):

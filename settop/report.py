@@ -29,6 +29,7 @@ WORDS = {
     "waiting": "waiting to log in: {why}",
     "admitted": "may log in: {why}",
     "reported": "reported {kind} to {to}",
+    "kept": "kept {share:.1%}, run again to go on",
     "nothing": "nothing acceptable was heard in {timeout_s:g} s: {why}",
     "note": "{text}",
     "boot": "booting {version} from {source}: {reason}",

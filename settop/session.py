@@ -13,7 +13,18 @@ from carousel.release.header import SignedHeader
 from carousel.release.layout import ReleaseLayout
 from settop.blame import why_nothing
 from settop.decided import board_of, obey
-from settop.events import BulletinHeard, Event, ImageRefused, Installed, Listening, Note, Nothing, UpToDate, fields_of
+from settop.events import (
+    BulletinHeard,
+    Event,
+    ImageRefused,
+    Installed,
+    Kept,
+    Listening,
+    Note,
+    Nothing,
+    UpToDate,
+    fields_of,
+)
 from settop.link.listener import GroupListener
 from settop.link.loss import TestLoss
 from settop.options import Outcome, ReceiveOptions
@@ -100,7 +111,7 @@ class _Session:
     def _tell_kept(self, receiver: Receiver) -> None:
         share = _share(receiver)
         if share:
-            self._tell(Note(f"kept {share:.0%}, run again to go on"))
+            self._tell(Kept(round(share, 4)))
 
     def _open_part(self, header: SignedHeader, layout: ReleaseLayout) -> PartFile:
         """Open a release's part file, new or as an earlier run left it.

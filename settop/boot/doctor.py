@@ -17,6 +17,7 @@ from settop.store.staterecord import StateRecord
 
 __all__ = ["Check", "examine_board", "examine_loaders", "examine_partition"]
 
+_LINKS = {"": "not there", "unknown": "there; whether its link is up, its driver does not tell"}
 _PROBE_FILE = "settop-doctor"
 
 
@@ -37,7 +38,7 @@ def examine_board(machine: Machine, interface: str | None) -> Iterator[Check]:
     yield Check("box id", bool(own_id), own_id or "none", "serial-... or mac-...: the same after each start")
     if interface:
         state = read_text(machine, f"/sys/class/net/{interface}/operstate")
-        yield Check("interface", state in ("up", "unknown"), f"{interface}: {state or 'not there'}", "up")
+        yield Check("interface", state in ("up", "unknown"), f"{interface}: {_LINKS.get(state, state)}", "up")
     watchdog = "/sys/class/watchdog/watchdog0/identity"
     found = read_text(machine, watchdog) or "none"
     expected = "one: an image that hangs is left only by a watchdog"

@@ -31,3 +31,13 @@ def test_the_rate_is_what_was_heard_not_the_image_over_the_time_since_the_start(
     resumed = VERIFIED | {"received_symbols": 400, "rate_bps": 3_200_000, "elapsed_s": 1.0}
     assert say("image_verified", resumed).startswith("verified in 1.00 s, 1.5 MB at 3.2 Mb/s: 400 symbols")
     assert say("image_verified", resumed | {"rate_bps": 0}).startswith("verified in 1.00 s, 1.5 MB: 400 symbols")
+
+
+def test_nothing_moves_below_what_is_kept(capfd):
+    reporter = TerminalReporter("box", LANGUAGE)
+    progress = {"useful_symbols": 287, "needed_symbols": 1000, "blocks_done": 0, "blocks": 1, "rate_bps": 0, "loss": 0}
+    reporter.tell("progress", **progress)
+    reporter.tell("kept", share=0.2871)
+    reporter.close()
+    shown = capfd.readouterr().out
+    assert shown.endswith("kept 28.7%, run again to go on\n")

@@ -91,7 +91,12 @@ def machine_with(**files):
         ({}, "interface", False, "eth0: not there"),
         ({f"{NET}/operstate": b"down\n"}, "interface", False, "eth0: down"),
         ({f"{NET}/operstate": b"up\n"}, "interface", True, "eth0: up"),
-        ({f"{NET}/operstate": b"unknown\n"}, "interface", True, "eth0: unknown"),
+        (
+            {f"{NET}/operstate": b"unknown\n"},
+            "interface",
+            True,
+            "eth0: there; whether its link is up, its driver does not tell",
+        ),
         ({}, "watchdog", False, "none"),
         ({WATCHDOG: b"i6300ESB timer\n"}, "watchdog", True, "i6300ESB timer"),
         ({WATCHDOG: b""}, "watchdog", True, "none"),
