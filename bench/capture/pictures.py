@@ -7,7 +7,23 @@ from rich.table import Table
 
 from carousel.console.quantities import format_rate_bps
 
-__all__ = ["print_flute", "print_ssu"]
+__all__ = ["COUNTED", "print_flute", "print_ssu"]
+
+SHOWN_FILES = 3
+COUNTED = {
+    "announcements": "{} announcements of releases (signed headers)",
+    "fdt_packets": "{} packets of FDTs (lists of files)",
+    "bad_headers": "{} announcements that could not be read",
+    "close_flag": "{} packets that close the session",
+    "not_lct": "{} packets that are no FLUTE",
+    "no_crc": "{} packets without a CRC",
+    "crc_errors": "{} packets with a wrong CRC",
+    "objects_beyond_limit": "{} packets of more objects than are followed",
+    "tables_and_messages": "{} tables and messages",
+    "odd_blocks": "{} blocks that could not be read",
+    "carousels_beyond_limit": "{} blocks of more carousels than are followed",
+}
+"""What is counted, in words; what is not here is a reason why a table was not read."""
 
 
 def print_flute(report: dict[str, Any]) -> None:
@@ -20,8 +36,8 @@ def print_flute(report: dict[str, Any]) -> None:
     for release in report["releases"]:
         console.print(
             f"release {release['name']} {release['version']} for {release['hardware']}: {release['image_size']:,} "
-            f"bytes in {release['source_blocks']} block(s), {release['repair_per_block']} repair symbols each, "
-            f"key {release['key_id']}",
+            f"bytes in {_number(release['source_blocks'], 'block')}, "
+            f"{release['repair_per_block']} repair symbols each, key {release['key_id']}",
             highlight=False,
         )
     table = Table("TOI", "what", "FEC", "packets", "share", "distinct", "blocks", "cycle", "turns")
@@ -33,10 +49,8 @@ def print_flute(report: dict[str, Any]) -> None:
         table.add_row(*map(str, cells))
     console.print(table)
     for fdt in report["fdt"]:
-        files = ", ".join(f"{file['location']} ({file['toi']})" for file in fdt["files"][:3])
-        console.print(f"FDT instance {fdt['instance']}: {len(fdt['files'])} file(s): {files}", highlight=False)
-    if report["counts"]:
-        console.print(", ".join(f"{name} {count:,}" for name, count in report["counts"].items()), highlight=False)
+        console.print(f"FDT instance {fdt['instance']}: {_files(fdt['files'])}", highlight=False)
+    _print_counts(console, report["counts"])
 
 
 def print_ssu(report: dict[str, Any]) -> None:
@@ -55,14 +69,31 @@ def print_ssu(report: dict[str, Any]) -> None:
         cycle = f"{each['cycle_s']:.2f} s" if each["cycle_s"] is not None else "not seen twice"
         console.print(
             f"carousel {each['download_id']} on {each['pid']}: {each['release'] or 'no header of ours'}; "
-            f"{each['modules']} module(s), {each['distinct_blocks']:,} blocks of {each['block_bytes']} bytes, "
+            f"{_number(each['modules'], 'module')}, {each['distinct_blocks']:,} blocks of {each['block_bytes']} bytes, "
             f"cycle {cycle}; {', '.join(each['devices'])}",
             highlight=False,
         )
         for note in each["loader"]:
             console.print(f"  a loader in the field: {note}", highlight=False)
-    if report["counts"]:
-        console.print(", ".join(f"{name} {count:,}" for name, count in report["counts"].items()), highlight=False)
+    _print_counts(console, report["counts"])
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _files(files: list[dict[str, Any]]) -> str:
+    """Name the first files of an FDT, and say how many there are beside them."""
+    named = [f"{file['location']} ({file['toi']})" for file in files[:SHOWN_FILES]]
+    more = [f"and {len(files) - SHOWN_FILES} more"] if len(files) > SHOWN_FILES else []
+    return f"{_number(len(files), 'file')}: {', '.join([*named, *more])}"
+
+
+def _print_counts(console: Console, counts: dict[str, int]) -> None:
+    said = [COUNTED.get(name, f"{{}} tables or messages not read: {name}").format(f"{count:,}")
+            for name, count in counts.items()]  # fmt: skip
+    if said:
+        console.print("; ".join(said), highlight=False)
 
 
 def _print_tables(console: Console, report: dict[str, Any]) -> None:
