@@ -24,6 +24,7 @@ __all__ = [
     "by_label",
     "efficiency_of",
     "in_time_of",
+    "percent",
     "plain",
     "report_of",
     "show",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 SCHEMA = 2
+LEAST_SHARE = 1e-4
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "p99.99": 0.9999, "p99.9999": 0.999999}
 
 
@@ -147,14 +149,19 @@ def in_time_of(story: Story) -> float | None:
     return 1 - int(story.tally.events["fallback"][:-1].sum()) / boxes
 
 
+def percent(share: float) -> str:
+    """Write a share, such as `75 %` or `0.25 %`; near the whole not even one box in a million is rounded away."""
+    if 0 < share < LEAST_SHARE:
+        return f"under {LEAST_SHARE * 100:g} %"
+    return f"{share * 100:.6g} %" if share > 0.99 else f"{share * 100:.4g} %"
+
+
 def _share_words(share: float) -> str:
-    """Return a share of which not even one box in a million is rounded away."""
-    return "all" if share == 1 else f"{share:.4%}" if share > 0.99 else f"{share:.2%}"
+    return "all" if share == 1 else percent(share)
 
 
 def _never_words(never: int, boxes: int) -> str:
-    share = never / max(1, boxes)
-    return f"{format_count(never)} ({'under 0.01%' if share < 1e-4 else f'{share:.2%}'})" if never else "0"
+    return f"{format_count(never)} ({percent(never / max(1, boxes))})" if never else "0"
 
 
 def _median(values: list[float | None]) -> float | None:

@@ -1,6 +1,6 @@
 """What a run says, in a sentence: who boots when, by each strategy."""
 
-from bench.fleet.report.data import by_label
+from bench.fleet.report.data import by_label, percent
 from bench.fleet.report.rollouts import rollout_sentences
 from bench.fleet.run import FleetRun
 from bench.fleet.storm.crowd import Story, format_price
@@ -46,7 +46,7 @@ def _booted(story: Story) -> float:
 
 
 def _share(share: float) -> str:
-    return "all" if share == 1 else "none" if share == 0 else f"{share:.3%}" if share > 0.99 else f"{share:.1%}"
+    return "all" if share == 1 else "none" if share == 0 else percent(share)
 
 
 def _whole(run: FleetRun, story: Story) -> str:

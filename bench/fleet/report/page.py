@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bench.fleet.report.charts import curves_chart, load_panels, phase_panels
-from bench.fleet.report.data import PERCENTILES, by_label, plain, summary_rows
+from bench.fleet.report.data import PERCENTILES, by_label, percent, plain, summary_rows
 from bench.fleet.report.headline import headline
 from bench.fleet.report.rollouts import rollout_table, rollouts_of
 from bench.fleet.run import FleetRun
@@ -125,15 +125,15 @@ def _assumptions(run: FleetRun, scenario: Scenario) -> str:
     for each in scenario.classes:
         down, up = each.down.mean_loss, each.up.mean_loss
         burst = f" in bursts of {each.down.burst:g}" if each.down.burst else ""
-        back = "nothing comes back" if each.up.is_dead else f"{up:.2%} of what it sends"
-        lines.append(f"Class {each.name}: loses {down:.2%} of what it is sent{burst}, {back}.")
+        back = "nothing comes back" if each.up.is_dead else f"{percent(up)} of what it sends"
+        lines.append(f"Class {each.name}: loses {percent(down)} of what it is sent{burst}, {back}.")
     for stories in by_label(run.stories).values():
         story = stories[0]
         lines += [f"{story.label}: {note}." for note in story.notes]
         if story.step_s is not None:
             lines.append(
                 f"{story.label}: steps of {story.step_s:.3g} s; halving them last changed a figure by "
-                f"{story.step_error or 0.0:.2%}."
+                f"{percent(story.step_error or 0.0)}."
             )
     items = "".join(f"<li>{html.escape(each)}</li>" for each in lines)
     return f"<h2>What the figures hang on</h2><ul>{items}</ul>"

@@ -5,7 +5,7 @@ import pytest
 
 from bench.fleet.model.histogram import Histogram
 from bench.fleet.model.tally import Tally
-from bench.fleet.report.data import summary_rows
+from bench.fleet.report.data import percent, summary_rows
 from bench.fleet.report.headline import headline
 from bench.fleet.report.rollouts import rollout_rows, rollout_table
 from bench.fleet.run import FleetRun
@@ -37,7 +37,7 @@ def run(*logins):
         ((("on", BOXES), ("off", BOXES)), "of the logins after it all come through within 10 min."),
         (
             (("on", BOXES), ("off", 100)),
-            "of the logins after it 10.0% (immediate retry, healing off) to all (immediate retry, healing on) come",
+            "of the logins after it 10 % (immediate retry, healing off) to all (immediate retry, healing on) come",
         ),
     ],
 )
@@ -62,7 +62,7 @@ def test_boxes_that_never_run_are_not_none():
     few = FleetRun(scenario(BOXES), "sampled", [7], [story("carousel", BOXES * 1000 - 3, 10.0)])
     few.stories[0].tally.boot["here"].unfinished = 3
     head, rows = summary_rows(few)
-    assert rows[0][head.index("never")] == "3 (under 0.01%)"
+    assert rows[0][head.index("never")] == "3 (under 0.01 %)"
 
 
 def test_roll_outs_are_told_by_boxes_lost_and_have_a_table_of_their_own():
@@ -79,3 +79,11 @@ def test_roll_outs_are_told_by_boxes_lost_and_have_a_table_of_their_own():
     assert sum(int(cell.replace(",", "")) for cell in rows[0][1:5]) == 100_000_000
     assert summary_rows(rollouts)[1] == []  # a time of power-on means nothing here
     assert rollout_table(rollouts).count("<rect") == 2
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0 %"), (3e-7, "under 0.01 %"), (0.0025, "0.25 %"), (0.25, "25 %"), (0.75, "75 %"), (0.99999, "99.999 %")],
+)
+def test_shares_are_written_alike(share, words):
+    assert percent(share) == words
