@@ -149,3 +149,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         counts.update({name: count for name, count in report.user_properties if isinstance(count, int)})
     for name, count in sorted(counts.items()):
         terminalreporter.write_line(f"{name}: {count:,}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser, headless: for pages that one points at and clicks on."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -64,15 +64,14 @@ class Ahead:
         """Populate what comes after these rows: of every block the run that they are in, and the next one."""
         if self._is_over or not len(rows):
             return
-        if len(self._ready_runs) < self._runs:
+        if not self.is_done:
             for run in self._runs_of(rows):
                 self._source(run)
                 self._source((run + 1) % self._runs)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
             self._slots(used + self._slots_ahead)
-
-        if self._will_decode and len(self._ready_runs) < self._runs:
+        if self._will_decode and not self.is_done:
             self._missing()
 
     @property

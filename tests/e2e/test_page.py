@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from headend.pack.keys import write_key_pair
 from tests.e2e.lab import free_port, prepare
@@ -16,14 +16,6 @@ pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.slow]
 PATIENCE_MS = 30_000
 PICTURES = os.environ.get("BOOTCAST_PICTURES")
 """A folder for screenshots, for whoever wants to look."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -42,16 +42,6 @@ def page_path(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.mark.parametrize(("width", "kind"), [(1400, "broad"), (400, "narrow")])
 def test_one_reads_a_chart_by_pointing_and_hides_a_line_by_clicking(browser, page_path, width, kind):
     complaints = []
