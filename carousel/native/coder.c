@@ -14,28 +14,54 @@ int bc_coder_new(uint32_t k, bc_coder **coder) {
     struct bc_params params;
     if (!coder || bc_params_init(&params, k) != BC_OK)
         return BC_INVALID;
-    uint32_t *isis = malloc(k * sizeof *isis);
     bc_coder *made = malloc(sizeof *made);
-    int status = isis && made ? BC_OK : BC_NO_MEMORY;
-    if (status == BC_OK) {
-        for (uint32_t i = 0; i < k; i++)
-            isis[i] = i;
-        status = bc_plan_init(&made->plan, k, isis, k, 0);
-        if (status != BC_OK)
-            bc_plan_free(&made->plan);
-    }
-    free(isis);
-    if (status == BC_OK)
-        *coder = made;
-    else
-        free(made);
-    return status;
+    if (!made)
+        return BC_NO_MEMORY;
+    made->params = params;
+    atomic_init(&made->encoding, NULL);
+    *coder = made;
+    return BC_OK;
+}
+
+static void free_plan(struct bc_plan *plan) {
+    if (plan)
+        bc_plan_free(plan);
+    free(plan);
 }
 
 void bc_coder_free(bc_coder *coder) {
     if (coder)
-        bc_plan_free(&coder->plan);
+        free_plan(atomic_load_explicit(&coder->encoding, memory_order_acquire));
     free(coder);
+}
+
+static int make_encoding_plan(uint32_t k, struct bc_plan **plan) {
+    uint32_t *isis = malloc(k * sizeof *isis);
+    *plan = calloc(1, sizeof **plan);
+    int status = isis && *plan ? BC_OK : BC_NO_MEMORY;
+    for (uint32_t i = 0; status == BC_OK && i < k; i++)
+        isis[i] = i;
+    if (status == BC_OK)
+        status = bc_plan_init(*plan, k, isis, k, 0);
+    free(isis);
+    return status;
+}
+
+/* Two threads that need it at once both make it, and one of them throws its own away: nobody waits. */
+int bc_encoding_plan(bc_coder *coder, const struct bc_plan **plan) {
+    struct bc_plan *there = atomic_load_explicit(&coder->encoding, memory_order_acquire), *made = NULL;
+    int status = BC_OK;
+    if (!there) {
+        status = make_encoding_plan(coder->params.k, &made);
+        if (status == BC_OK && atomic_compare_exchange_strong_explicit(&coder->encoding, &there, made,
+                                                                       memory_order_acq_rel, memory_order_acquire)) {
+            there = made;
+            made = NULL;
+        }
+    }
+    free_plan(made);
+    *plan = there;
+    return status;
 }
 
 uint16_t *bc_sum_of_symbol(const struct bc_params *params, uint32_t isi, uint16_t *op, uint32_t to, uint32_t input) {
@@ -49,9 +75,9 @@ uint16_t *bc_sum_of_symbol(const struct bc_params *params, uint32_t isi, uint16_
     return op + columns.lt_count + columns.pi_count;
 }
 
-static int fits(const bc_coder *coder, const void *block, size_t block_bytes, size_t symbol_size) {
+static int fits(bc_coder *coder, const void *block, size_t block_bytes, size_t symbol_size) {
     return coder && block && symbol_size && symbol_size <= MAX_SYMBOL_BYTES && symbol_size % SYMBOL_ALIGNMENT == 0 &&
-           block_bytes == coder->plan.params.k * symbol_size;
+           block_bytes == coder->params.k * symbol_size;
 }
 
 /* What is to be made of a strip's intermediate symbols: a program of sums. */
@@ -93,9 +119,9 @@ static int run_sums(const struct bc_plan *plan, size_t symbol_size, const uint8_
 /* At most as many sums as 16 bits number are made in one run. */
 #define MAX_SUMS 65535u
 
-static int encode_some(const bc_coder *coder, const uint8_t *block, size_t symbol_size, const int64_t *esis,
+static int encode_some(const struct bc_plan *plan, const uint8_t *block, size_t symbol_size, const int64_t *esis,
                        size_t count, uint8_t *out) {
-    const struct bc_params *p = &coder->plan.params;
+    const struct bc_params *p = &plan->params;
     struct bc_arena arena = {NULL};
     const uint8_t **inputs = BC_ARRAY(&arena, p->k, const uint8_t *);
     uint8_t **outputs = BC_ARRAY(&arena, count, uint8_t *);
@@ -113,12 +139,12 @@ static int encode_some(const bc_coder *coder, const uint8_t *block, size_t symbo
         }
     }
     if (status == BC_OK && sums)
-        status = run_sums(&coder->plan, symbol_size, inputs, isis, outputs, sums);
+        status = run_sums(plan, symbol_size, inputs, isis, outputs, sums);
     bc_arena_free(&arena);
     return status;
 }
 
-int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *esis,
+int bc_encode(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *esis,
               size_t count, uint8_t *out, size_t out_bytes) {
     if (!fits(coder, block, block_bytes, symbol_size) || (count && (!esis || !out)) ||
         count > SIZE_MAX / MAX_SYMBOL_BYTES || out_bytes != count * symbol_size)
@@ -126,15 +152,16 @@ int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, s
     for (size_t i = 0; i < count; i++)
         if (esis[i] < 0 || esis[i] > BC_MAX_ESI)
             return BC_INVALID;
-    int status = BC_OK;
+    const struct bc_plan *plan;
+    int status = bc_encoding_plan(coder, &plan);
     for (size_t i = 0; status == BC_OK && i < count; i += MAX_SUMS)
-        status = encode_some(coder, block, symbol_size, esis + i, count - i < MAX_SUMS ? count - i : MAX_SUMS,
+        status = encode_some(plan, block, symbol_size, esis + i, count - i < MAX_SUMS ? count - i : MAX_SUMS,
                              out + i * symbol_size);
     return status;
 }
 
 static int list_received(struct bc_received *r, struct bc_arena *arena, const struct bc_decoding *d) {
-    const struct bc_params *p = &d->coder->plan.params;
+    const struct bc_params *p = &d->coder->params;
     const uint32_t count = p->k - d->missing_count + d->repair_count;
     *r = (struct bc_received){.symbol_size = d->symbol_size};
     r->input = BC_ARRAY(arena, count, const uint8_t *);
@@ -168,7 +195,7 @@ int bc_decode_planned(const struct bc_decoding *d) {
     uint32_t *missing = BC_ARRAY(&arena, d->missing_count, uint32_t);
     int status = outputs && missing ? list_received(&received, &arena, d) : BC_NO_MEMORY;
     if (status == BC_OK)
-        status = bc_plan_init(&plan, d->coder->plan.params.k, received.isis, received.count, 0);
+        status = bc_plan_init(&plan, d->coder->params.k, received.isis, received.count, 0);
     for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++) {
         missing[i] = (uint32_t)d->missing[i];
         outputs[i] = d->block + missing[i] * d->symbol_size;
@@ -182,7 +209,7 @@ int bc_decode_planned(const struct bc_decoding *d) {
 
 /* Each missing source symbol once, each repair symbol a row that is there and a repair ESI. */
 static int check(const struct bc_decoding *d, size_t repair_bytes) {
-    const uint32_t k = d->coder->plan.params.k;
+    const uint32_t k = d->coder->params.k;
     const int64_t rows = (int64_t)(repair_bytes / d->symbol_size);
     for (uint32_t i = 0; i < d->repair_count; i++)
         if (d->rows[i] < 0 || d->rows[i] >= rows || d->esis[i] < k || d->esis[i] > BC_MAX_ESI)
@@ -200,14 +227,14 @@ static int check(const struct bc_decoding *d, size_t repair_bytes) {
 
 static int decode_some(struct bc_decoding d, uint32_t repair_count) {
     d.repair_count = repair_count;
-    const uint32_t worth = 10 + d.coder->plan.params.k / 8; /* measured: beyond, a plan of its own is faster */
+    const uint32_t worth = 10 + d.coder->params.k / 8; /* measured: beyond, a plan of its own is faster */
     return d.missing_count <= MAX_FEW && d.missing_count <= worth ? bc_decode_few(&d) : bc_decode_planned(&d);
 }
 
 /* What both bc_decode and bc_find_wrong are given: BC_OK where every number fits. */
 static int open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missing_count, size_t repair_bytes,
                          size_t repair_count) {
-    if (!fits(d->coder, d->block, block_bytes, d->symbol_size) || missing_count > d->coder->plan.params.k ||
+    if (!fits(d->coder, d->block, block_bytes, d->symbol_size) || missing_count > d->coder->params.k ||
         repair_count > UINT16_MAX / 2 || (missing_count && !d->missing) ||
         (repair_count && (!d->repair || !d->rows || !d->esis)))
         return BC_INVALID;
@@ -216,7 +243,7 @@ static int open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missi
     return check(d, repair_bytes);
 }
 
-int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,
+int bc_decode(bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,
               size_t missing_count, const uint8_t *repair, size_t repair_bytes, const int64_t *repair_rows,
               const int64_t *repair_esis, size_t repair_count) {
     struct bc_decoding d = {coder, block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
@@ -232,7 +259,7 @@ int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t 
     return status;
 }
 
-int bc_find_wrong(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+int bc_find_wrong(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
                   const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                   const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count, int64_t *suspects,
                   size_t room, size_t *count) {
@@ -248,7 +275,7 @@ int bc_find_wrong(const bc_coder *coder, const uint8_t *block, size_t block_byte
     struct bc_received received;
     status = list_received(&received, &arena, &d);
     if (status == BC_OK)
-        status = bc_judge_received(&coder->plan.params, &received, suspects, room, count);
+        status = bc_judge_received(&coder->params, &received, suspects, room, count);
     bc_arena_free(&arena);
     return status;
 }

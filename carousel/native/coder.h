@@ -1,7 +1,8 @@
-/* A coder: the encoding plan of K source symbols, which encoding and the short way of decoding share. */
+/* A coder: what K source symbols are worked on by, whatever is done with them. */
 #ifndef BC_CODER_H
 #define BC_CODER_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,12 +10,16 @@
 #include "plan.h"
 
 struct bc_coder {
-    struct bc_plan plan;
+    struct bc_params params;
+    _Atomic(struct bc_plan *) encoding;  /* null until somebody needs it */
 };
+
+/* The plan of the ISIs 0 .. K' - 1, which encoding and the short way of decoding share; most decodings need none. */
+int bc_encoding_plan(bc_coder *coder, const struct bc_plan **plan);
 
 /* A decoding whose numbers have been checked. */
 struct bc_decoding {
-    const struct bc_coder *coder;
+    bc_coder *coder;
     uint8_t *block;
     size_t symbol_size;
     const int64_t *missing;

@@ -26,23 +26,23 @@ BC_API uint32_t bc_abi(void);
 BC_API const char *bc_kernels_name(void);
 BC_API int bc_use_kernels(const char *name);
 
-/* RaptorQ (RFC 6330). A coder serves blocks of K symbols; it is never written to, so threads share it. */
+/* RaptorQ (RFC 6330). A coder serves blocks of K symbols, and any number of threads at once. */
 typedef struct bc_coder bc_coder;
 BC_API int bc_coder_new(uint32_t k, bc_coder **coder);
 BC_API void bc_coder_free(bc_coder *coder);
 
 /* Write the symbols with these ESIs to out, count * symbol_size bytes. */
-BC_API int bc_encode(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+BC_API int bc_encode(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
                      const int64_t *esis, size_t count, uint8_t *out, size_t out_bytes);
 
 /* Fill in the missing source symbols of a block; row repair_rows[i] of repair is the symbol with ESI repair_esis[i]. */
-BC_API int bc_decode(const bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size,
+BC_API int bc_decode(bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size,
                      const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                      const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count);
 
 /* Find the symbol that is wrong among more of them than are needed. Writes the ESIs that it may be to suspects, at most
  * room, and how many to *count; none: all symbols agree. BC_DEPENDENT: there are too few to tell. */
-BC_API int bc_find_wrong(const bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+BC_API int bc_find_wrong(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
                          const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                          const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count,
                          int64_t *suspects, size_t room, size_t *count);

@@ -15,6 +15,7 @@
 
 struct few {
     const struct bc_decoding *d;
+    const struct bc_plan *plan;
     uint32_t m, r;            /* missing symbols, repair symbols */
     const uint8_t **inputs;   /* K source symbols, zeros where missing, and the repair symbols */
     uint8_t **outputs;
@@ -26,7 +27,7 @@ struct few {
 };
 
 static void sum_of_residuals(struct few *few, int with_repair_symbols) {
-    const struct bc_plan *plan = &few->d->coder->plan;
+    const struct bc_plan *plan = few->plan;
     few->end = few->program;
     for (uint32_t i = 0; i < few->r; i++)
         few->end = bc_sum_of_symbol(&plan->params, bc_isi(&plan->params, (uint32_t)few->d->esis[i]), few->end,
@@ -34,7 +35,7 @@ static void sum_of_residuals(struct few *few, int with_repair_symbols) {
 }
 
 static uint8_t *residual(const struct few *few, const struct bc_strip *strip, uint32_t i) {
-    return strip->work + (size_t)(few->d->coder->plan.work_rows + i) * strip->lanes * BC_LANE;
+    return strip->work + (size_t)(few->plan->work_rows + i) * strip->lanes * BC_LANE;
 }
 
 static int finish_coefficients(void *context, const struct bc_strip *strip) {
@@ -59,9 +60,9 @@ static int finish_missing(void *context, const struct bc_strip *strip) {
 
 static int run(struct few *few, size_t symbol_size, uint32_t outputs, int (*finish)(void *, const struct bc_strip *)) {
     const struct bc_job job = {
-        .plan = &few->d->coder->plan,
+        .plan = few->plan,
         .symbol_size = symbol_size,
-        .inputs = few->d->coder->plan.inputs + few->r,
+        .inputs = few->plan->inputs + few->r,
         .input = few->inputs,
         .outputs = outputs,
         .output = few->outputs,
@@ -73,7 +74,7 @@ static int run(struct few *few, size_t symbol_size, uint32_t outputs, int (*fini
 }
 
 static int find_coefficients(struct few *few, struct bc_arena *arena) {
-    const uint32_t k = few->d->coder->plan.params.k;
+    const uint32_t k = few->plan->params.k;
     uint8_t *zero = bc_arena_array(arena, 1, WIDTH);
     uint8_t(*unit)[WIDTH] = bc_arena_array(arena, few->m, WIDTH);
     if (!zero || !unit)
@@ -131,7 +132,7 @@ static int solve(struct few *few, struct bc_arena *arena) {
 
 static int find_missing(struct few *few, struct bc_arena *arena) {
     const struct bc_decoding *d = few->d;
-    const uint32_t k = d->coder->plan.params.k;
+    const uint32_t k = few->plan->params.k;
     uint8_t *zero = bc_arena_array(arena, 1, d->symbol_size);
     if (!zero)
         return BC_NO_MEMORY;
@@ -150,8 +151,11 @@ static int find_missing(struct few *few, struct bc_arena *arena) {
 int bc_decode_few(const struct bc_decoding *d) {
     struct bc_arena arena = {NULL};
     struct few few = {.d = d, .m = d->missing_count, .r = d->repair_count};
-    const struct bc_plan *plan = &d->coder->plan;
-    int status = BC_NO_MEMORY;
+    int status = bc_encoding_plan(d->coder, &few.plan);
+    if (status != BC_OK)
+        return status;
+    const struct bc_plan *plan = few.plan;
+    status = BC_NO_MEMORY;
     if (plan->work_rows + few.r > UINT16_MAX || plan->inputs + few.r > UINT16_MAX)
         return bc_decode_planned(d);
     few.inputs = BC_ARRAY(&arena, plan->inputs + few.r, const uint8_t *);

@@ -1,5 +1,8 @@
 """One suite over every codec: the bytes of RFC 6330, any share of missing symbols, and no wrong number let in."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -143,6 +146,23 @@ def test_dependent_symbols_are_told_and_more_of_them_help(codec):
     assert check_decoding(codec, block, range(100), [200] * 50 + list(range(201, 310)))
     assert not check_decoding(codec, block, range(5), [200] * 9)
     assert check_decoding(codec, block, range(5), [200] * 9 + list(range(201, 210)))
+
+
+def test_one_codec_serves_many_threads_from_their_first_block(codec):
+    """They meet where nothing has been made yet for blocks of this size."""
+    block, missing, esis, threads = random_block(317, 24), np.arange(0, 317, 7), np.arange(317, 367), 4
+    repair, start = encoded(codec_of("numpy"), block, esis), threading.Barrier(threads, timeout=60)
+
+    def decode(count):
+        holed = block.copy()
+        holed[missing[:count]] = 0xEE
+        start.wait()
+        assert codec.decode(holed, 24, missing[:count], repair, np.arange(50), esis)
+        return holed
+
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(decode, [46, 3, 46, 3]):
+            assert np.array_equal(found, block)
 
 
 def test_nothing_missing_is_done_at_once(codec):

@@ -54,13 +54,13 @@ static void free_block(struct block *b) {
         free(all[i]);
 }
 
-static int decode(const bc_coder *coder, struct block *b, uint32_t missing, uint32_t repair) {
+static int decode(bc_coder *coder, struct block *b, uint32_t missing, uint32_t repair) {
     const size_t bytes = b->k * b->size;
     return bc_decode(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
                      b->esis, repair);
 }
 
-static void try_losses(const bc_coder *coder, struct block *b, uint32_t missing) {
+static void try_losses(bc_coder *coder, struct block *b, uint32_t missing) {
     const size_t bytes = b->k * b->size;
     memcpy(b->holed, b->source, bytes);
     const uint32_t first = noise(b->k - missing + 1);

@@ -33,7 +33,7 @@ static int64_t *numbers(struct input *in, size_t count, int64_t base) {
     return list;
 }
 
-static void run(const bc_coder *coder, uint32_t k, size_t size, struct input *in) {
+static void run(bc_coder *coder, uint32_t k, size_t size, struct input *in) {
     const size_t missing_count = next(in) % 80, repair_count = next(in) % 90, bytes = k * size;
     int64_t *missing = numbers(in, missing_count, 0), *esis = numbers(in, repair_count, k);
     int64_t *rows = malloc(repair_count * 8 + 1);
