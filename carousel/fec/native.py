@@ -1,5 +1,6 @@
 """The codec of the native core."""
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from carousel.native import Core
 __all__ = ["NativeCodec"]
 
 MAX_CODERS = 8
-"""Encoding plans kept: a release has two sizes of blocks for each level; one of 7000 symbols takes 0.5 MB."""
+"""Coders kept: a release has two sizes of blocks for each level. One that has encoded 7000 symbols has 0.5 MB."""
 
 
 class NativeCodec:
@@ -23,12 +24,14 @@ class NativeCodec:
         self._core = core
         self._ffi: Any = core.ffi
         self._coder = lru_cache(MAX_CODERS)(self._new_coder)
+        self._of_thread = threading.local()
 
     def encode(self, block: Buffer, symbol_size: int, esis: IntArray, out: WritableBuffer) -> None:
         """Write the symbols with these ESIs to `out` (see `Codec`)."""
         read, write, numbers = self._bytes(block), self._writable(out), self._numbers(esis)
         code = self._core.lib.bc_encode(
             self._coder_of(len(read), symbol_size),
+            self._workspace(),
             read,
             len(read),
             symbol_size,
@@ -55,6 +58,7 @@ class NativeCodec:
         absent, rows, esis = map(self._numbers, (missing, repair_rows, repair_esis))
         code = self._core.lib.bc_decode(
             self._coder_of(len(write), symbol_size),
+            self._workspace(),
             write,
             len(write),
             symbol_size,
@@ -88,6 +92,7 @@ class NativeCodec:
         count = self._ffi.new("size_t *")
         code = self._core.lib.bc_find_wrong(
             coder,
+            self._workspace(),
             source,
             len(source),
             symbol_size,
@@ -109,6 +114,17 @@ class NativeCodec:
         coder = self._ffi.new("bc_coder **")
         self._core.status(self._core.lib.bc_coder_new(k, coder), f"a block of {k} symbols")
         return self._ffi.gc(coder[0], self._core.lib.bc_coder_free)
+
+    def _workspace(self) -> Any:
+        """Return the memory that this thread's calls use one after the other; it goes with the thread."""
+        own = self._of_thread
+        try:
+            return own.workspace
+        except AttributeError:
+            made = self._ffi.new("bc_workspace **")
+            self._core.status(self._core.lib.bc_workspace_new(made), "a workspace")
+            own.workspace = self._ffi.gc(made[0], self._core.lib.bc_workspace_free)
+            return own.workspace
 
     def _coder_of(self, block_bytes: int, symbol_size: int) -> Any:
         if symbol_size < 1 or symbol_size % 8 or block_bytes % symbol_size or not block_bytes:

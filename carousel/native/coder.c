@@ -23,45 +23,45 @@ int bc_coder_new(uint32_t k, bc_coder **coder) {
     return BC_OK;
 }
 
-static void free_plan(struct bc_plan *plan) {
-    if (plan)
-        bc_plan_free(plan);
-    free(plan);
+static void free_encoding(struct bc_encoding *encoding) {
+    if (encoding)
+        bc_arena_free(&encoding->arena);
+    free(encoding);
 }
 
 void bc_coder_free(bc_coder *coder) {
     if (coder)
-        free_plan(atomic_load_explicit(&coder->encoding, memory_order_acquire));
+        free_encoding(atomic_load_explicit(&coder->encoding, memory_order_acquire));
     free(coder);
 }
 
-static int make_encoding_plan(uint32_t k, struct bc_plan **plan) {
-    uint32_t *isis = malloc(k * sizeof *isis);
-    *plan = calloc(1, sizeof **plan);
-    int status = isis && *plan ? BC_OK : BC_NO_MEMORY;
-    for (uint32_t i = 0; status == BC_OK && i < k; i++)
+static int make_encoding(uint32_t k, struct bc_arena *scratch, struct bc_encoding **made) {
+    struct bc_encoding *encoding = *made = calloc(1, sizeof **made);
+    uint32_t *isis = BC_UNSET_ARRAY(scratch, k, uint32_t);
+    if (!encoding || !isis)
+        return BC_NO_MEMORY;
+    for (uint32_t i = 0; i < k; i++)
         isis[i] = i;
-    if (status == BC_OK)
-        status = bc_plan_init(*plan, k, isis, k, 0);
-    free(isis);
-    return status;
+    return bc_plan_init(&encoding->plan, &encoding->arena, scratch, k, isis, k, 0);
 }
 
 /* Two threads that need it at once both make it, and one of them throws its own away: nobody waits. */
-int bc_encoding_plan(bc_coder *coder, const struct bc_plan **plan) {
-    struct bc_plan *there = atomic_load_explicit(&coder->encoding, memory_order_acquire), *made = NULL;
-    int status = BC_OK;
+int bc_encoding_plan(bc_coder *coder, struct bc_arena *scratch, const struct bc_plan **plan) {
+    struct bc_encoding *there = atomic_load_explicit(&coder->encoding, memory_order_acquire), *made = NULL;
     if (!there) {
-        status = make_encoding_plan(coder->params.k, &made);
-        if (status == BC_OK && atomic_compare_exchange_strong_explicit(&coder->encoding, &there, made,
-                                                                       memory_order_acq_rel, memory_order_acquire)) {
-            there = made;
-            made = NULL;
+        const int status = make_encoding(coder->params.k, scratch, &made);
+        if (status != BC_OK) {
+            free_encoding(made);
+            return status;
         }
+        if (atomic_compare_exchange_strong_explicit(&coder->encoding, &there, made, memory_order_acq_rel,
+                                                    memory_order_acquire))
+            there = made;
+        else
+            free_encoding(made);
     }
-    free_plan(made);
-    *plan = there;
-    return status;
+    *plan = &there->plan;
+    return BC_OK;
 }
 
 uint16_t *bc_sum_of_symbol(const struct bc_params *params, uint32_t isi, uint16_t *op, uint32_t to, uint32_t input) {
@@ -92,9 +92,9 @@ static int finish_sums(void *context, const struct bc_strip *strip) {
 }
 
 /* Run a plan and write the symbols with these ISIs to their places. */
-static int run_sums(const struct bc_plan *plan, size_t symbol_size, const uint8_t *const *inputs, const uint32_t *isis,
-                    uint8_t *const *outputs, uint32_t count) {
-    uint16_t *program = malloc((size_t)count * BC_SUM_WORDS * sizeof *program);
+static int run_sums(const struct bc_plan *plan, struct bc_arena *arena, size_t symbol_size,
+                    const uint8_t *const *inputs, const uint32_t *isis, uint8_t *const *outputs, uint32_t count) {
+    uint16_t *program = BC_UNSET_ARRAY(arena, (size_t)count * BC_SUM_WORDS, uint16_t);
     if (!program)
         return BC_NO_MEMORY;
     uint16_t *end = program;
@@ -111,21 +111,19 @@ static int run_sums(const struct bc_plan *plan, size_t symbol_size, const uint8_
         .finish = finish_sums,
         .context = &sums,
     };
-    const int status = bc_run(&job);
-    free(program);
-    return status;
+    return bc_run(&job, arena);
 }
 
 /* At most as many sums as 16 bits number are made in one run. */
 #define MAX_SUMS 65535u
 
-static int encode_some(const struct bc_plan *plan, const uint8_t *block, size_t symbol_size, const int64_t *esis,
-                       size_t count, uint8_t *out) {
-    const struct bc_params *p = &plan->params;
-    struct bc_arena arena = {NULL};
-    const uint8_t **inputs = BC_ARRAY(&arena, p->k, const uint8_t *);
-    uint8_t **outputs = BC_ARRAY(&arena, count, uint8_t *);
-    uint32_t *isis = BC_ARRAY(&arena, count, uint32_t);
+static int encode_some(bc_coder *coder, struct bc_arena *arena, const uint8_t *block, size_t symbol_size,
+                       const int64_t *esis, size_t count, uint8_t *out) {
+    const struct bc_params *p = &coder->params;
+    const struct bc_plan *plan = NULL;
+    const uint8_t **inputs = BC_UNSET_ARRAY(arena, p->k, const uint8_t *);
+    uint8_t **outputs = BC_UNSET_ARRAY(arena, count, uint8_t *);
+    uint32_t *isis = BC_UNSET_ARRAY(arena, count, uint32_t);
     uint32_t sums = 0;
     int status = inputs && outputs && isis ? BC_OK : BC_NO_MEMORY;
     for (size_t i = 0; status == BC_OK && i < p->k; i++)
@@ -139,35 +137,38 @@ static int encode_some(const struct bc_plan *plan, const uint8_t *block, size_t 
         }
     }
     if (status == BC_OK && sums)
-        status = run_sums(plan, symbol_size, inputs, isis, outputs, sums);
-    bc_arena_free(&arena);
+        status = bc_encoding_plan(coder, arena, &plan);
+    if (status == BC_OK && sums)
+        status = run_sums(plan, arena, symbol_size, inputs, isis, outputs, sums);
     return status;
 }
 
-int bc_encode(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *esis,
-              size_t count, uint8_t *out, size_t out_bytes) {
+int bc_encode(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+              const int64_t *esis, size_t count, uint8_t *out, size_t out_bytes) {
     if (!fits(coder, block, block_bytes, symbol_size) || (count && (!esis || !out)) ||
         count > SIZE_MAX / MAX_SYMBOL_BYTES || out_bytes != count * symbol_size)
         return BC_INVALID;
     for (size_t i = 0; i < count; i++)
         if (esis[i] < 0 || esis[i] > BC_MAX_ESI)
             return BC_INVALID;
-    const struct bc_plan *plan;
-    int status = bc_encoding_plan(coder, &plan);
-    for (size_t i = 0; status == BC_OK && i < count; i += MAX_SUMS)
-        status = encode_some(plan, block, symbol_size, esis + i, count - i < MAX_SUMS ? count - i : MAX_SUMS,
-                             out + i * symbol_size);
+    int status = BC_OK;
+    for (size_t i = 0; status == BC_OK && i < count; i += MAX_SUMS) {
+        struct bc_arena arena = bc_arena_of(space, coder->params.k);
+        const size_t some = count - i < MAX_SUMS ? count - i : MAX_SUMS;
+        status = encode_some(coder, &arena, block, symbol_size, esis + i, some, out + i * symbol_size);
+        bc_arena_free(&arena);
+    }
     return status;
 }
 
-static int list_received(struct bc_received *r, struct bc_arena *arena, const struct bc_decoding *d) {
+static int list_received(struct bc_received *r, const struct bc_decoding *d) {
     const struct bc_params *p = &d->coder->params;
     const uint32_t count = p->k - d->missing_count + d->repair_count;
     *r = (struct bc_received){.symbol_size = d->symbol_size};
-    r->input = BC_ARRAY(arena, count, const uint8_t *);
-    r->isis = BC_ARRAY(arena, count, uint32_t);
-    r->esis = BC_ARRAY(arena, count, int64_t);
-    uint8_t *is_missing = BC_ARRAY(arena, p->k, uint8_t);
+    r->input = BC_UNSET_ARRAY(d->arena, count, const uint8_t *);
+    r->isis = BC_UNSET_ARRAY(d->arena, count, uint32_t);
+    r->esis = BC_UNSET_ARRAY(d->arena, count, int64_t);
+    uint8_t *is_missing = BC_ARRAY(d->arena, p->k, uint8_t);
     if (!r->input || !r->isis || !r->esis || !is_missing)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < d->missing_count; i++)
@@ -188,22 +189,19 @@ static int list_received(struct bc_received *r, struct bc_arena *arena, const st
 }
 
 int bc_decode_planned(const struct bc_decoding *d) {
-    struct bc_arena arena = {NULL};
     struct bc_received received;
-    struct bc_plan plan = {.inputs = 0};
-    uint8_t **outputs = BC_ARRAY(&arena, d->missing_count, uint8_t *);
-    uint32_t *missing = BC_ARRAY(&arena, d->missing_count, uint32_t);
-    int status = outputs && missing ? list_received(&received, &arena, d) : BC_NO_MEMORY;
+    struct bc_plan plan;
+    uint8_t **outputs = BC_UNSET_ARRAY(d->arena, d->missing_count, uint8_t *);
+    uint32_t *missing = BC_UNSET_ARRAY(d->arena, d->missing_count, uint32_t);
+    int status = outputs && missing ? list_received(&received, d) : BC_NO_MEMORY;
     if (status == BC_OK)
-        status = bc_plan_init(&plan, d->coder->params.k, received.isis, received.count, 0);
+        status = bc_plan_init(&plan, d->arena, d->arena, d->coder->params.k, received.isis, received.count, 0);
     for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++) {
         missing[i] = (uint32_t)d->missing[i];
         outputs[i] = d->block + missing[i] * d->symbol_size;
     }
     if (status == BC_OK)
-        status = run_sums(&plan, d->symbol_size, received.input, missing, outputs, d->missing_count);
-    bc_plan_free(&plan);
-    bc_arena_free(&arena);
+        status = run_sums(&plan, d->arena, d->symbol_size, received.input, missing, outputs, d->missing_count);
     return status;
 }
 
@@ -225,10 +223,15 @@ static int check(const struct bc_decoding *d, size_t repair_bytes) {
     return status;
 }
 
-static int decode_some(struct bc_decoding d, uint32_t repair_count) {
+static int decode_some(struct bc_decoding d, bc_workspace *space, uint32_t repair_count) {
+    struct bc_arena arena = bc_arena_of(space, d.coder->params.k);
+    d.arena = &arena;
     d.repair_count = repair_count;
     const uint32_t worth = 10 + d.coder->params.k / 8; /* measured: beyond, a plan of its own is faster */
-    return d.missing_count <= MAX_FEW && d.missing_count <= worth ? bc_decode_few(&d) : bc_decode_planned(&d);
+    const int is_few = d.missing_count <= MAX_FEW && d.missing_count <= worth;
+    const int status = is_few ? bc_decode_few(&d) : bc_decode_planned(&d);
+    bc_arena_free(&arena);
+    return status;
 }
 
 /* What both bc_decode and bc_find_wrong are given: BC_OK where every number fits. */
@@ -243,39 +246,40 @@ static int open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missi
     return check(d, repair_bytes);
 }
 
-int bc_decode(bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size, const int64_t *missing,
-              size_t missing_count, const uint8_t *repair, size_t repair_bytes, const int64_t *repair_rows,
-              const int64_t *repair_esis, size_t repair_count) {
-    struct bc_decoding d = {coder, block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
+int bc_decode(bc_coder *coder, bc_workspace *space, uint8_t *block, size_t block_bytes, size_t symbol_size,
+              const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
+              const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count) {
+    struct bc_decoding d = {coder, NULL, block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
     int status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
     if (status != BC_OK || missing_count == 0)
         return status;
     if (repair_count < missing_count)
         return BC_DEPENDENT;
     const size_t first = missing_count + SPARE_SYMBOLS < repair_count ? missing_count + SPARE_SYMBOLS : repair_count;
-    status = decode_some(d, (uint32_t)first);
+    status = decode_some(d, space, (uint32_t)first);
     if (status == BC_DEPENDENT && first < repair_count)
-        status = decode_some(d, (uint32_t)repair_count);
+        status = decode_some(d, space, (uint32_t)repair_count);
     return status;
 }
 
-int bc_find_wrong(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
+int bc_find_wrong(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t block_bytes, size_t symbol_size,
                   const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                   const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count, int64_t *suspects,
                   size_t room, size_t *count) {
-    /* Only decoding writes to the block. */
-    struct bc_decoding d = {coder, (uint8_t *)block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
+    uint8_t *unchanged = (uint8_t *)block; /* only decoding writes to it */
+    struct bc_decoding d = {coder, NULL, unchanged, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
     int status = count && (suspects || !room) ? BC_OK : BC_INVALID;
     if (status == BC_OK)
         status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
     if (status != BC_OK)
         return status;
     *count = 0;
-    struct bc_arena arena = {NULL};
+    struct bc_arena arena = bc_arena_of(space, coder->params.k);
     struct bc_received received;
-    status = list_received(&received, &arena, &d);
+    d.arena = &arena;
+    status = list_received(&received, &d);
     if (status == BC_OK)
-        status = bc_judge_received(&coder->params, &received, suspects, room, count);
+        status = bc_judge_received(&coder->params, &arena, &received, suspects, room, count);
     bc_arena_free(&arena);
     return status;
 }

@@ -9,17 +9,23 @@
 #include "core.h"
 #include "plan.h"
 
-struct bc_coder {
-    struct bc_params params;
-    _Atomic(struct bc_plan *) encoding;  /* null until somebody needs it */
+/* The plan of the ISIs 0 .. K' - 1, which encoding and the short way of decoding share. */
+struct bc_encoding {
+    struct bc_plan plan;
+    struct bc_arena arena;
 };
 
-/* The plan of the ISIs 0 .. K' - 1, which encoding and the short way of decoding share; most decodings need none. */
-int bc_encoding_plan(bc_coder *coder, const struct bc_plan **plan);
+struct bc_coder {
+    struct bc_params params;
+    _Atomic(struct bc_encoding *) encoding;  /* null until somebody needs it: most decodings don't */
+};
+
+int bc_encoding_plan(bc_coder *coder, struct bc_arena *scratch, const struct bc_plan **plan);
 
 /* A decoding whose numbers have been checked. */
 struct bc_decoding {
     bc_coder *coder;
+    struct bc_arena *arena;
     uint8_t *block;
     size_t symbol_size;
     const int64_t *missing;
@@ -39,8 +45,8 @@ struct bc_received {
 };
 
 /* As bc_find_wrong (wrong.c). */
-int bc_judge_received(const struct bc_params *params, const struct bc_received *received, int64_t *suspects,
-                      size_t room, size_t *count);
+int bc_judge_received(const struct bc_params *params, struct bc_arena *arena, const struct bc_received *received,
+                      int64_t *suspects, size_t room, size_t *count);
 
 /* Append the operation that makes the symbol of this ISI of the intermediate symbols; room for BC_SUM_WORDS. */
 #define BC_SUM_WORDS (3u + BC_MAX_LT + BC_MAX_PI)

@@ -31,21 +31,27 @@ typedef struct bc_coder bc_coder;
 BC_API int bc_coder_new(uint32_t k, bc_coder **coder);
 BC_API void bc_coder_free(bc_coder *coder);
 
+/* Memory for what comes and goes within a call, kept from one to the next; one call at a time may have it. Where null
+ * is given instead, a call gets its memory from the system, and gives it back. */
+typedef struct bc_workspace bc_workspace;
+BC_API int bc_workspace_new(bc_workspace **space);
+BC_API void bc_workspace_free(bc_workspace *space);
+
 /* Write the symbols with these ESIs to out, count * symbol_size bytes. */
-BC_API int bc_encode(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
-                     const int64_t *esis, size_t count, uint8_t *out, size_t out_bytes);
+BC_API int bc_encode(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t block_bytes,
+                     size_t symbol_size, const int64_t *esis, size_t count, uint8_t *out, size_t out_bytes);
 
 /* Fill in the missing source symbols of a block; row repair_rows[i] of repair is the symbol with ESI repair_esis[i]. */
-BC_API int bc_decode(bc_coder *coder, uint8_t *block, size_t block_bytes, size_t symbol_size,
+BC_API int bc_decode(bc_coder *coder, bc_workspace *space, uint8_t *block, size_t block_bytes, size_t symbol_size,
                      const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                      const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count);
 
 /* Find the symbol that is wrong among more of them than are needed. Writes the ESIs that it may be to suspects, at most
  * room, and how many to *count; none: all symbols agree. BC_DEPENDENT: there are too few to tell. */
-BC_API int bc_find_wrong(bc_coder *coder, const uint8_t *block, size_t block_bytes, size_t symbol_size,
-                         const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
-                         const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count,
-                         int64_t *suspects, size_t room, size_t *count);
+BC_API int bc_find_wrong(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t block_bytes,
+                         size_t symbol_size, const int64_t *missing, size_t missing_count, const uint8_t *repair,
+                         size_t repair_bytes, const int64_t *repair_rows, const int64_t *repair_esis,
+                         size_t repair_count, int64_t *suspects, size_t room, size_t *count);
 
 /* CRC-32/ISO-HDLC (zlib's), to be continued from a previous value; 0 begins. */
 BC_API uint32_t bc_crc32(uint32_t crc, const uint8_t *data, size_t size);

@@ -70,13 +70,13 @@ static int run(struct few *few, size_t symbol_size, uint32_t outputs, int (*fini
         .finish = finish,
         .context = few,
     };
-    return bc_run(&job);
+    return bc_run(&job, few->d->arena);
 }
 
-static int find_coefficients(struct few *few, struct bc_arena *arena) {
+static int find_coefficients(struct few *few) {
     const uint32_t k = few->plan->params.k;
-    uint8_t *zero = bc_arena_array(arena, 1, WIDTH);
-    uint8_t(*unit)[WIDTH] = bc_arena_array(arena, few->m, WIDTH);
+    uint8_t *zero = bc_arena_array(few->d->arena, 1, WIDTH);
+    uint8_t(*unit)[WIDTH] = bc_arena_array(few->d->arena, few->m, WIDTH);
     if (!zero || !unit)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < k + few->r; i++)
@@ -112,10 +112,10 @@ static int eliminate_column(uint8_t *lines, uint32_t count, size_t width, uint32
 }
 
 /* On [A | 1]: the right half becomes the solution. */
-static int solve(struct few *few, struct bc_arena *arena) {
+static int solve(struct few *few) {
     const uint32_t m = few->m, r = few->r;
     const size_t width = (m + r + BC_LANE - 1) / BC_LANE * BC_LANE;
-    uint8_t *lines = bc_arena_array(arena, r, width);
+    uint8_t *lines = bc_arena_array(few->d->arena, r, width);
     if (!lines)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < r; i++) {
@@ -130,10 +130,10 @@ static int solve(struct few *few, struct bc_arena *arena) {
     return BC_OK;
 }
 
-static int find_missing(struct few *few, struct bc_arena *arena) {
+static int find_missing(struct few *few) {
     const struct bc_decoding *d = few->d;
     const uint32_t k = few->plan->params.k;
-    uint8_t *zero = bc_arena_array(arena, 1, d->symbol_size);
+    uint8_t *zero = bc_arena_array(d->arena, 1, d->symbol_size);
     if (!zero)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < k; i++)
@@ -149,28 +149,23 @@ static int find_missing(struct few *few, struct bc_arena *arena) {
 }
 
 int bc_decode_few(const struct bc_decoding *d) {
-    struct bc_arena arena = {NULL};
     struct few few = {.d = d, .m = d->missing_count, .r = d->repair_count};
-    int status = bc_encoding_plan(d->coder, &few.plan);
+    int status = bc_encoding_plan(d->coder, d->arena, &few.plan);
     if (status != BC_OK)
         return status;
-    const struct bc_plan *plan = few.plan;
-    status = BC_NO_MEMORY;
-    if (plan->work_rows + few.r > UINT16_MAX || plan->inputs + few.r > UINT16_MAX)
+    if (few.plan->work_rows + few.r > UINT16_MAX || few.plan->inputs + few.r > UINT16_MAX)
         return bc_decode_planned(d);
-    few.inputs = BC_ARRAY(&arena, plan->inputs + few.r, const uint8_t *);
-    few.outputs = BC_ARRAY(&arena, few.m, uint8_t *);
-    few.program = BC_ARRAY(&arena, (size_t)few.r * BC_SUM_WORDS, uint16_t);
-    few.a = bc_arena_array(&arena, few.r, WIDTH);
-    few.solution = bc_arena_array(&arena, few.m, few.r);
-    few.residuals = BC_ARRAY(&arena, few.r, const uint8_t *);
-    few.missing = BC_ARRAY(&arena, few.m, uint8_t *);
-    if (few.inputs && few.outputs && few.program && few.a && few.solution && few.residuals && few.missing)
-        status = find_coefficients(&few, &arena);
+    few.inputs = BC_UNSET_ARRAY(d->arena, few.plan->inputs + few.r, const uint8_t *);
+    few.outputs = BC_UNSET_ARRAY(d->arena, few.m, uint8_t *);
+    few.program = BC_UNSET_ARRAY(d->arena, (size_t)few.r * BC_SUM_WORDS, uint16_t);
+    few.a = bc_arena_unset_array(d->arena, few.r, WIDTH);
+    few.solution = bc_arena_unset_array(d->arena, few.m, few.r);
+    few.residuals = BC_UNSET_ARRAY(d->arena, few.r, const uint8_t *);
+    few.missing = BC_UNSET_ARRAY(d->arena, few.m, uint8_t *);
+    if (!few.inputs || !few.outputs || !few.program || !few.a || !few.solution || !few.residuals || !few.missing)
+        return BC_NO_MEMORY;
+    status = find_coefficients(&few);
     if (status == BC_OK)
-        status = solve(&few, &arena);
-    if (status == BC_OK)
-        status = find_missing(&few, &arena);
-    bc_arena_free(&arena);
-    return status;
+        status = solve(&few);
+    return status == BC_OK ? find_missing(&few) : status;
 }

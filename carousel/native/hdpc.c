@@ -147,13 +147,13 @@ int bc_hdpc_solve(struct bc_inactive *in, struct bc_arena *scratch, struct bc_ar
     struct hdpc d = {.in = in, .params = p, .peel = peel, .columns = p->k_prime + p->s, .width = in->words * STRIP};
     in->buckets = p->h * (p->h - 1) / 2 + 1;
     in->gf_inputs = p->h + 1 + in->solved_count;
-    in->pair = BC_ARRAY(kept, d.columns, uint8_t);
+    in->pair = BC_UNSET_ARRAY(kept, d.columns, uint8_t);
     in->gf_rows = in->with_checks ? p->h : in->free_count;
     in->gf = BC_ARRAY(kept, (size_t)in->gf_rows * in->gf_inputs, uint8_t);
     d.rows = BC_ARRAY(scratch, (size_t)p->h * d.width, uint8_t);
-    d.last = BC_ARRAY(scratch, d.width, uint8_t);
-    d.spread = BC_ARRAY(scratch, (size_t)d.columns * STRIP, uint8_t);
-    d.buckets = BC_ARRAY(scratch, (size_t)in->buckets * STRIP, uint8_t);
+    d.last = BC_UNSET_ARRAY(scratch, d.width, uint8_t);
+    d.spread = BC_UNSET_ARRAY(scratch, (size_t)d.columns * STRIP, uint8_t);
+    d.buckets = BC_UNSET_ARRAY(scratch, (size_t)in->buckets * STRIP, uint8_t);
     if (!in->pair || !in->gf || !d.rows || !d.last || !d.spread || !d.buckets)
         return BC_NO_MEMORY;
     find_pairs(&d);

@@ -68,7 +68,7 @@ static int eliminate_column(struct system *system, uint32_t rank, uint32_t colum
 /* Lines that ran out of columns: what they sum must be zero. */
 static int keep_checks(struct bc_inactive *in, struct bc_arena *arena, const struct system *system) {
     in->check_count = system->count - in->solved_count;
-    in->check = BC_ARRAY(arena, (size_t)in->check_count * in->sum_words, uint64_t);
+    in->check = BC_UNSET_ARRAY(arena, (size_t)in->check_count * in->sum_words, uint64_t);
     if (!in->check)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < in->check_count; i++)
@@ -83,8 +83,8 @@ static int solve_binary(struct bc_inactive *in, struct bc_arena *arena, const st
     struct system system = {.count = peel->residual_count, .column_words = in->words};
     system.words = in->words + in->sum_words;
     system.lines = BC_ARRAY(arena, (size_t)system.count * system.words + 1, uint64_t);
-    in->solved = BC_ARRAY(arena, peel->inactive_count, uint16_t);
-    in->sum = BC_ARRAY(arena, (size_t)peel->inactive_count * in->sum_words + 1, uint64_t);
+    in->solved = BC_UNSET_ARRAY(arena, peel->inactive_count, uint16_t);
+    in->sum = BC_UNSET_ARRAY(arena, (size_t)peel->inactive_count * in->sum_words + 1, uint64_t);
     in->free_part = BC_ARRAY(arena, peel->inactive_count, uint32_t);
     if (!system.lines || !in->solved || !in->sum || !in->free_part)
         return BC_NO_MEMORY;
@@ -112,7 +112,7 @@ int bc_inactive_solve(struct bc_inactive *in, struct bc_arena *scratch, struct b
                       const struct bc_matrix *m, const struct bc_peel *peel) {
     *in = (struct bc_inactive){.with_checks = in->with_checks, .words = (peel->inactive_count + 63) / 64};
     in->combination = BC_ARRAY(scratch, (size_t)m->params->l * in->words, uint64_t);
-    uint64_t *set = BC_ARRAY(scratch, in->words, uint64_t);
+    uint64_t *set = BC_UNSET_ARRAY(scratch, in->words, uint64_t);
     if (!in->combination || !set)
         return BC_NO_MEMORY;
     combine_columns(in, m, peel, set);

@@ -76,17 +76,17 @@ int bc_matrix_init(struct bc_matrix *m, struct bc_arena *arena, const struct bc_
     if (inputs > UINT16_MAX || m->rows > UINT16_MAX)
         return BC_INVALID;
     const size_t entries = (size_t)m->rows * BC_MAX_LT + 3u * p->b + p->s;
-    m->row_start = BC_ARRAY(arena, m->rows + 1, uint32_t);
-    m->row_column = BC_ARRAY(arena, entries, uint16_t);
-    m->pi = bc_arena_array(arena, m->rows, sizeof *m->pi);
-    m->pi_count = BC_ARRAY(arena, m->rows, uint8_t);
+    m->row_start = BC_UNSET_ARRAY(arena, m->rows + 1, uint32_t);
+    m->row_column = BC_UNSET_ARRAY(arena, entries, uint16_t);
+    m->pi = bc_arena_unset_array(arena, m->rows, sizeof *m->pi);
+    m->pi_count = BC_UNSET_ARRAY(arena, m->rows, uint8_t);
     m->column_start = BC_ARRAY(arena, p->w + 2, uint32_t);
     uint32_t *filled = BC_ARRAY(arena, p->s, uint32_t);
     if (!m->row_start || !m->row_column || !m->pi || !m->pi_count || !m->column_start || !filled)
         return BC_NO_MEMORY;
     add_symbols(m, isis);
     add_ldpc(m, filled);
-    m->column_row = BC_ARRAY(arena, m->row_start[m->rows], uint16_t);
+    m->column_row = BC_UNSET_ARRAY(arena, m->row_start[m->rows], uint16_t);
     if (!m->column_row)
         return BC_NO_MEMORY;
     transpose(m);

@@ -21,16 +21,16 @@ struct state {
 
 static int init(struct state *s, struct bc_arena *arena) {
     const uint32_t columns = s->m->params->l, rows = s->m->rows;
-    s->degree = BC_ARRAY(arena, rows, uint16_t);
+    s->degree = BC_UNSET_ARRAY(arena, rows, uint16_t);
     s->xor_of_active = BC_ARRAY(arena, rows, uint16_t);
-    s->active = BC_ARRAY(arena, columns, uint8_t);
+    s->active = BC_UNSET_ARRAY(arena, columns, uint8_t);
     s->pairs = BC_ARRAY(arena, columns, uint16_t);
     s->is_pivot = BC_ARRAY(arena, rows, uint8_t);
-    s->ready = BC_ARRAY(arena, rows, uint16_t);
-    s->peel->pivots = BC_ARRAY(arena, columns, struct bc_pivot);
-    s->peel->inactive = BC_ARRAY(arena, columns, uint16_t);
-    s->peel->inactive_index = BC_ARRAY(arena, columns, uint16_t);
-    s->peel->residuals = BC_ARRAY(arena, rows, uint16_t);
+    s->ready = BC_UNSET_ARRAY(arena, rows, uint16_t);
+    s->peel->pivots = BC_UNSET_ARRAY(arena, columns, struct bc_pivot);
+    s->peel->inactive = BC_UNSET_ARRAY(arena, columns, uint16_t);
+    s->peel->inactive_index = BC_UNSET_ARRAY(arena, columns, uint16_t);
+    s->peel->residuals = BC_UNSET_ARRAY(arena, rows, uint16_t);
     if (!s->degree || !s->xor_of_active || !s->active || !s->pairs || !s->is_pivot || !s->ready || !s->peel->pivots ||
         !s->peel->inactive || !s->peel->inactive_index || !s->peel->residuals)
         return BC_NO_MEMORY;

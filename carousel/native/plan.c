@@ -1,6 +1,5 @@
 #include "plan.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core.h"
@@ -17,35 +16,20 @@ struct builder {
     struct bc_inactive inactive;
     uint32_t residual_row, table_row;
     uint32_t group;         /* residuals summed by one table */
-    int failed;             /* a program could not grow */
 };
 
-/* Begin an operation of at most `rows` rows; null where there is no memory. */
-static uint16_t *begin(struct builder *b, struct bc_program *program, uint32_t rows, uint32_t to, uint32_t input) {
-    const uint32_t need = program->size + HEAD + rows;
-    if (need > program->room) {
-        const uint32_t room = need + need / 2 + 1024;
-        uint16_t *words = realloc(program->words, room * sizeof *words);
-        if (!words) {
-            b->failed = 1;
-            return NULL;
-        }
-        program->words = words;
-        program->room = room;
-    }
+/* Begin an operation: returns where its rows go. `allocate_programs` has counted how many there may be. */
+static uint16_t *begin(const struct bc_program *program, uint32_t to, uint32_t input) {
     uint16_t *op = program->words + program->size;
     op[0] = (uint16_t)to;
     op[1] = (uint16_t)input;
-    op[2] = 0;
-    return op;
+    return op + HEAD;
 }
 
-static void end(struct bc_program *program, const uint16_t *op) {
+static void end(struct bc_program *program, const uint16_t *rows_end) {
+    uint16_t *op = program->words + program->size;
+    op[2] = (uint16_t)(rows_end - (op + HEAD));
     program->size += HEAD + op[2];
-}
-
-static void append(uint16_t *op, uint32_t row) {
-    op[HEAD + op[2]++] = (uint16_t)row;
 }
 
 static uint32_t input_of(const struct builder *b, uint32_t row) {
@@ -55,24 +39,18 @@ static uint32_t input_of(const struct builder *b, uint32_t row) {
 /* to = right side of a sparse row + its pivots' columns (but not `own`), the inactive ones being zero. */
 static void emit_without_inactive(struct builder *b, uint32_t row, uint32_t own, uint32_t to) {
     const struct bc_matrix *m = &b->matrix;
-    const uint32_t first = m->row_start[row], last = m->row_start[row + 1];
-    uint16_t *op = begin(b, &b->plan->first, last - first, to, input_of(b, row));
-    if (!op)
-        return;
-    for (uint32_t i = first; i < last; i++) {
+    uint16_t *at = begin(&b->plan->first, to, input_of(b, row));
+    for (uint32_t i = m->row_start[row]; i < m->row_start[row + 1]; i++) {
         const uint16_t column = m->row_column[i];
         if (column != own && b->peel.inactive_index[column] == BC_NOT_INACTIVE)
-            append(op, column);
+            *at++ = column;
     }
-    end(&b->plan->first, op);
+    end(&b->plan->first, at);
 }
 
 static void emit_zeros(struct builder *b) {
-    for (uint32_t i = 0; i < b->peel.inactive_count; i++) {
-        const uint16_t *op = begin(b, &b->plan->first, 0, b->peel.inactive[i], 0);
-        if (op)
-            end(&b->plan->first, op);
-    }
+    for (uint32_t i = 0; i < b->peel.inactive_count; i++)
+        end(&b->plan->first, begin(&b->plan->first, b->peel.inactive[i], 0));
 }
 
 /* Tables of the sums of `group` residuals each (the method of the four Russians): entry m sums those whose bit is set
@@ -91,12 +69,10 @@ static void emit_tables(struct builder *b) {
         for (uint32_t entry = 3; entry < 1u << members; entry++) {
             if ((entry & (entry - 1)) == 0)
                 continue;
-            uint16_t *op = begin(b, &b->plan->first, 2, table_entry(b, group, entry), 0);
-            if (!op)
-                return;
-            append(op, table_entry(b, group, entry & (entry - 1)));
-            append(op, table_entry(b, group, entry & -entry));
-            end(&b->plan->first, op);
+            uint16_t *at = begin(&b->plan->first, table_entry(b, group, entry), 0);
+            *at++ = (uint16_t)table_entry(b, group, entry & (entry - 1));
+            *at++ = (uint16_t)table_entry(b, group, entry & -entry);
+            end(&b->plan->first, at);
         }
     }
 }
@@ -113,16 +89,14 @@ static void emit_sums(struct builder *b, const uint64_t *sums, uint32_t sum_coun
     const uint32_t residuals = b->peel.residual_count;
     for (uint32_t i = 0; i < sum_count; i++) {
         const uint64_t *sum = sums + (size_t)i * b->inactive.sum_words;
-        uint16_t *op = begin(b, &b->plan->first, residuals / b->group + 1, to + i, 0);
-        if (!op)
-            return;
+        uint16_t *at = begin(&b->plan->first, to + i, 0);
         for (uint32_t first = 0; first < residuals; first += b->group) {
             const uint32_t count = residuals - first < b->group ? residuals - first : b->group;
             const uint32_t entry = bits_of(sum, first, count);
             if (entry)
-                append(op, table_entry(b, first / b->group, entry));
+                *at++ = (uint16_t)table_entry(b, first / b->group, entry);
         }
-        end(&b->plan->first, op);
+        end(&b->plan->first, at);
     }
 }
 
@@ -140,13 +114,11 @@ static void emit_first(struct builder *b) {
 static void emit_fold(struct builder *b) {
     const uint32_t h = b->plan->params.h;
     for (uint32_t i = 0; i < h; i++) {
-        uint16_t *op = begin(b, &b->plan->fold, h, b->plan->hdpc_row + i, 0);
-        if (!op)
-            return;
+        uint16_t *at = begin(&b->plan->fold, b->plan->hdpc_row + i, 0);
         for (uint32_t j = 0; j < h; j++)
             if (j != i)
-                append(op, b->plan->bucket_row + (i < j ? bc_bucket(i, j) : bc_bucket(j, i)));
-        end(&b->plan->fold, op);
+                *at++ = (uint16_t)(b->plan->bucket_row + (i < j ? bc_bucket(i, j) : bc_bucket(j, i)));
+        end(&b->plan->fold, at);
     }
 }
 
@@ -154,14 +126,12 @@ static void emit_fold(struct builder *b) {
 static void emit_inactive(struct builder *b) {
     const struct bc_inactive *in = &b->inactive;
     for (uint32_t i = 0; i < in->solved_count; i++) {
-        uint16_t *op = begin(b, &b->plan->second, 1 + in->free_count, b->peel.inactive[in->solved[i]], 0);
-        if (!op)
-            return;
-        append(op, b->plan->solved_row + i);
+        uint16_t *at = begin(&b->plan->second, b->peel.inactive[in->solved[i]], 0);
+        *at++ = (uint16_t)(b->plan->solved_row + i);
         for (uint32_t f = 0; f < in->free_count; f++)
             if (in->free_part[i] >> f & 1)
-                append(op, b->plan->free_columns[f]);
-        end(&b->plan->second, op);
+                *at++ = b->plan->free_columns[f];
+        end(&b->plan->second, at);
     }
 }
 
@@ -176,25 +146,21 @@ static void emit_pivot(struct builder *b, const struct bc_pivot *pivot) {
     if (!weight)
         return; /* the value of the first pass stands */
     if (weight < row_weight) {
-        uint16_t *op = begin(b, &b->plan->second, weight + 1, pivot->column, 0);
-        if (!op)
-            return;
-        append(op, pivot->column);
+        uint16_t *at = begin(&b->plan->second, pivot->column, 0);
+        *at++ = pivot->column;
         for (uint32_t i = 0; i < b->inactive.words; i++)
             for (uint64_t word = combination[i]; word; word &= word - 1)
-                append(op, b->peel.inactive[64 * i + (uint32_t)__builtin_ctzll(word)]);
-        end(&b->plan->second, op);
+                *at++ = b->peel.inactive[64 * i + (uint32_t)__builtin_ctzll(word)];
+        end(&b->plan->second, at);
         return;
     }
-    uint16_t *op = begin(b, &b->plan->second, row_weight, pivot->column, input_of(b, pivot->row));
-    if (!op)
-        return;
+    uint16_t *at = begin(&b->plan->second, pivot->column, input_of(b, pivot->row));
     for (uint32_t i = first; i < last; i++)
         if (m->row_column[i] != pivot->column)
-            append(op, m->row_column[i]);
+            *at++ = m->row_column[i];
     for (uint32_t i = 0; i < m->pi_count[pivot->row]; i++)
-        append(op, m->pi[pivot->row][i]);
-    end(&b->plan->second, op);
+        *at++ = m->pi[pivot->row][i];
+    end(&b->plan->second, at);
 }
 
 static int lay_out_rows(struct builder *b) {
@@ -222,42 +188,46 @@ static int lay_out_rows(struct builder *b) {
     return plan->work_rows <= MAX_WORK_ROWS ? BC_OK : BC_INVALID;
 }
 
-static int build(struct builder *b, struct bc_arena *scratch, const uint32_t *isis, uint32_t count) {
-    int status = bc_matrix_init(&b->matrix, scratch, &b->plan->params, isis, count);
+/* As many words as the operations of each program may have. */
+static int allocate_programs(struct builder *b, struct bc_arena *arena) {
+    const uint32_t entries = b->matrix.row_start[b->matrix.rows], h = b->plan->params.h;
+    const uint32_t groups = b->peel.residual_count / b->group + 1;
+    const uint32_t sums = b->inactive.solved_count + b->inactive.check_count;
+    const uint32_t first = b->matrix.rows * HEAD + entries + b->peel.inactive_count * HEAD +
+                           (groups << b->group) * (HEAD + 2) + sums * (HEAD + groups);
+    const uint32_t second = b->inactive.solved_count * (HEAD + 1 + b->inactive.free_count) +
+                            b->peel.pivot_count * (HEAD + BC_MAX_PI) + entries;
+    b->plan->first.words = BC_UNSET_ARRAY(arena, first, uint16_t);
+    b->plan->fold.words = BC_UNSET_ARRAY(arena, h * (HEAD + h), uint16_t);
+    b->plan->second.words = BC_UNSET_ARRAY(arena, second, uint16_t);
+    return b->plan->first.words && b->plan->fold.words && b->plan->second.words ? BC_OK : BC_NO_MEMORY;
+}
+
+static int solve(struct builder *b, struct bc_arena *kept, struct bc_arena *scratch, const uint32_t *isis) {
+    int status = bc_matrix_init(&b->matrix, scratch, &b->plan->params, isis, b->plan->inputs);
     if (status == BC_OK)
         status = bc_peel_run(&b->peel, scratch, &b->matrix);
     if (status == BC_OK)
-        status = bc_inactive_solve(&b->inactive, scratch, &b->plan->arena, &b->matrix, &b->peel);
+        status = bc_inactive_solve(&b->inactive, scratch, kept, &b->matrix, &b->peel);
     if (status == BC_OK)
         status = lay_out_rows(b);
-    if (status != BC_OK)
-        return status;
-    emit_first(b);
-    if (b->plan->gf_rows)
-        emit_fold(b);
-    emit_inactive(b);
-    for (uint32_t i = 0; i < b->peel.pivot_count; i++)
-        emit_pivot(b, &b->peel.pivots[i]);
-    return b->failed ? BC_NO_MEMORY : BC_OK;
+    return status == BC_OK ? allocate_programs(b, kept) : status;
 }
 
-int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count, int with_checks) {
+int bc_plan_init(struct bc_plan *plan, struct bc_arena *kept, struct bc_arena *scratch, uint32_t k,
+                 const uint32_t *isis, uint32_t count, int with_checks) {
     *plan = (struct bc_plan){.inputs = count};
-    struct bc_arena scratch = {NULL};
     struct builder b = {.plan = plan, .inactive = {.with_checks = with_checks}};
     int status = bc_params_init(&plan->params, k);
-    if (status == BC_OK && count < k)
-        status = BC_DEPENDENT;
     if (status == BC_OK)
-        status = build(&b, &scratch, isis, count);
-    bc_arena_free(&scratch);
-    return status;
-}
-
-void bc_plan_free(struct bc_plan *plan) {
-    free(plan->first.words);
-    free(plan->fold.words);
-    free(plan->second.words);
-    bc_arena_free(&plan->arena);
-    *plan = (struct bc_plan){0};
+        status = count < k ? BC_DEPENDENT : solve(&b, kept, scratch, isis);
+    if (status != BC_OK)
+        return status;
+    emit_first(&b);
+    if (plan->gf_rows)
+        emit_fold(&b);
+    emit_inactive(&b);
+    for (uint32_t i = 0; i < b.peel.pivot_count; i++)
+        emit_pivot(&b, &b.peel.pivots[i]);
+    return BC_OK;
 }

@@ -21,12 +21,11 @@
 
 struct bc_program {
     uint16_t *words;       /* operations of bc_rows_kernel */
-    uint32_t size, room;
+    uint32_t size;
 };
 
 struct bc_plan {
     struct bc_params params;
-    struct bc_arena arena;
     uint32_t inputs;
     uint32_t work_rows, bucket_row, hdpc_row, solved_row;
     uint32_t hdpc_columns, buckets;
@@ -40,8 +39,9 @@ struct bc_plan {
     struct bc_program second;  /* solved columns, then pivots, with all values */
 };
 
-/* BC_DEPENDENT where the symbols don't determine the block. What is made must be freed, whatever is returned. */
-int bc_plan_init(struct bc_plan *plan, uint32_t k, const uint32_t *isis, uint32_t count, int with_checks);
-void bc_plan_free(struct bc_plan *plan);
+/* BC_DEPENDENT where the symbols don't determine the block. The plan lies in `kept`, what is needed only to make it in
+ * `scratch`, which may be the same arena. */
+int bc_plan_init(struct bc_plan *plan, struct bc_arena *kept, struct bc_arena *scratch, uint32_t k,
+                 const uint32_t *isis, uint32_t count, int with_checks);
 
 #endif

@@ -100,23 +100,22 @@ static uint32_t lanes_of(const struct bc_job *job, const struct bc_kernels *kern
 
 static int allocate(struct run *run, struct bc_arena *arena, uint32_t lanes) {
     const struct bc_job *job = run->job;
-    run->strip.work = bc_arena_array(arena, job->plan->work_rows + job->more_rows, (size_t)lanes * BC_LANE);
-    run->gf_in = BC_ARRAY(arena, job->plan->gf_inputs, const uint8_t *);
+    run->strip.work = bc_arena_unset_array(arena, job->plan->work_rows + job->more_rows, (size_t)lanes * BC_LANE);
+    run->gf_in = BC_UNSET_ARRAY(arena, job->plan->gf_inputs, const uint8_t *);
     if (!run->strip.work || !run->gf_in)
         return BC_NO_MEMORY;
     if (job->symbol_size % BC_LANE == 0)
         return BC_OK;
     run->staged = bc_arena_array(arena, (size_t)job->inputs + job->outputs, (size_t)lanes * BC_LANE);
-    run->staged_in = BC_ARRAY(arena, job->inputs, const uint8_t *);
-    run->staged_out = BC_ARRAY(arena, job->outputs, uint8_t *);
+    run->staged_in = BC_UNSET_ARRAY(arena, job->inputs, const uint8_t *);
+    run->staged_out = BC_UNSET_ARRAY(arena, job->outputs, uint8_t *);
     return run->staged && run->staged_in && run->staged_out ? BC_OK : BC_NO_MEMORY;
 }
 
-int bc_run(const struct bc_job *job) {
-    struct bc_arena arena = {NULL};
+int bc_run(const struct bc_job *job, struct bc_arena *arena) {
     struct run run = {.job = job, .strip = {.kernels = bc_kernels(), .inputs = job->input, .outputs = job->output}};
     const uint32_t lanes = lanes_of(job, run.strip.kernels);
-    int status = allocate(&run, &arena, lanes);
+    int status = allocate(&run, arena, lanes);
     for (size_t offset = 0; status == BC_OK && offset < job->symbol_size; offset += (size_t)lanes * BC_LANE) {
         const size_t left = job->symbol_size - offset;
         const size_t bytes = left < (size_t)lanes * BC_LANE ? left : (size_t)lanes * BC_LANE;
@@ -124,6 +123,5 @@ int bc_run(const struct bc_job *job) {
         run.strip.offset = offset;
         status = bytes % BC_LANE ? run_staged(&run, bytes) : run_strip(&run);
     }
-    bc_arena_free(&arena);
     return status;
 }

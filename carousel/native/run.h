@@ -33,6 +33,6 @@ struct bc_job {
 };
 
 /* Returns a bc_status. Before the first strip is finished nothing was written. */
-int bc_run(const struct bc_job *job);
+int bc_run(const struct bc_job *job, struct bc_arena *arena);
 
 #endif

@@ -8,7 +8,6 @@
  * The coefficients of all symbols come out of the plan run backwards: what is a sum of rows one way is the other way
  * added to each of them.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "coder.h"
@@ -135,33 +134,31 @@ static void first_backwards(struct backwards *back) {
     }
 }
 
-static int find_suspects(const struct wrong *w, const int64_t *esis, int64_t *suspects, size_t room, size_t *count) {
-    struct bc_arena arena = {NULL};
+static int find_suspects(const struct wrong *w, struct bc_arena *arena, const int64_t *esis, int64_t *suspects,
+                         size_t room, size_t *count) {
     struct backwards back = {.w = w};
-    back.row = bc_arena_array(&arena, w->plan->work_rows, MAX_CHECKS);
-    back.input = bc_arena_array(&arena, w->plan->inputs, MAX_CHECKS);
-    back.starts = BC_ARRAY(&arena, w->plan->first.size, uint32_t);
-    int status = BC_NO_MEMORY;
-    if (back.row && back.input && back.starts) {
-        begin_backwards(&back);
-        hdpc_backwards(&back);
-        first_backwards(&back);
-        status = BC_OK;
-        for (uint32_t i = 0; i < w->plan->inputs && *count < room; i++)
-            if (normalize(back.input[i], w->checks) && memcmp(back.input[i], w->direction, w->checks) == 0)
-                suspects[(*count)++] = esis[i];
-    }
-    bc_arena_free(&arena);
-    return status;
+    back.row = bc_arena_array(arena, w->plan->work_rows, MAX_CHECKS);
+    back.input = bc_arena_array(arena, w->plan->inputs, MAX_CHECKS);
+    back.starts = BC_UNSET_ARRAY(arena, w->plan->first.size, uint32_t);
+    if (!back.row || !back.input || !back.starts)
+        return BC_NO_MEMORY;
+    begin_backwards(&back);
+    hdpc_backwards(&back);
+    first_backwards(&back);
+    for (uint32_t i = 0; i < w->plan->inputs && *count < room; i++)
+        if (normalize(back.input[i], w->checks) && memcmp(back.input[i], w->direction, w->checks) == 0)
+            suspects[(*count)++] = esis[i];
+    return BC_OK;
 }
 
-static int judge(struct wrong *w, const struct bc_received *r, int64_t *suspects, size_t room, size_t *count) {
+static int judge(struct wrong *w, struct bc_arena *arena, const struct bc_received *r, int64_t *suspects, size_t room,
+                 size_t *count) {
     const uint32_t more = w->plan->gf_rows - w->plan->free_count;
     w->binary = w->plan->check_count < MAX_CHECKS ? w->plan->check_count : MAX_CHECKS;
     w->checks = w->binary + (more < MAX_CHECKS - w->binary ? more : MAX_CHECKS - w->binary);
     if (!w->checks)
         return BC_DEPENDENT;
-    w->sums = malloc(MAX_CHECKS * BC_MAX_LANES * BC_LANE);
+    w->sums = bc_arena_unset_array(arena, MAX_CHECKS, BC_MAX_LANES * BC_LANE);
     const struct bc_job job = {
         .plan = w->plan,
         .symbol_size = r->symbol_size,
@@ -171,20 +168,16 @@ static int judge(struct wrong *w, const struct bc_received *r, int64_t *suspects
         .finish = finish_checks,
         .context = w,
     };
-    int status = w->sums ? bc_run(&job) : BC_NO_MEMORY;
-    free(w->sums);
+    int status = w->sums ? bc_run(&job, arena) : BC_NO_MEMORY;
     if (status == BC_OK && w->seen && !w->many)
-        status = find_suspects(w, r->esis, suspects, room, count);
+        status = find_suspects(w, arena, r->esis, suspects, room, count);
     return status == BC_OK && w->seen && !*count ? BC_MANY_WRONG : status;
 }
 
-int bc_judge_received(const struct bc_params *params, const struct bc_received *r, int64_t *suspects, size_t room,
-                      size_t *count) {
+int bc_judge_received(const struct bc_params *params, struct bc_arena *arena, const struct bc_received *r,
+                      int64_t *suspects, size_t room, size_t *count) {
     struct bc_plan plan;
     struct wrong w = {.plan = &plan};
-    int status = bc_plan_init(&plan, params->k, r->isis, r->count, 1);
-    if (status == BC_OK)
-        status = judge(&w, r, suspects, room, count);
-    bc_plan_free(&plan);
-    return status;
+    const int status = bc_plan_init(&plan, arena, arena, params->k, r->isis, r->count, 1);
+    return status == BC_OK ? judge(&w, arena, r, suspects, room, count) : status;
 }

@@ -17,6 +17,7 @@
     } while (0)
 
 static uint32_t state = 1;
+static bc_workspace *space;  /* null in every other round */
 
 static uint32_t noise(uint32_t below) {
     state = state * 1664525u + 1013904223u;
@@ -56,7 +57,7 @@ static void free_block(struct block *b) {
 
 static int decode(bc_coder *coder, struct block *b, uint32_t missing, uint32_t repair) {
     const size_t bytes = b->k * b->size;
-    return bc_decode(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
+    return bc_decode(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
                      b->esis, repair);
 }
 
@@ -71,10 +72,10 @@ static void try_losses(bc_coder *coder, struct block *b, uint32_t missing) {
     CHECK(missing == 0 || decode(coder, b, missing, missing - 1) == BC_DEPENDENT);
     int64_t suspects[8];
     size_t count = 9;
-    CHECK(bc_find_wrong(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
+    CHECK(bc_find_wrong(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
                         b->esis, missing + 4, suspects, 8, &count) == BC_OK && count == 0);
     b->repair[missing * b->size] ^= 1;
-    CHECK(bc_find_wrong(coder, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
+    CHECK(bc_find_wrong(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, bytes + 4 * b->size, b->rows,
                         b->esis, missing + 4, suspects, 8, &count) == BC_OK);
     int found = 0; /* in some 10,000 tries another symbol has the same direction */
     for (size_t i = 0; i < count; i++)
@@ -93,11 +94,11 @@ static void try_codec(uint32_t k, size_t size) {
     bc_coder *coder = NULL;
     CHECK(bc_coder_new(k, &coder) == BC_OK);
     CHECK(bc_use_kernels("plain") == BC_OK);
-    CHECK(bc_encode(coder, b.source, k * size, size, b.esis, k + 4, b.repair, bytes) == BC_OK);
+    CHECK(bc_encode(coder, space, b.source, k * size, size, b.esis, k + 4, b.repair, bytes) == BC_OK);
     for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (bc_use_kernels(kinds[i]) != BC_OK)
             continue;
-        CHECK(bc_encode(coder, b.source, k * size, size, b.esis, k + 4, b.again, bytes) == BC_OK);
+        CHECK(bc_encode(coder, space, b.source, k * size, size, b.esis, k + 4, b.again, bytes) == BC_OK);
         CHECK(memcmp(b.again, b.repair, bytes) == 0);
         for (uint32_t missing = 0; missing <= k; missing = missing * 3 + 1)
             try_losses(coder, &b, missing);
@@ -127,9 +128,9 @@ static void try_wrong_numbers(void) {
     CHECK(decode(coder, &b, 2, 4) == BC_INVALID);
     b.esis[3] = 1 << 24;
     CHECK(decode(coder, &b, 2, 4) == BC_INVALID);
-    CHECK(bc_encode(coder, b.source, 160, 16, b.esis, 4, b.repair, 64) == BC_INVALID);
-    CHECK(bc_encode(coder, b.source, 160, 15, b.esis, 1, b.repair, 15) == BC_INVALID);
-    CHECK(bc_encode(NULL, b.source, 160, 16, b.esis, 1, b.repair, 16) == BC_INVALID);
+    CHECK(bc_encode(coder, space, b.source, 160, 16, b.esis, 4, b.repair, 64) == BC_INVALID);
+    CHECK(bc_encode(coder, space, b.source, 160, 15, b.esis, 1, b.repair, 15) == BC_INVALID);
+    CHECK(bc_encode(NULL, space, b.source, 160, 16, b.esis, 1, b.repair, 16) == BC_INVALID);
     bc_coder_free(coder);
     bc_coder_free(NULL);
     free_block(&b);
@@ -145,13 +146,18 @@ static void try_crc(void) {
 
 int main(int argc, char **argv) {
     const int rounds = argc > 1 ? atoi(argv[1]) : 1;
+    bc_workspace *kept = NULL;
+    CHECK(bc_workspace_new(NULL) == BC_INVALID && bc_workspace_new(&kept) == BC_OK);
     for (int round = 0; round < rounds; round++) {
+        space = round % 2 ? NULL : kept;
         const uint32_t sizes[] = {1, 2, 10, 11, 26, 101, 150, 300};
         for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
             try_codec(sizes[i], 8 * (1 + noise(40)));
         try_wrong_numbers();
         try_crc();
     }
+    bc_workspace_free(kept);
+    bc_workspace_free(NULL);
     puts("ok");
     return 0;
 }

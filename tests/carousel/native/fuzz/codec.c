@@ -33,7 +33,7 @@ static int64_t *numbers(struct input *in, size_t count, int64_t base) {
     return list;
 }
 
-static void run(bc_coder *coder, uint32_t k, size_t size, struct input *in) {
+static void run(bc_coder *coder, bc_workspace *space, uint32_t k, size_t size, struct input *in) {
     const size_t missing_count = next(in) % 80, repair_count = next(in) % 90, bytes = k * size;
     int64_t *missing = numbers(in, missing_count, 0), *esis = numbers(in, repair_count, k);
     int64_t *rows = malloc(repair_count * 8 + 1);
@@ -43,15 +43,15 @@ static void run(bc_coder *coder, uint32_t k, size_t size, struct input *in) {
     memcpy(holed, block, bytes);
     for (size_t i = 0; i < repair_count; i++)
         rows[i] = in->at < in->end ? number(in, 0) : (int64_t)i;
-    const int encoded = bc_encode(coder, block, bytes, size, esis, repair_count, repair, repair_count * size);
+    const int encoded = bc_encode(coder, space, block, bytes, size, esis, repair_count, repair, repair_count * size);
     for (size_t i = 0; i < missing_count; i++)
         if (missing[i] >= 0 && missing[i] < k)
             memset(holed + missing[i] * size, 0xEE, size);
     int64_t suspects[200];
     size_t count;
-    bc_find_wrong(coder, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows, esis,
+    bc_find_wrong(coder, space, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows, esis,
                   repair_count, suspects, 200, &count);
-    const int decoded = bc_decode(coder, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows,
+    const int decoded = bc_decode(coder, space, holed, bytes, size, missing, missing_count, repair, repair_count * size, rows,
                                   esis, repair_count);
     int in_order = 1;
     for (size_t i = 0; i < repair_count; i++)
@@ -70,9 +70,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input in = {data, data + size};
     const uint32_t k = next(&in);
     const size_t symbol_size = 8 * (size_t)(1 + next(&in) % 9);
+    static bc_workspace *kept;  /* what an input leaves in it is no other's business */
     bc_coder *coder = NULL;
+    if (!kept && bc_workspace_new(&kept) != BC_OK)
+        return 0;
     if (bc_coder_new(k, &coder) == BC_OK)
-        run(coder, k, symbol_size, &in);
+        run(coder, size % 4 ? kept : NULL, k, symbol_size, &in);
     bc_coder_free(coder);
     return 0;
 }
