@@ -3,6 +3,8 @@
 #define BC_JOIN(a, b) BC_JOIN2(a, b)
 #define BC_STRIP (BC_LANES * BC_LANE)
 #define BC_VECTORS (BC_STRIP / BC_VECTOR)
+/* What is read of an input some operations ahead: symbols lie on more pages than a processor knows by heart. */
+#define BC_AHEAD 4
 /* The same symbol is read (0) or written (1) again with the next strip: no cache can foresee these jumps by itself. */
 #define BC_NEXT_STRIP(symbol, is_written) \
     for (unsigned at = 0; at < BC_STRIP; at += 64) \
@@ -18,9 +20,22 @@ BC_INLINE const uint16_t *BC_JOIN(add_rows, BC_LANES)(const uint16_t *row, unsig
     return row;
 }
 
+/* Fetch the input of this operation, if it has one, for later; returns the next operation. */
+BC_INLINE const uint16_t *BC_JOIN(foresee, BC_LANES)(const uint16_t *op, const uint8_t *const *inputs, size_t offset) {
+    if (op[1])
+        for (unsigned at = 0; at < BC_STRIP; at += 64)
+            __builtin_prefetch(inputs[op[1] - 1] + offset + at);
+    return op + 3 + op[2];
+}
+
 static void BC_JOIN(rows, BC_LANES)(const uint16_t *op, const uint16_t *end, uint8_t *work,
                                     const uint8_t *const *inputs, size_t offset) {
+    const uint16_t *ahead = op;
+    for (unsigned i = 0; i < BC_AHEAD && ahead < end; i++)
+        ahead = BC_JOIN(foresee, BC_LANES)(ahead, inputs, offset);
     while (op < end) {
+        if (ahead < end)
+            ahead = BC_JOIN(foresee, BC_LANES)(ahead, inputs, offset);
         bc_vector *to = (bc_vector *)(work + (size_t)op[0] * BC_STRIP);
         bc_vector sum[BC_VECTORS];
         if (op[1]) {
@@ -65,5 +80,6 @@ static void BC_JOIN(hdpc, BC_LANES)(const uint8_t *pair, uint32_t count, const u
 #undef BC_STRIP
 #undef BC_VECTORS
 #undef BC_NEXT_STRIP
+#undef BC_AHEAD
 #undef BC_EACH
 #undef BC_LANES
