@@ -4,10 +4,25 @@ from typing import Protocol
 
 from carousel.buffers import Buffer, IntArray, WritableBuffer
 
-__all__ = ["MAX_ESI", "Codec"]
+__all__ = ["MAX_ESI", "MOST_LACKING", "Codec", "Draft"]
 
 MAX_ESI = (1 << 24) - 1
 """An ESI has 24 bits in a payload ID."""
+
+
+MOST_LACKING = 32
+"""So many symbols may lack of a block that is drafted."""
+
+
+class Draft(Protocol):
+    """A block that is decoded but for its last symbols. It belongs to the codec that made it."""
+
+    def finish(self, block: WritableBuffer, repair: Buffer, late_rows: IntArray, late_esis: IntArray) -> bool:
+        """Fill in all source symbols that lack; False, and nothing is touched, where these symbols don't suffice.
+
+        `late_esis` are of those that were `coming`, as many as lacked or more. Source symbols lie at their places in
+        `block`; of a repair symbol `late_rows[i]` says in which row of `repair` it lies (of a source symbol, nothing).
+        """
 
 
 class Codec(Protocol):
@@ -42,6 +57,23 @@ class Codec(Protocol):
         `block` has K*T bytes, in which every source symbol that is not listed in `missing` lies at its place. `repair`
         is an array of rows of T bytes; row `repair_rows[i]` is the symbol with ESI `repair_esis[i]` (K or more). False
         means too few repair symbols, or dependent ones; more of them than are missing help against that.
+        """
+
+    def draft(
+        self,
+        block: WritableBuffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+        coming: IntArray,
+    ) -> Draft | None:
+        """Do most of the work of decoding a block while its last symbols, at most `MOST_LACKING`, still lack.
+
+        Takes what `decode` takes, and the ESIs of symbols that may come yet. Of `missing`, those that are not among
+        `coming` are written, to what means nothing before the draft is finished; nobody else may touch them till then.
+        None where it can't be done, or saves nothing: then `decode` the block when it is full.
         """
 
     def find_wrong(

@@ -64,6 +64,18 @@ class NumpyCodec:
                 return True
         return False
 
+    def draft(
+        self,
+        block: WritableBuffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+        coming: IntArray,
+    ) -> None:
+        """Return None: NumPy holds the interpreter lock most of the time, so nothing is won by it (see `Codec`)."""
+
     def find_wrong(
         self,
         block: Buffer,

@@ -1,6 +1,7 @@
 """The codec of the native core."""
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -73,6 +74,44 @@ class NativeCodec:
         what = f"symbol numbers that a block of {len(write)} bytes and repair symbols of {len(read)} do not have"
         return self._core.status(code, what) == 0
 
+    def draft(
+        self,
+        block: WritableBuffer,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+        coming: IntArray,
+    ) -> "NativeDraft | None":
+        """Decode a block as far as it goes (see `Codec`)."""
+        if len(repair_rows) != len(repair_esis):
+            raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
+        write, read = self._writable(block), self._bytes(repair)
+        absent, rows, esis, expected = map(self._numbers, (missing, repair_rows, repair_esis, coming))
+        draft = self._ffi.new("bc_draft **")
+        code = self._core.lib.bc_draft_new(
+            self._coder_of(len(write), symbol_size),
+            self._workspace(),
+            write,
+            len(write),
+            symbol_size,
+            absent,
+            len(absent),
+            read,
+            len(read),
+            rows,
+            esis,
+            len(esis),
+            expected,
+            len(expected),
+            draft,
+        )
+        what = f"symbol numbers that a block of {len(write)} bytes does not have, or none or too many that lack"
+        if self._core.status(code, what):
+            return None
+        return NativeDraft(self._core, self._ffi.gc(draft[0], self._core.lib.bc_draft_free), self._workspace)
+
     def find_wrong(
         self,
         block: Buffer,
@@ -142,3 +181,27 @@ class NativeCodec:
 
     def _numbers(self, numbers: IntArray) -> Any:
         return self._ffi.from_buffer("int64_t[]", np.ascontiguousarray(numbers, dtype=np.int64))
+
+
+class NativeDraft:
+    """A draft of the native core (see `Draft`)."""
+
+    def __init__(self, core: Core, draft: Any, workspace: Callable[[], Any]) -> None:
+        self._core = core
+        self._draft = draft
+        self._workspace = workspace
+
+    def finish(self, block: WritableBuffer, repair: Buffer, late_rows: IntArray, late_esis: IntArray) -> bool:
+        """Fill in all that lacks (see `Draft`)."""
+        if len(late_rows) != len(late_esis):
+            raise ValueError(f"{len(late_rows)} rows for {len(late_esis)} ESIs")
+        ffi = self._core.ffi
+        write = ffi.from_buffer("uint8_t[]", block, require_writable=True)
+        read = ffi.from_buffer("uint8_t[]", repair)
+        rows, esis = (
+            ffi.from_buffer("int64_t[]", np.ascontiguousarray(each, dtype=np.int64)) for each in (late_rows, late_esis)
+        )
+        code = self._core.lib.bc_draft_finish(
+            self._draft, self._workspace(), write, len(write), read, len(read), rows, esis, len(esis)
+        )
+        return self._core.status(code, "symbols that were not to come, or a block of another size") == 0

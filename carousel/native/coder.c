@@ -91,9 +91,8 @@ static int finish_sums(void *context, const struct bc_strip *strip) {
     return BC_OK;
 }
 
-/* Run a plan and write the symbols with these ISIs to their places. */
-static int run_sums(const struct bc_plan *plan, struct bc_arena *arena, size_t symbol_size,
-                    const uint8_t *const *inputs, const uint32_t *isis, uint8_t *const *outputs, uint32_t count) {
+int bc_run_sums(const struct bc_plan *plan, struct bc_arena *arena, size_t symbol_size, const uint8_t *const *inputs,
+                const uint32_t *isis, uint8_t *const *outputs, uint32_t count) {
     uint16_t *program = BC_UNSET_ARRAY(arena, (size_t)count * BC_SUM_WORDS, uint16_t);
     if (!program)
         return BC_NO_MEMORY;
@@ -139,7 +138,7 @@ static int encode_some(bc_coder *coder, struct bc_arena *arena, const uint8_t *b
     if (status == BC_OK && sums)
         status = bc_encoding_plan(coder, arena, &plan);
     if (status == BC_OK && sums)
-        status = run_sums(plan, arena, symbol_size, inputs, isis, outputs, sums);
+        status = bc_run_sums(plan, arena, symbol_size, inputs, isis, outputs, sums);
     return status;
 }
 
@@ -161,9 +160,9 @@ int bc_encode(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t
     return status;
 }
 
-static int list_received(struct bc_received *r, const struct bc_decoding *d) {
+int bc_list_received(struct bc_received *r, const struct bc_decoding *d, uint32_t more) {
     const struct bc_params *p = &d->coder->params;
-    const uint32_t count = p->k - d->missing_count + d->repair_count;
+    const uint32_t count = p->k - d->missing_count + d->repair_count + more;
     *r = (struct bc_received){.symbol_size = d->symbol_size};
     r->input = BC_UNSET_ARRAY(d->arena, count, const uint8_t *);
     r->isis = BC_UNSET_ARRAY(d->arena, count, uint32_t);
@@ -193,7 +192,7 @@ int bc_decode_planned(const struct bc_decoding *d) {
     struct bc_plan plan;
     uint8_t **outputs = BC_UNSET_ARRAY(d->arena, d->missing_count, uint8_t *);
     uint32_t *missing = BC_UNSET_ARRAY(d->arena, d->missing_count, uint32_t);
-    int status = outputs && missing ? list_received(&received, d) : BC_NO_MEMORY;
+    int status = outputs && missing ? bc_list_received(&received, d, 0) : BC_NO_MEMORY;
     if (status == BC_OK)
         status = bc_plan_init(&plan, d->arena, d->arena, d->coder->params.k, received.isis, received.count, 0);
     for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++) {
@@ -201,7 +200,7 @@ int bc_decode_planned(const struct bc_decoding *d) {
         outputs[i] = d->block + missing[i] * d->symbol_size;
     }
     if (status == BC_OK)
-        status = run_sums(&plan, d->arena, d->symbol_size, received.input, missing, outputs, d->missing_count);
+        status = bc_run_sums(&plan, d->arena, d->symbol_size, received.input, missing, outputs, d->missing_count);
     return status;
 }
 
@@ -234,9 +233,8 @@ static int decode_some(struct bc_decoding d, bc_workspace *space, uint32_t repai
     return status;
 }
 
-/* What both bc_decode and bc_find_wrong are given: BC_OK where every number fits. */
-static int open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missing_count, size_t repair_bytes,
-                         size_t repair_count) {
+int bc_open_decoding(struct bc_decoding *d, size_t block_bytes, size_t missing_count, size_t repair_bytes,
+                     size_t repair_count) {
     if (!fits(d->coder, d->block, block_bytes, d->symbol_size) || missing_count > d->coder->params.k ||
         repair_count > UINT16_MAX / 2 || (missing_count && !d->missing) ||
         (repair_count && (!d->repair || !d->rows || !d->esis)))
@@ -250,7 +248,7 @@ int bc_decode(bc_coder *coder, bc_workspace *space, uint8_t *block, size_t block
               const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
               const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count) {
     struct bc_decoding d = {coder, NULL, block, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
-    int status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
+    int status = bc_open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
     if (status != BC_OK || missing_count == 0)
         return status;
     if (repair_count < missing_count)
@@ -270,14 +268,14 @@ int bc_find_wrong(bc_coder *coder, bc_workspace *space, const uint8_t *block, si
     struct bc_decoding d = {coder, NULL, unchanged, symbol_size, missing, 0, repair, repair_rows, repair_esis, 0};
     int status = count && (suspects || !room) ? BC_OK : BC_INVALID;
     if (status == BC_OK)
-        status = open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
+        status = bc_open_decoding(&d, block_bytes, missing_count, repair_bytes, repair_count);
     if (status != BC_OK)
         return status;
     *count = 0;
     struct bc_arena arena = bc_arena_of(space, coder->params.k);
     struct bc_received received;
     d.arena = &arena;
-    status = list_received(&received, &d);
+    status = bc_list_received(&received, &d, 0);
     if (status == BC_OK)
         status = bc_judge_received(&coder->params, &arena, &received, suspects, room, count);
     bc_arena_free(&arena);

@@ -44,6 +44,17 @@ struct bc_received {
     int64_t *esis;
 };
 
+/* Fill in the counts of what decoding is given; BC_OK where every number fits. */
+int bc_open_decoding(struct bc_decoding *decoding, size_t block_bytes, size_t missing_count, size_t repair_bytes,
+                     size_t repair_count);
+
+/* List them; there is room for more behind them. */
+int bc_list_received(struct bc_received *received, const struct bc_decoding *decoding, uint32_t more);
+
+/* Run a plan and write the symbols with these ISIs to their places. */
+int bc_run_sums(const struct bc_plan *plan, struct bc_arena *arena, size_t symbol_size, const uint8_t *const *inputs,
+                const uint32_t *isis, uint8_t *const *outputs, uint32_t count);
+
 /* As bc_find_wrong (wrong.c). */
 int bc_judge_received(const struct bc_params *params, struct bc_arena *arena, const struct bc_received *received,
                       int64_t *suspects, size_t room, size_t *count);

@@ -46,6 +46,20 @@ BC_API int bc_decode(bc_coder *coder, bc_workspace *space, uint8_t *block, size_
                      const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
                      const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count);
 
+/* Decode a block as far as it goes while some symbols, at most 32, still lack. It is given what bc_decode is given, and
+ * `coming`, the ESIs of symbols, source or repair, that may come yet; other missing source symbols are written to the
+ * block, and mean nothing before it is finished. bc_draft_finish takes symbols that were coming: source symbols at
+ * their places of the block, repair symbols in row late_rows[i] of repair. A draft is never written to. */
+typedef struct bc_draft bc_draft;
+BC_API int bc_draft_new(bc_coder *coder, bc_workspace *space, uint8_t *block, size_t block_bytes, size_t symbol_size,
+                        const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,
+                        const int64_t *repair_rows, const int64_t *repair_esis, size_t repair_count,
+                        const int64_t *coming, size_t coming_count, bc_draft **draft);
+BC_API int bc_draft_finish(const bc_draft *draft, bc_workspace *space, uint8_t *block, size_t block_bytes,
+                           const uint8_t *repair, size_t repair_bytes, const int64_t *late_rows,
+                           const int64_t *late_esis, size_t count);
+BC_API void bc_draft_free(bc_draft *draft);
+
 /* Find the symbol that is wrong among more of them than are needed. Writes the ESIs that it may be to suspects, at most
  * room, and how many to *count; none: all symbols agree. BC_DEPENDENT: there are too few to tell. */
 BC_API int bc_find_wrong(bc_coder *coder, bc_workspace *space, const uint8_t *block, size_t block_bytes,

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "coder.h"
+#include "dense.h"
 #include "run.h"
-#include "tables.h"
 
 #define WIDTH 64u  /* octets of the unit vectors: as many symbols as may be missing */
 
@@ -53,7 +53,7 @@ static int finish_missing(void *context, const struct bc_strip *strip) {
         few->residuals[i] = residual(few, strip, i);
     for (uint32_t i = 0; i < few->m; i++)
         few->missing[i] = strip->outputs[i] + strip->offset;
-    const struct bc_gf_job job = {few->m, few->r, few->solution, few->residuals, few->missing, strip->lanes};
+    const struct bc_gf_job job = {few->m, few->r, few->solution, few->residuals, few->missing, strip->lanes, 0};
     strip->kernels->gf(&job);
     return BC_OK;
 }
@@ -87,47 +87,6 @@ static int find_coefficients(struct few *few) {
     }
     sum_of_residuals(few, 0);
     return run(few, WIDTH, 0, finish_coefficients);
-}
-
-/* One column of Gauss and Jordan over GF(256). */
-static int eliminate_column(uint8_t *lines, uint32_t count, size_t width, uint32_t column) {
-    const struct bc_kernels *kernels = bc_kernels();
-    uint8_t *pivot = lines + column * width;
-    uint32_t found = column;
-    while (found < count && !lines[found * width + column])
-        found++;
-    if (found == count)
-        return BC_DEPENDENT;
-    if (found != column)
-        kernels->add_times(pivot, lines + found * width, 1, width); /* its own octet was 0: now it is the other's */
-    const uint8_t inverse = bc_oct_exp[255 - bc_oct_log[pivot[column]]];
-    if (inverse != 1)
-        kernels->add_times(pivot, pivot, inverse ^ 1, width); /* x + (c + 1) x = c x */
-    for (uint32_t line = 0; line < count; line++) {
-        uint8_t *to = lines + line * width;
-        if (line != column && to[column])
-            kernels->add_times(to, pivot, to[column], width);
-    }
-    return BC_OK;
-}
-
-/* On [A | 1]: the right half becomes the solution. */
-static int solve(struct few *few) {
-    const uint32_t m = few->m, r = few->r;
-    const size_t width = (m + r + BC_LANE - 1) / BC_LANE * BC_LANE;
-    uint8_t *lines = bc_arena_array(few->d->arena, r, width);
-    if (!lines)
-        return BC_NO_MEMORY;
-    for (uint32_t i = 0; i < r; i++) {
-        memcpy(lines + i * width, few->a[i], m);
-        lines[i * width + m + i] = 1;
-    }
-    for (uint32_t column = 0; column < m; column++)
-        if (eliminate_column(lines, r, width, column) != BC_OK)
-            return BC_DEPENDENT;
-    for (uint32_t i = 0; i < m; i++)
-        memcpy(few->solution + (size_t)i * r, lines + i * width + m, r);
-    return BC_OK;
 }
 
 static int find_missing(struct few *few) {
@@ -166,6 +125,6 @@ int bc_decode_few(const struct bc_decoding *d) {
         return BC_NO_MEMORY;
     status = find_coefficients(&few);
     if (status == BC_OK)
-        status = solve(&few);
+        status = bc_solve_dense(d->arena, few.a[0], WIDTH, few.r, few.m, few.solution);
     return status == BC_OK ? find_missing(&few) : status;
 }

@@ -28,6 +28,7 @@ struct bc_gf_job {
     const uint8_t *const *in;         /* ins rows */
     uint8_t *const *out;              /* outs rows, none of which is also an input */
     uint32_t lanes;
+    int adds;                         /* out[i] += sum, too, instead of out[i] = sum */
 };
 /* out[i] = sum of coefficients[i][j] * in[j] over GF(256) */
 typedef void bc_gf_kernel(const struct bc_gf_job *job);

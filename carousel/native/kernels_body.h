@@ -32,6 +32,8 @@ BC_INLINE bc_vector bc_double(bc_vector y) {
 /* One vector of up to four outputs: each input is split once. */
 BC_INLINE void gf_column(const struct bc_gf_job *job, uint32_t first, uint32_t outs, size_t at) {
     bc_vector sum[4] = {{0}};
+    for (uint32_t i = 0; job->adds && i < outs; i++)
+        sum[i] = *(const bc_unaligned *)(job->out[first + i] + at);
     const uint8_t *c = job->coefficients + (size_t)first * job->ins;
     for (uint32_t j = 0; j < job->ins; j++) {
         const bc_split x = bc_split_of(*(const bc_unaligned *)(job->in[j] + at));

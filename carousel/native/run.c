@@ -54,7 +54,7 @@ static void run_free(struct run *run) {
     const struct bc_strip *s = &run->strip;
     for (uint32_t f = 0; f < plan->free_count; f++)
         run->gf_out[f] = work_row(run, plan->free_columns[f]);
-    const struct bc_gf_job job = {plan->free_count, plan->gf_inputs, plan->gf, run->gf_in, run->gf_out, s->lanes};
+    const struct bc_gf_job job = {plan->free_count, plan->gf_inputs, plan->gf, run->gf_in, run->gf_out, s->lanes, 0};
     s->kernels->gf(&job);
 }
 

@@ -20,8 +20,20 @@ from carousel.release.layout import ReleaseLayout
 from carousel.take import Landing
 from settop.events import BlockVerified, Event, Suspicion
 from settop.stitch.digesttree import DigestTree
+from settop.stitch.drafts import MOST_DRAFT_BYTES, Drafts, Late
 from settop.stitch.holdings import BlockState, Holdings
-from settop.stitch.jobs import DecodeJob, Finding, HashJob, Job, JobResult, LeaveOutJob, SortJob, WholeJob
+from settop.stitch.jobs import (
+    DecodeJob,
+    DraftJob,
+    Finding,
+    FinishJob,
+    HashJob,
+    Job,
+    JobResult,
+    LeaveOutJob,
+    SortJob,
+    WholeJob,
+)
 from settop.stitch.proof import ImageProof
 from settop.stitch.seam import Symbols
 from settop.stitch.suspicion import Inquiry
@@ -38,7 +50,13 @@ class Assembly:
     """One release on its way in. `landings[i]` has the memory and marks of level i, restored if `resumed`."""
 
     def __init__(
-        self, header: SignedHeader, layout: ReleaseLayout, landings: list[Landing], resumed: bool, can_decode: bool
+        self,
+        header: SignedHeader,
+        layout: ReleaseLayout,
+        landings: list[Landing],
+        resumed: bool,
+        can_decode: bool,
+        most_draft_bytes: int = MOST_DRAFT_BYTES,
     ) -> None:
         self.header = header
         self.layout = layout
@@ -46,6 +64,7 @@ class Assembly:
         self.image = Holdings(landings[0])
         self.tree = DigestTree(layout, header.top_sha256, landings)
         self.inquiry = Inquiry(self.image, self.tree, can_decode)
+        self.drafts = Drafts(self.image, most_draft_bytes if can_decode else 0)
         self.failed_jobs = 0
         self._can_decode = can_decode
         self._full: set[int] = set()
@@ -73,6 +92,7 @@ class Assembly:
                 self._judge_digests()
             return
         self._full.update(symbols.filled)
+        self.drafts.heard(symbols.rows)
         if self.inquiry.is_open:
             self._full.update(self.inquiry.judge(symbols.rows))
             self.inquiry.make_room()
@@ -97,6 +117,7 @@ class Assembly:
         """Be suspicious from now on, and tell it with the next job's events."""
         if not self.inquiry.is_open:
             self.inquiry.begin()
+            self.drafts.end_all()
             self._events.append(Suspicion(self.header.release_id, sbn))
             self._judge_digests()
 
@@ -104,12 +125,13 @@ class Assembly:
 
     def next_job(self) -> Job | None:
         """Return the most useful job that can run now; its block is BUSY until `finish_job`."""
-        return self._sort_job() or self._block_job() or self._level_job() or self._whole_job()
+        return self._sort_job() or self._block_job() or self._level_job() or self._whole_job() or self._draft_job()
 
     def _block_job(self) -> Job | None:
         for sbn in sorted(self._full):
-            if self.image.state[sbn] == BlockState.BUSY:
+            if self.image.state[sbn] == BlockState.BUSY or self.drafts.is_under_way(sbn):
                 continue
+            late = self.drafts.take(sbn)
             if not self.inquiry.is_ready(sbn):
                 self._full.discard(sbn)
                 continue
@@ -117,13 +139,15 @@ class Assembly:
             if expected is None:
                 continue
             self._full.discard(sbn)
-            job = self._job_of(sbn, expected)
+            job = self._job_of(sbn, expected, late)
             self.image.begin(sbn)
             return job
         return None
 
-    def _job_of(self, sbn: int, expected: bytes) -> Job:
+    def _job_of(self, sbn: int, expected: bytes, late: Late | None) -> Job:
         where = (self.header.release_id, 0, sbn, self.landings[0])
+        if late is not None and not self.inquiry.is_open:
+            return FinishJob(*where, expected, *late)
         present = self.image.present(sbn, proven_only=self.inquiry.needs_proof(sbn))
         if self.inquiry.is_doubted(sbn) and self._can_decode:
             return LeaveOutJob(*where, expected, present, self.inquiry.parts(sbn, present))
@@ -166,6 +190,13 @@ class Assembly:
             image.begin(sbn)
         return WholeJob(self.header.release_id, 0, 0, landing, self.header.image_sha256, self.header.image_size)
 
+    def _draft_job(self) -> Job | None:
+        """Decode ahead, of blocks that are nearly full: what they lack will come from where it is expected."""
+        if self.inquiry.is_open or not self.tree.has_all_block_digests:
+            return None
+        found = self.drafts.begin()
+        return found and DraftJob(self.header.release_id, 0, found[0], self.landings[0], *found[1:])
+
     # --- results in -------------------------------------------------------------------------------------
 
     def finish_job(self, result: JobResult) -> list[Event]:
@@ -177,6 +208,9 @@ class Assembly:
         job = result.job
         if isinstance(job, WholeJob):
             return self._finish_whole(result)
+        if isinstance(job, DraftJob):
+            self.drafts.made(job.sbn, None if self.inquiry.is_open else result.draft)
+            return []
         if result.finding is Finding.FAILED:
             self._finish_failed(job)
             return []
@@ -189,6 +223,8 @@ class Assembly:
             self._finish_sort(job, result)
         elif result.finding is Finding.GOOD:
             return self._finish_block(job.sbn, result)
+        elif isinstance(job, FinishJob):
+            self._full.add(job.sbn)  # it has no draft any more, and is decoded
         elif result.finding is Finding.TOO_FEW:
             self._finish_too_few(job.sbn)
         else:

@@ -1,10 +1,13 @@
 """What a box holds of one object: a landing and its marks, which symbols are proven, and where each block stands.
 
     OPEN ──full, or digests known──► (a job) BUSY ──good──► DONE
-     ▲                                        │
-     └── too few, or forged symbols dropped ──┘
+    │  ▲                                      │
+    │  ├── too few, or forged symbols dropped ┘
+    ▼  │
+    DRAFTED (settop/stitch/drafts.py)
 
-A block is *full* when its landing wants no more of it. A busy block wants nothing either.
+A block is *full* when its landing wants no more of it. A busy block wants nothing either; a drafted one goes on taking
+what its draft expects.
 """
 
 from enum import IntEnum
@@ -30,6 +33,7 @@ class BlockState(IntEnum):
     OPEN = 0
     BUSY = 1
     DONE = 2
+    DRAFTED = 3
 
 
 class Holdings:
@@ -44,6 +48,7 @@ class Holdings:
         self.done_blocks = 0
         """How many blocks are done; counted, for it is asked at every wake-up."""
         self._paused = np.zeros(self.geometry.blocks, dtype=np.int32)
+        self._drafted_rows: dict[int, IntArray] = {}
 
     # --- blocks -----------------------------------------------------------------------------------------
 
@@ -63,6 +68,19 @@ class Holdings:
         self.state[sbn] = BlockState.OPEN
         self.landing.wanted[sbn] += self._paused[sbn]
         self._paused[sbn] = 0
+
+    def draft(self, sbn: int, esis: IntArray) -> None:
+        """Keep symbols off these source rows of a block, which are not held: a draft of it stands there."""
+        rows = int(self.geometry.first_rows[sbn]) + esis
+        self.state[sbn] = BlockState.DRAFTED
+        self.landing.worked[sbn] = True
+        self.landing.held[rows] = 1
+        self._drafted_rows[sbn] = rows
+
+    def undraft(self, sbn: int) -> None:
+        """Let these rows have symbols again: the draft is done with."""
+        self.landing.held[self._drafted_rows.pop(sbn)] = 0
+        self.state[sbn] = BlockState.OPEN
 
     def finish(self, sbn: int) -> None:
         """Mark a block as done: all its source symbols are there and proven."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
-from carousel.fec import Codec
+from carousel.fec import Codec, Draft
 from carousel.frozen import Frozen
 from carousel.release.digests import BlockHash, symbol_digests
 from carousel.release.identity import ReleaseId
@@ -22,7 +22,9 @@ from carousel.take import Landing
 
 __all__ = [
     "DecodeJob",
+    "DraftJob",
     "Finding",
+    "FinishJob",
     "HashJob",
     "Job",
     "JobResult",
@@ -87,6 +89,7 @@ class JobResult(Frozen, eq=False):
     bad_esis: IntArray = NO_ESIS
     """Symbols that proved to be forged."""
     error: str = ""
+    draft: Draft | None = None
 
 
 class HashJob(Job):
@@ -111,6 +114,36 @@ class DecodeJob(Job):
             return JobResult(self, Finding.TOO_FEW)
         is_good = self.expected is None or _digest(self.block) == self.expected
         return JobResult(self, Finding.GOOD if is_good else Finding.MISMATCH)
+
+
+class DraftJob(Job):
+    """Decode a block but for symbols that are still to come; symbols that are `coming` may land meanwhile."""
+
+    present: Present
+    coming: IntArray
+
+    def run(self, codec: Codec) -> JobResult:
+        """Draft."""
+        flat, repair = self.block.reshape(-1), self.landing.repair.reshape(-1)
+        size, present = self.landing.geometry.symbol_size, self.present
+        draft = codec.draft(flat, size, present.missing, repair, present.slots, present.esis, self.coming)
+        return JobResult(self, Finding.TOO_FEW if draft is None else Finding.GOOD, draft=draft)
+
+
+class FinishJob(Job):
+    """Finish a drafted block by what came late: ESIs, and rows of `repair` for those of repair symbols."""
+
+    expected: bytes
+    draft: Draft
+    late_rows: IntArray
+    late_esis: IntArray
+
+    def run(self, codec: Codec) -> JobResult:
+        """Finish, and compare the digest. Rows that are not held are written, and no others."""
+        flat, repair = self.block.reshape(-1), self.landing.repair.reshape(-1)
+        if not self.draft.finish(flat, repair, self.late_rows, self.late_esis):
+            return JobResult(self, Finding.TOO_FEW)
+        return JobResult(self, Finding.GOOD if _digest(self.block) == self.expected else Finding.MISMATCH)
 
 
 class LeaveOutJob(Job):

@@ -93,7 +93,8 @@ class Inquiry:
         image = self._image
         rows = rows[(image.landing.held[rows] != 0) & ~image.proven[rows]]
         sbn, esi = image.geometry.symbols_of(rows)
-        self._to_sort.update(sbn[image.state[sbn] == BlockState.BUSY].tolist())
+        is_at_work = (image.state[sbn] == BlockState.BUSY) | (image.state[sbn] == BlockState.DRAFTED)
+        self._to_sort.update(sbn[is_at_work].tolist())
         known = self._tree.knows(0, sbn, esi) & (image.state[sbn] == BlockState.OPEN)
         rows, sbn, esi = rows[known], sbn[known], esi[known]
         if not len(rows):
@@ -130,7 +131,7 @@ class Inquiry:
     def next_to_sort(self) -> tuple[int, IntArray, IntArray] | None:
         """Return (SBN, rows, ESIs) of unproven symbols whose digests are known now, of one open block."""
         for sbn in sorted(self._to_sort):
-            if self._image.state[sbn] == BlockState.BUSY:
+            if self._image.state[sbn] in (BlockState.BUSY, BlockState.DRAFTED):
                 continue
             self._to_sort.discard(sbn)
             if self._image.state[sbn] == BlockState.DONE:

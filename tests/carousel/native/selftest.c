@@ -86,6 +86,31 @@ static void try_losses(bc_coder *coder, struct block *b, uint32_t missing) {
     CHECK(memcmp(b->holed, b->source, bytes) == 0);
 }
 
+/* Draft without the last symbols of those that mend `missing`, and finish by them. */
+static void try_draft(const bc_coder *coder, struct block *b, uint32_t missing, uint32_t lacking) {
+    const size_t bytes = b->k * b->size, repair_bytes = bytes + 4 * b->size;
+    const uint32_t held = missing - lacking;
+    memcpy(b->holed, b->source, bytes);
+    for (uint32_t i = 0; i < missing; i++) {
+        b->missing[i] = i;
+        memset(b->holed + i * b->size, 0xEE, b->size);
+    }
+    bc_draft *draft = NULL;
+    const int made = bc_draft_new(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, repair_bytes, b->rows,
+                                  b->esis, held, b->esis + held, lacking + 4, &draft);
+    CHECK(made == BC_OK || made == BC_DEPENDENT);
+    if (made == BC_OK) {
+        CHECK(bc_draft_finish(draft, space, b->holed, bytes, b->repair, repair_bytes, b->rows + held, b->esis + held,
+                              lacking - 1) == BC_DEPENDENT);
+        CHECK(bc_draft_finish(draft, space, b->holed, bytes, b->repair, repair_bytes, b->rows + held, b->esis + held,
+                              lacking + 4) == BC_OK);
+        CHECK(memcmp(b->holed, b->source, bytes) == 0);
+        CHECK(bc_draft_finish(draft, space, b->holed, bytes, b->repair, repair_bytes, b->rows, b->missing, 1) == BC_INVALID);
+        CHECK(bc_draft_finish(NULL, space, b->holed, bytes, b->repair, repair_bytes, b->rows, b->esis, 1) == BC_INVALID);
+    }
+    bc_draft_free(draft);
+}
+
 /* Every kind of kernels gives the bytes of plain C, and mends what is missing. */
 static void try_codec(uint32_t k, size_t size) {
     static const char *const kinds[] = {"plain", "ssse3", "avx2", "gfni", "neon"};
@@ -103,6 +128,8 @@ static void try_codec(uint32_t k, size_t size) {
         for (uint32_t missing = 0; missing <= k; missing = missing * 3 + 1)
             try_losses(coder, &b, missing);
         try_losses(coder, &b, k);
+        for (uint32_t lacking = 1; lacking <= k && lacking <= 32; lacking *= 2)
+            try_draft(coder, &b, k, lacking);
     }
     bc_coder_free(coder);
     free_block(&b);
