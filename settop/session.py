@@ -76,7 +76,7 @@ class _Session:
             loss = TestLoss(options.drop, options.drop_seed) if options.drop else None
             profile = self.box.store.profile(options.allows_older)
             wire = wire_of(self.box, options)
-            receiver = Receiver(profile, options.use_fec, self.clock())
+            receiver = Receiver(profile, options.use_fec, self.clock(), self._budget.draft_bytes)
             stack.enter_context(_on_core(options.core))
             board = board_of(self.box)
             reception = Reception(

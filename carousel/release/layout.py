@@ -121,14 +121,16 @@ class ReleaseLayout(Frozen):
         return tuple(reversed([place for place in proof if place[0] > 1 or place in urgent]))
 
     def _proof_of(self, needed_bytes: int) -> tuple[tuple[int, int], ...]:
-        """Return (level, source row) of the first bytes of level 1, and of what proves them."""
+        """Return (level, source row) of the first bytes of level 1, and of what proves them.
+
+        Not of what holds digests of repair symbols alone: those of digest levels are not on the air.
+        """
         proof: list[tuple[int, int]] = []
+        rows = np.arange(-(-needed_bytes // self.symbol_size))
         for level in range(1, self.top + 1):
-            symbols = -(-needed_bytes // self.symbol_size)
-            proof += [(level, row) for row in range(symbols)]
-            last_sbn, last_esi = self._source_place(level, symbols - 1)
-            geometry = self.objects[level]
-            needed_bytes = SYMBOL_DIGEST_BYTES * (int(geometry.first_symbol_index[last_sbn]) + last_esi + 1)
+            proof += [(level, row) for row in rows.tolist()]
+            first = self.digest_offsets(level, *self.objects[level].symbols_of(rows))
+            rows = np.unique(np.concatenate([first, first + SYMBOL_DIGEST_BYTES - 1]) // self.symbol_size)
         return tuple(proof)
 
     def first_digested(self, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -138,8 +140,3 @@ class ReleaseLayout(Frozen):
         index = np.maximum(begin, 0) // SYMBOL_DIGEST_BYTES
         sbn = np.searchsorted(image.first_symbol_index, index, side="right") - 1
         return sbn, index - image.first_symbol_index[sbn]
-
-    def _source_place(self, level: int, row: int) -> tuple[int, int]:
-        first_rows = self.objects[level].first_rows
-        sbn = int(np.searchsorted(first_rows, row, side="right")) - 1
-        return sbn, row - int(first_rows[sbn])

@@ -25,8 +25,8 @@ __all__ = ["Wheel"]
 
 CHUNK_PACKETS = 44
 """At least so many are shuffled as one: some bursts in a row, so that a box sees from gaps what the network lost."""
-WINDOW_CHUNKS = 32
-"""A chunk moves by at most this many places from cycle to cycle,"""
+WINDOW_PACKETS = 32 * CHUNK_PACKETS
+"""A chunk moves by at most so many places from cycle to cycle,"""
 LEAST_WINDOWS = 16
 """and by less in small images: a box that tunes in has missed the digests of the window that is on the air."""
 FEWEST_CHUNKS = 2
@@ -111,16 +111,24 @@ class Wheel:
         across half a cycle: two head-ends turn so far apart (headend/cast/pair.py).
         """
         cycle, sought = self.cycle, self.sent_in_cycle
-        size = self._burst_packets
-        chunk = size * -(-CHUNK_PACKETS // size)
+        size, chunk = self._burst_packets, self._chunk_packets
         source, whole = self.release.layout.objects[0].source_symbols, self.release.image_packets
-        chunks = min(WINDOW_CHUNKS, max(FEWEST_CHUNKS, source // (chunk * LEAST_WINDOWS)))
+        chunks = max(FEWEST_CHUNKS, min(WINDOW_PACKETS, source // LEAST_WINDOWS) // chunk)
         while True:
             rng = np.random.default_rng([self._seed, cycle])
             for begin, end in pairwise(sorted({0, source, whole // 2, whole})):
                 for first in range(max(begin, sought), end, chunk * chunks):
                     yield _shuffled(first, min(first + chunk * chunks, end), chunk, size, rng)
             cycle, sought = cycle + 1, 0
+
+    @property
+    def _chunk_packets(self) -> int:
+        """Whole rounds of all blocks, so that a box that tunes in between chunks has as much of one as of the other.
+
+        At high rates whole bursts: to cut them costs more there than some packets.
+        """
+        size, blocks = self._burst_packets, self.release.layout.objects[0].blocks
+        return blocks * -(-CHUNK_PACKETS // blocks) if size <= CHUNK_PACKETS else size
 
     def _digests_of(self, window: _Window) -> list[Burst]:
         """Return bursts of the level-1 packets that hold the first digests of this window."""

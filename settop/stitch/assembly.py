@@ -202,15 +202,15 @@ class Assembly:
     def finish_job(self, result: JobResult) -> list[Event]:
         """Take what came of a job."""
         events, self._events = self._events, []
+        if isinstance(result.job, DraftJob):
+            self.drafts.made(result.job.sbn, None if self.inquiry.is_open else result.draft)
+            return events
         return events + self._finish(result)
 
     def _finish(self, result: JobResult) -> list[Event]:
         job = result.job
         if isinstance(job, WholeJob):
             return self._finish_whole(result)
-        if isinstance(job, DraftJob):
-            self.drafts.made(job.sbn, None if self.inquiry.is_open else result.draft)
-            return []
         if result.finding is Finding.FAILED:
             self._finish_failed(job)
             return []

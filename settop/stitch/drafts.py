@@ -7,9 +7,9 @@ are still to come, whichever they will be (`carousel.fec.Codec.draft`). When the
     OPEN ──few lack──► DRAFTED (a job, then a draft that waits) ──full──► OPEN, and finished by it
                           └──── suspicion, or symbols that nobody expected ──► OPEN, and decoded
 
-A draft writes to the rows of source symbols that are not expected any more; as long as it stands these count as held, so
-that nobody lands there. It is believed no more than any decoding: the block's digest decides, and a block that does not
-match is decoded anew. Where losses make blocks fill one by one, nothing is drafted: it would cost and bring nothing.
+A draft writes to the rows of source symbols that are not expected any more; as long as it stands these count as held,
+so that nobody lands there. It is believed no more than any decoding: the block's digest decides, and a block that does
+not match is decoded anew. Where losses make blocks fill one by one nothing is drafted: it would cost and bring nothing.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ __all__ = ["MOST_DRAFT_BYTES", "Drafts", "Late"]
 MOST_LATE = 24
 """So many symbols may lack: each more makes a draft earlier, and its end longer."""
 WINDOW_PACKETS = 1452
-"""A carousel shuffles so many at most (headend/cast/wheel.py): what comes is not further ahead than two windows, ..."""
+"""A carousel shuffles so many (headend/cast/wheel.py): what comes is not further ahead than two windows, ..."""
 WINDOW_SHARE = 1 / 16
 """... and in small images a window is such a share of a block."""
 MORE_ROUNDS = 16
@@ -57,7 +57,7 @@ class Drafts:
         self._newest_row = int(rows[-1])
 
     def begin(self) -> tuple[int, Present, IntArray] | None:
-        """Choose a block to draft: (SBN, what it is drafted from, ESIs of symbols that may come); None if none is due."""
+        """Choose a block to draft: (SBN, what it is drafted from, ESIs that may come); None if none is due."""
         sbn = self._due()
         if sbn is None:
             return None

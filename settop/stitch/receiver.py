@@ -24,6 +24,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.take import Landing
 from settop.events import Collect, Effect, Event, GivenUp, ImageFound, ImageRefused
 from settop.stitch.assembly import Assembly
+from settop.stitch.drafts import MOST_DRAFT_BYTES
 from settop.stitch.jobs import Job, JobResult
 from settop.stitch.policy import BoxProfile, judge
 from settop.stitch.seam import Heard, Symbols
@@ -72,11 +73,11 @@ class _Refusals:
 class Receiver:
     """One box listening to one group, since the time `now`."""
 
-    def __init__(self, box: BoxProfile, can_decode: bool, now: float) -> None:
+    def __init__(self, box: BoxProfile, can_decode: bool, now: float, most_draft_bytes: int = MOST_DRAFT_BYTES) -> None:
         self.candidates: dict[ReleaseId, Standing] = {}
         """Releases that are collected, or for which the driver is getting memory."""
         self._box = box
-        self._can_decode = can_decode
+        self._can_decode, self._most_draft_bytes = can_decode, most_draft_bytes
         self._since_s = now
         self._waiting: dict[ReleaseId, Standing] = {}
         self._refusals = _Refusals()
@@ -149,7 +150,7 @@ class Receiver:
         if standing is None:
             return [GivenUp(header.release_id)]
         layout = ReleaseLayout.of_header(header)
-        standing.assembly = Assembly(header, layout, list(landings), resumed, self._can_decode)
+        standing.assembly = Assembly(header, layout, list(landings), resumed, self._can_decode, self._most_draft_bytes)
         elapsed_s = round(now - self._since_s, 4)
         return [ImageFound(header.name, header.version, header.image_size, header.release_id, resumed, elapsed_s)]
 

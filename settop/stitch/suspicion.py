@@ -93,7 +93,9 @@ class Inquiry:
         image = self._image
         rows = rows[(image.landing.held[rows] != 0) & ~image.proven[rows]]
         sbn, esi = image.geometry.symbols_of(rows)
-        is_at_work = (image.state[sbn] == BlockState.BUSY) | (image.state[sbn] == BlockState.DRAFTED)
+        is_at_work = image.state[sbn] == BlockState.BUSY
+        if self.is_open:
+            is_at_work |= image.state[sbn] == BlockState.DRAFTED
         self._to_sort.update(sbn[is_at_work].tolist())
         known = self._tree.knows(0, sbn, esi) & (image.state[sbn] == BlockState.OPEN)
         rows, sbn, esi = rows[known], sbn[known], esi[known]

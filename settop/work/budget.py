@@ -6,6 +6,7 @@ The part file's pages are the file's, and the kernel takes them back when it nee
 from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 from carousel.release.layout import ReleaseLayout
+from settop.stitch.drafts import MOST_DRAFT_BYTES
 
 __all__ = ["LEAST_BYTES", "MemoryBudget"]
 
@@ -27,6 +28,11 @@ class MemoryBudget(Frozen):
     """How `limit_bytes` are spent; None: without a limit."""
 
     limit_bytes: int | None
+
+    @property
+    def draft_bytes(self) -> int:
+        """What drafts of one image may take: they save time alone, so where memory is short there are none."""
+        return MOST_DRAFT_BYTES if self.limit_bytes is None else 0
 
     def threads(self, wanted: int) -> int:
         """Return how many threads there may be, at least one."""

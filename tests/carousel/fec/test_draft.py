@@ -103,7 +103,9 @@ def test_a_forged_symbol_makes_a_wrong_block_and_decoding_mends_it():
     assert np.array_equal(drafted.holed, drafted.block)
 
 
-@pytest.mark.parametrize("change", ["coming is held", "coming is negative", "coming is too large", "nothing lacks", "too many"])
+@pytest.mark.parametrize(
+    "change", ["coming is held", "coming is negative", "coming is too large", "nothing lacks", "too many"]
+)
 def test_numbers_that_do_not_fit_are_refused(change):
     k, size, codec = 50, 16, codec_of("native")
     block = random_block(k, size)

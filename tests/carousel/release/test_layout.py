@@ -135,8 +135,7 @@ def test_what_proves_level_1_is_what_covers_its_digests(size, symbol):
             below = made.objects[level - 1]
             places = below.symbols_of(np.array(sorted(needed[level - 1])))
             begin = made.digest_offsets(level - 1, *places)
-            # Digests are taken from the level's begin up to the last one that is needed.
-            needed[level] = set(range(int(begin.max() + 15) // symbol + 1))
+            needed[level] = {byte // symbol for each in begin.tolist() for byte in (each, each + 15)}
         return {(level, row) for level, rows in needed.items() for row in rows}
 
     block_digests = range(-(-32 * made.objects[0].blocks // symbol))
