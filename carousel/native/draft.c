@@ -226,9 +226,9 @@ static int find_late(struct late *late, const bc_draft *draft, const uint8_t *bl
         if (place == draft->coming_count || (!is_source && (rows[i] < 0 || rows[i] >= repair_rows)))
             return BC_INVALID;
         if (i < MOST_USED) {
+            const size_t row = (size_t)(is_source ? esis[i] : rows[i]);
             late->place[late->count] = place;
-            late->symbol[late->count++] =
-                is_source ? block + (size_t)esis[i] * draft->symbol_size : repair + (size_t)rows[i] * draft->symbol_size;
+            late->symbol[late->count++] = (is_source ? block : repair) + row * draft->symbol_size;
         }
     }
     return late->count < draft->late ? BC_DEPENDENT : BC_OK;
