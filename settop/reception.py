@@ -75,6 +75,10 @@ class Reception:
         self._found: dict[ReleaseId, tuple[float, int]] = {}
         """When a release was found, and how many of its symbols had been heard by then."""
         self._is_overloaded = False
+        self._results, self._packets_or_results = select.poll(), select.poll()
+        for poll in (self._results, self._packets_or_results):
+            poll.register(work.fileno(), select.POLLIN)
+        self._packets_or_results.register(listener.fileno(), select.POLLIN)
 
     def run(self, timeout_s: float) -> tuple[Outcome, Assembly | None]:
         """Listen until an image is verified, this box is found up to date, or `timeout_s` is over."""
@@ -330,13 +334,7 @@ class Reception:
         And who needs no more packets leaves them, and the core, to the workers.
         """
         timeout_ms = max(0.0, timeout_s) * 1000
-        results = select.poll()
-        results.register(self.work.fileno(), select.POLLIN)
         if not for_packets:
-            results.poll(timeout_ms)
-            return
-        packets = select.poll()
-        packets.register(self.work.fileno(), select.POLLIN)
-        packets.register(self.listener.fileno(), select.POLLIN)
-        if packets.poll(timeout_ms) and (gather_s := self._patience.gather_s(self.clock())) > 0:
-            results.poll(1000 * gather_s)
+            self._results.poll(timeout_ms)
+        elif self._packets_or_results.poll(timeout_ms) and (gather_s := self._patience.gather_s(self.clock())) > 0:
+            self._results.poll(1000 * gather_s)

@@ -68,7 +68,10 @@ class _Session:
         """Listen to the end; the part files are closed, and hold all that was received."""
         options = self.options
         with ExitStack() as stack:
-            listener = GroupListener(options.endpoint, options.interface, options.source, options.use_gro)
+            listener = GroupListener(
+                options.endpoint, options.interface, options.source, options.use_gro,
+                is_small=options.memory_bytes is not None,
+            )  # fmt: skip
             stack.callback(listener.close)
             work = WorkThreads(self._threads, codec())
             stack.callback(work.close)

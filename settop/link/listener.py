@@ -14,7 +14,7 @@ from carousel.errors import OperatorError
 from carousel.native import core
 from carousel.take import Piece
 from settop.link.membership import MISSING, Membership
-from settop.link.reads import BUFFER_BYTES, SO_RXQ_OVFL, UDP_GRO, reads_of
+from settop.link.reads import BUFFER_BYTES, SMALL_BUFFER_BYTES, SO_RXQ_OVFL, UDP_GRO, reads_of
 
 __all__ = ["GroupListener", "batches_of"]
 
@@ -27,14 +27,14 @@ PATIENT_BUFFER_BYTES = 4 << 20
 """A smaller socket buffer does not hold what comes while its reader waits for more."""
 FILLING_BYTES_PER_S = 800e6
 """No carousel fills it faster."""
-MOST_PATIENCE_S = 0.04
+MOST_PATIENCE_S = 0.08
 
 
 class GroupListener:
     """A socket that listens to one group on one interface.
 
-    `read` fills `buffer`, which is used again by the next read. `patience_s`: so long packets may wait in the socket's
-    buffer.
+    `read` fills `buffer`, which is used again by the next read, and is a smaller one where `is_small`. `patience_s`: so
+    long packets may wait in the socket's buffer, of `buffer_bytes`.
     """
 
     def __init__(
@@ -44,11 +44,12 @@ class GroupListener:
         source: str | None = None,
         use_gro: bool = True,
         buffer_bytes: int = SOCKET_BUFFER_BYTES,
+        is_small: bool = False,
     ) -> None:
         self.notes: list[str] = []
         family = socket.AF_INET6 if endpoint.is_ipv6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.buffer = memoryview(bytearray(BUFFER_BYTES))
+        self.buffer = memoryview(bytearray(SMALL_BUFFER_BYTES if is_small else BUFFER_BYTES))
         self._reads = reads_of(self._socket, self.buffer, core())
         try:
             self._membership = Membership(self._socket, endpoint, interface, source)

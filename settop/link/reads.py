@@ -12,13 +12,24 @@ from typing import Any, Protocol
 from carousel.native import Core
 from carousel.take import Piece
 
-__all__ = ["BUFFER_BYTES", "LARGEST_READ_BYTES", "MOST_READS", "SO_RXQ_OVFL", "UDP_GRO", "Reads", "reads_of"]
+__all__ = [
+    "BUFFER_BYTES",
+    "LARGEST_READ_BYTES",
+    "MOST_READS",
+    "SMALL_BUFFER_BYTES",
+    "SO_RXQ_OVFL",
+    "UDP_GRO",
+    "Reads",
+    "reads_of",
+]
 
 UDP_GRO = 104
 SO_RXQ_OVFL = 40
 
-BUFFER_BYTES = 1 << 20
-"""Sixteen reads of coalesced packets: they still fit a second-level cache, and what a take costs in Python is rare."""
+BUFFER_BYTES = 4 << 20
+"""What a wake-up brings, as a rule, is one take: what that costs in Python is rare."""
+SMALL_BUFFER_BYTES = 1 << 20
+"""Where memory is short; sixteen reads of coalesced packets."""
 LARGEST_READ_BYTES = 1 << 16
 """Of a coalesced read, and of a datagram."""
 MOST_READS = 256

@@ -20,8 +20,8 @@ from carousel.take import Landing, populate
 
 __all__ = ["Ahead"]
 
-AHEAD_BYTES = 4 << 20
-"""So much is made ready at once, and so far ahead of the symbols."""
+AHEAD_BYTES = 8 << 20
+"""So much is made ready at once: once symbols have come to its first half's end, what follows it is, too."""
 LEAST_RUN_BYTES = 16 << 10
 ROUND_BYTES = 64 << 10
 """Zeros are written from one multiple of it to another, or of less where runs are shorter."""
@@ -61,13 +61,12 @@ class Ahead:
         self._slots_ahead = AHEAD_BYTES // geometry.symbol_size
 
     def follow(self, rows: IntArray) -> None:
-        """Populate what comes after these rows: of every block the run that they are in, and the next one."""
+        """Populate what comes after these rows: of every block the run that they are in, and what is half one ahead."""
         if self._is_over or not len(rows):
             return
         if not self.is_done:
             for run in self._runs_of(rows):
                 self._source(run)
-                self._source((run + 1) % self._runs)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
             self._slots(used + self._slots_ahead)
@@ -89,10 +88,15 @@ class Ahead:
             self._source(run)
 
     def _runs_of(self, rows: IntArray) -> set[int]:
-        """Return the runs of some of these rows; few, and one by one: NumPy would take longer to begin."""
-        few = rows[:: 1 + len(rows) // 8].tolist()
-        sources = [row for row in few if row < self._landing.geometry.source_symbols]
-        return {(row - self._first_rows[bisect_right(self._first_rows, row) - 1]) // self._run for row in sources}
+        """Return the runs of some of these rows, the last one among them, and of what is half a run ahead of those.
+
+        Few, and one by one: NumPy would take longer to begin.
+        """
+        geometry, firsts = self._landing.geometry, self._first_rows
+        few = rows[:: -1 - len(rows) // 8].tolist()
+        esis = [row - firsts[bisect_right(firsts, row) - 1] for row in few if row < geometry.source_symbols]
+        esis += [esi + max(1, self._run // 2) for esi in esis]
+        return {esi // self._run % self._runs for esi in esis}
 
     def _source(self, run: int) -> None:
         if run in self._ready_runs:

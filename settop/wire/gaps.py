@@ -72,8 +72,8 @@ class LossEstimate:
 
     def _judge(self) -> None:
         """Count the gaps in what was seen in a row; the last packet is where it goes on."""
-        if not self._heads:
-            return
+        if sum(map(len, self._heads)) < 2:
+            return  # as a rule: it is asked for at every look around, and twice
         heads = np.concatenate(self._heads)
         places = self._places(heads)
         steps = np.diff(places)

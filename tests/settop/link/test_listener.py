@@ -12,6 +12,7 @@ from carousel.console.endpoint import Endpoint
 from carousel.errors import OperatorError
 from headend.link.sender import GroupSender
 from settop.link.listener import GroupListener
+from settop.link.reads import BUFFER_BYTES, SMALL_BUFFER_BYTES
 
 
 @pytest.fixture
@@ -45,6 +46,19 @@ def test_batches_cross_lo_as_they_were(offload, port):
         sender.send(Batch(memoryview(b"".join(packets[:3])), 1468, 3))
         assert receive(listener, 44) == [*packets, b"announcement", *packets[:3]]
         assert listener.socket_drops == 0
+    finally:
+        listener.close()
+        sender.close()
+
+
+@pytest.mark.parametrize(("is_small", "size"), [(False, BUFFER_BYTES), (True, SMALL_BUFFER_BYTES)])
+def test_where_memory_is_short_its_buffer_is_small_and_serves_as_well(port, is_small, size):
+    endpoint = Endpoint.parse(f"239.255.77.9:{port}")
+    listener, sender = GroupListener(endpoint, "lo", is_small=is_small), GroupSender(endpoint, "lo")
+    try:
+        assert len(listener.buffer) == size
+        sender.send(Batch(memoryview(b"x" * 100), 100, 1))
+        assert receive(listener, 1) == [b"x" * 100]
     finally:
         listener.close()
         sender.close()

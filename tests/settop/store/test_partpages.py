@@ -113,7 +113,7 @@ def test_the_kernel_may_read_ahead_again_when_all_pages_of_the_image_are_ready(t
     source = part.layout.objects[0].source_symbols
     part.make_ready(1, np.array([0]))
     assert are_random() == [True]
-    for row in range(0, source - 64, 32):
+    for row in range(16, source - 32, 32):
         part.make_ready(0, np.array([row]))
     assert are_random() == [True]
     part.make_ready(0, np.array([source - 1]))
@@ -155,32 +155,35 @@ class Watched:
         return ready
 
 
-def test_the_run_of_a_symbol_and_the_next_one_are_made_ready_once(tmp_path, release, monkeypatch):
+def test_the_run_of_a_symbol_and_in_its_second_half_the_next_one_are_made_ready_once(tmp_path, release, monkeypatch):
     watched = Watched(tmp_path / "x.part", release, monkeypatch)
     source = watched.part.layout.objects[0].source_symbols
-    assert watched.hear(3) == ([*range(64)], [])
-    assert watched.hear(4, 31) == ([], [])
-    assert watched.hear(32) == ([*range(64, 96)], [])
-    assert watched.hear(source - 1) == ([*range(source // 32 * 32, source)], []), "after the last run comes the first"
-    rest = [watched.hear(esi)[0] for esi in range(64, source, 32)]
-    assert sorted(row for rows in rest for row in rows) == [*range(96, source // 32 * 32)]
+    assert watched.hear(3) == ([*range(32)], [])
+    assert watched.hear(4, 15) == ([], [])
+    assert watched.hear(16) == ([*range(32, 64)], [])
+    assert watched.hear(31, 32) == ([], [])
+    assert watched.hear(source - 1) == ([*range(source // 32 * 32, source)], [])
+    rest = [watched.hear(esi)[0] for esi in range(48, source, 32)]
+    assert sorted(row for rows in rest for row in rows) == [*range(64, source // 32 * 32)]
     watched.part.close()
 
 
 def test_the_runs_of_all_symbols_of_a_small_wake_up_are_made_ready(tmp_path, release, monkeypatch):
     watched = Watched(tmp_path / "x.part", release, monkeypatch)
-    ready, _ = watched.hear(3, 96, 200)
-    assert sorted(ready) == [*range(64), *range(96, 160), *range(192, watched.part.layout.objects[0].source_symbols)]
+    ready, _ = watched.hear(3, 112, 200)
+    assert sorted(ready) == [*range(32), *range(96, 160), *range(192, 224)]
     watched.part.close()
 
 
 @pytest.mark.parametrize(
     ("run", "sbn", "esi", "ready"),
     [
-        (8, 0, 0, range(16)),
+        (8, 0, 3, range(8)),
+        (8, 0, 4, range(16)),
         (8, 1, 15, range(8, 24)),
         (8, 2, 31, range(24, 33)),
-        (8, 0, 32, [*range(8), 32]),
+        (8, 0, 32, [32]),
+        (11, 0, 32, [*range(11), *range(22, 33)]),
         (0, 1, 5, [5, 6]),
     ],
 )
