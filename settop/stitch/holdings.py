@@ -23,7 +23,7 @@ from settop.stitch.jobs import Present
 __all__ = ["BlockState", "BoolArray", "Holdings"]
 
 BoolArray = NDArray[np.bool_]
-NEWEST_SLOTS = 1024
+NEWEST_SLOTS = 4096
 """A wake-up's symbols are among so many that were stored last, as a rule."""
 
 
