@@ -43,9 +43,11 @@ static void spread_bits(uint8_t *to, uint64_t bits) {
     static const uint64_t ones = 0x0101010101010101u, diagonal = 0x8040201008040201u;
     for (unsigned i = 0; i < 8; i++, bits >>= 8) {
         const uint64_t picked = (bits & 0xff) * ones & diagonal; /* octet k keeps bit k, or is 0 */
-        const uint64_t octets = (picked + 0x7f * ones) >> 7 & ones;
-        for (unsigned k = 0; k < 8; k++) /* little-endian, in one store where the processor is */
-            to[8 * i + k] = (uint8_t)(octets >> 8 * k);
+        uint64_t octets = (picked + 0x7f * ones) >> 7 & ones;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        octets = __builtin_bswap64(octets);
+#endif
+        memcpy(to + 8 * i, &octets, 8);
     }
 }
 

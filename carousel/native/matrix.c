@@ -4,13 +4,33 @@
 
 #include "core.h"
 
+/* The three LDPC rows of an LT column below B (5.3.3.3): those of column 0, then of the next one. */
+struct ldpc {
+    uint32_t s, a, rows[3];
+};
 
-/* The three LDPC rows of LT column i < B (5.3.3.3). */
-static void ldpc_rows_of(const struct bc_params *p, uint32_t i, uint32_t rows[3]) {
-    const uint32_t a = 1 + i / p->s;
-    rows[0] = i % p->s;
-    rows[1] = (rows[0] + a) % p->s;
-    rows[2] = (rows[1] + a) % p->s;
+static uint32_t below(uint32_t s, uint32_t row) {
+    while (row >= s) /* once as a rule */
+        row -= s;
+    return row;
+}
+
+static void set_ldpc(struct ldpc *l, uint32_t first) {
+    l->rows[0] = first;
+    l->rows[1] = below(l->s, first + l->a);
+    l->rows[2] = below(l->s, l->rows[1] + l->a);
+}
+
+static struct ldpc first_ldpc(const struct bc_params *p) {
+    struct ldpc l = {.s = p->s, .a = 1};
+    set_ldpc(&l, 0);
+    return l;
+}
+
+static void next_ldpc(struct ldpc *l) {
+    const uint32_t first = l->rows[0] + 1;
+    l->a += first == l->s;
+    set_ldpc(l, first == l->s ? 0 : first);
 }
 
 static void add_symbols(struct bc_matrix *m, const uint32_t *isis) {
@@ -32,12 +52,10 @@ static void add_symbols(struct bc_matrix *m, const uint32_t *isis) {
 static void add_ldpc(struct bc_matrix *m, uint32_t *filled) {
     const struct bc_params *p = m->params;
     const uint32_t first = m->rows - p->s;
-    uint32_t rows[3];
-    for (uint32_t i = 0; i < p->b; i++) {
-        ldpc_rows_of(p, i, rows);
+    struct ldpc l = first_ldpc(p);
+    for (uint32_t i = 0; i < p->b; i++, next_ldpc(&l))
         for (unsigned j = 0; j < 3; j++)
-            filled[rows[j]]++;
-    }
+            filled[l.rows[j]]++;
     for (uint32_t i = 0; i < p->s; i++) {
         m->row_start[first + i + 1] = m->row_start[first + i] + filled[i] + 1;
         m->row_column[m->row_start[first + i]] = (uint16_t)(p->b + i);
@@ -46,11 +64,10 @@ static void add_ldpc(struct bc_matrix *m, uint32_t *filled) {
         m->pi_count[first + i] = 2;
         filled[i] = m->row_start[first + i] + 1;
     }
-    for (uint32_t i = 0; i < p->b; i++) {
-        ldpc_rows_of(p, i, rows);
+    l = first_ldpc(p);
+    for (uint32_t i = 0; i < p->b; i++, next_ldpc(&l))
         for (unsigned j = 0; j < 3; j++)
-            m->row_column[filled[rows[j]]++] = (uint16_t)i;
-    }
+            m->row_column[filled[l.rows[j]]++] = (uint16_t)i;
 }
 
 static void transpose(struct bc_matrix *m) {

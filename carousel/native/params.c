@@ -43,9 +43,14 @@ uint32_t bc_rand(uint32_t y, uint32_t i, uint32_t m) {
 
 static uint32_t degree_of(uint32_t v, uint32_t w) {
     uint32_t d = 1;
-    while (v >= bc_degrees[d])
-        d++;
+    for (uint32_t i = 1; i < BC_MAX_LT; i++) /* all of them: where to stop could not be foreseen */
+        d += v >= bc_degrees[i];
     return d < w - 2 ? d : w - 2;
+}
+
+/* (b + a) mod m, of numbers below m */
+static uint32_t next(uint32_t b, uint32_t a, uint32_t m) {
+    return b + a >= m ? b + a - m : b + a;
 }
 
 void bc_columns_of(const struct bc_params *p, uint32_t isi, struct bc_columns *c) {
@@ -56,17 +61,15 @@ void bc_columns_of(const struct bc_params *p, uint32_t isi, struct bc_columns *c
     c->lt_count = d;
     for (uint32_t i = 0; i < d; i++) {
         c->lt[i] = (uint16_t)b;
-        b += a;
-        if (b >= p->w)
-            b -= p->w;
+        b = next(b, a, p->w);
     }
     c->pi_count = d < 4 ? 2 + bc_rand(isi, 3, 2) : 2;
     const uint32_t a1 = 1 + bc_rand(isi, 4, p->p1 - 1);
     uint32_t b1 = bc_rand(isi, 5, p->p1);
     for (uint32_t i = 0; i < c->pi_count; i++) {
         while (b1 >= p->p)
-            b1 = (b1 + a1) % p->p1;
+            b1 = next(b1, a1, p->p1);
         c->pi[i] = (uint16_t)(p->w + b1);
-        b1 = (b1 + a1) % p->p1;
+        b1 = next(b1, a1, p->p1);
     }
 }

@@ -6,6 +6,8 @@
 
 #include "core.h"
 
+#define STRETCH 128u
+
 struct state {
     const struct bc_matrix *m;
     struct bc_peel *peel;
@@ -116,14 +118,23 @@ static uint32_t column_of_lightest_row(const struct state *s) {
     return column;
 }
 
+/* The first column with most pairs: first the stretch of columns that it is in, then itself. */
 static uint32_t column_to_give_up(const struct state *s) {
     const uint32_t columns = s->m->params->w;
+    uint32_t column = 0;
     uint16_t most = 0;
-    for (uint32_t c = 0; c < columns; c++)
-        most = s->pairs[c] > most ? s->pairs[c] : most;
+    for (uint32_t first = 0; first < columns; first += STRETCH) {
+        const uint32_t end = columns - first < STRETCH ? columns : first + STRETCH;
+        uint16_t here = 0;
+        for (uint32_t c = first; c < end; c++)
+            here = s->pairs[c] > here ? s->pairs[c] : here;
+        if (here > most) {
+            most = here;
+            column = first;
+        }
+    }
     if (!most)
         return column_of_lightest_row(s);
-    uint32_t column = 0;
     while (s->pairs[column] != most)
         column++;
     return column;

@@ -41,9 +41,8 @@ static void emit_without_inactive(struct builder *b, uint32_t row, uint32_t own,
     const struct bc_matrix *m = &b->matrix;
     uint16_t *at = begin(&b->plan->first, to, input_of(b, row));
     for (uint32_t i = m->row_start[row]; i < m->row_start[row + 1]; i++) {
-        const uint16_t column = m->row_column[i];
-        if (column != own && b->peel.inactive_index[column] == BC_NOT_INACTIVE)
-            *at++ = column;
+        const uint16_t column = *at = m->row_column[i]; /* a jump to skip one could not be foreseen */
+        at += (column != own) & (b->peel.inactive_index[column] == BC_NOT_INACTIVE);
     }
     end(&b->plan->first, at);
 }
@@ -155,9 +154,10 @@ static void emit_pivot(struct builder *b, const struct bc_pivot *pivot) {
         return;
     }
     uint16_t *at = begin(&b->plan->second, pivot->column, input_of(b, pivot->row));
-    for (uint32_t i = first; i < last; i++)
-        if (m->row_column[i] != pivot->column)
-            *at++ = m->row_column[i];
+    for (uint32_t i = first; i < last; i++) {
+        *at = m->row_column[i];
+        at += *at != pivot->column;
+    }
     for (uint32_t i = 0; i < m->pi_count[pivot->row]; i++)
         *at++ = m->pi[pivot->row][i];
     end(&b->plan->second, at);
