@@ -15,13 +15,13 @@ not match is decoded anew. Where losses make blocks fill one by one nothing is d
 import numpy as np
 
 from carousel.buffers import IntArray
-from carousel.fec import Draft
+from carousel.fec import MOST_LACKING, Draft
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import Present
 
 __all__ = ["MOST_DRAFT_BYTES", "Drafts", "Late"]
 
-MOST_LATE = 24
+MOST_LATE = MOST_LACKING
 """So many symbols may lack: each more makes a draft earlier, and its end longer."""
 WINDOW_PACKETS = 1452
 """A carousel shuffles so many (headend/cast/wheel.py): what comes is not further ahead than two windows, ..."""
