@@ -4,6 +4,7 @@
 #include "core.h"
 #include "crc32.h"
 
+#define CAME_AGAIN 2u         /* of a row: carousel/take/landing.py */
 #define PREFIX_BYTES 20u
 #define CRC_OFFSET 20u
 #define PAYLOAD_ID_OFFSET 24u
@@ -120,6 +121,7 @@ static void take_packet(struct take *take, const uint8_t *packet, int64_t offset
     } else if (t->wanted[place.sbn] <= 0) {
         taken->ignored++;
     } else if (t->held[place.row]) {
+        t->held[place.row] |= CAME_AGAIN;
         taken->duplicates++;
     } else if (place.slot >= 0 && !find_slot(t, &place)) {
         taken->no_room++;

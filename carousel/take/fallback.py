@@ -8,7 +8,7 @@ import numpy as np
 from carousel.buffers import Buffer, Bytes, IntArray, as_bytes
 from carousel.crc import crc32
 from carousel.distinct import distinct
-from carousel.take.landing import PREFIX_BYTES, Landing, Piece, Taken, Targets
+from carousel.take.landing import CAME_AGAIN, HELD, PREFIX_BYTES, Landing, Piece, Taken, Targets
 
 __all__ = ["NumpyTaker"]
 
@@ -119,13 +119,14 @@ def _take_at_once(landing: Landing, target: int, symbols: _Symbols, packets: Byt
         return False
     tally.ignored += int(np.count_nonzero(~is_wanted))
     tally.duplicates += int(repeats.sum())
+    landing.held[symbols.rows[is_wanted & ~is_fresh]] |= CAME_AGAIN
     landing.source[rows[~is_repair]] = packets[places[~is_repair], SYMBOL_OFFSET:]
     first = int(landing.free_count[0]) - repair_count
     slots = landing.free[first : first + repair_count][::-1]
     landing.repair[slots] = packets[places[is_repair], SYMBOL_OFFSET:]
     landing.slot_sbn[slots], landing.slot_esi[slots] = sbn[is_repair], esi[is_repair]
     landing.free_count[0] = first
-    landing.held[rows] = 1
+    landing.held[rows] = HELD
     landing.wanted -= counts.astype(np.int32)
     repair_counts = np.bincount(sbn[is_repair], minlength=landing.geometry.blocks)
     landing.repair_held += repair_counts.astype(np.int32)
@@ -152,6 +153,7 @@ def _take_symbol(landing: Landing, target: int, sbn: int, esi: int, row: int, pa
     if landing.wanted[sbn] <= 0:
         tally.ignored += 1
     elif landing.held[row]:
+        landing.held[row] |= CAME_AGAIN
         tally.duplicates += 1
     elif is_repair and not landing.free_count[0]:
         tally.no_room += 1
@@ -163,7 +165,7 @@ def _take_symbol(landing: Landing, target: int, sbn: int, esi: int, row: int, pa
         else:
             landing.source[row] = packet[SYMBOL_OFFSET:]
             landing.source_held[sbn] += 1
-        landing.held[row] = 1
+        landing.held[row] = HELD
         landing.wanted[sbn] -= 1
         if landing.wanted[sbn] == 0:
             tally.filled.append((target, sbn))

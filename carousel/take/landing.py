@@ -20,10 +20,11 @@ from carousel.distinct import distinct
 from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 
-__all__ = ["MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
+__all__ = ["CAME_AGAIN", "HELD", "MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
 
 MAX_TARGETS = 32
 """Levels times candidates; each packet is compared with each target's prefix."""
+HELD, CAME_AGAIN = 1, 2
 PREFIX_BYTES = 20
 """The bytes that are the same in every plain packet of an object (see `carousel.flute.alc`)."""
 ESI_BITS_RAPTORQ = 24
@@ -40,7 +41,8 @@ class Landing:
     `slot_tables` is memory for `slot_sbn` and `slot_esi`, shape (2, slots), where they shall outlive the process.
 
     Marks, all written by a take:
-        held         uint8 (rows,)   1 where the row's symbol is held; rows as in `ObjectGeometry.row_of`
+        held         uint8 (rows,)   0: the row's symbol is not held, HELD: it is, HELD | CAME_AGAIN: and it came while
+                                     it was; rows as in `ObjectGeometry.row_of`
         source_held  int32 (Z,)      source symbols held of each block
         repair_held  int32 (Z,)      repair symbols held of each block
         wanted       int32 (Z,)      symbols that the block still takes; 0 ignores its packets
@@ -108,7 +110,7 @@ class Landing:
     def restore(self, rows: IntArray) -> None:
         """Mark source rows as held that are at their places already: after a power cut."""
         fresh = distinct(rows[self.held[rows] == 0])
-        self.held[fresh] = 1
+        self.held[fresh] = HELD
         counts = self._counts(fresh)
         self.source_held += counts
         self.wanted -= np.minimum(self.wanted, counts)
@@ -122,7 +124,7 @@ class Landing:
         rows, first = np.unique(self.geometry.row_of(sbn, esi), return_index=True)
         fresh = self.held[rows] == 0
         rows, first = rows[fresh], first[fresh]
-        self.held[rows] = 1
+        self.held[rows] = HELD
         self.slot_sbn[slots[first]] = sbn[first]
         self.slot_esi[slots[first]] = esi[first]
         counts = self._counts(rows)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
 from carousel.frozen import Frozen
-from carousel.take.landing import Landing
+from carousel.take.landing import CAME_AGAIN, HELD, Landing
 
 __all__ = ["Placed", "place"]
 
@@ -33,7 +33,9 @@ def place(landing: Landing, sbn: IntArray, esi: IntArray, symbols: Bytes) -> Pla
         sbn, esi, symbols = sbn[in_range], esi[in_range], symbols[in_range]
     rows = geometry.row_of(sbn, esi)
     is_wanted = landing.wanted[sbn] > 0
-    is_new = is_wanted & (landing.held[rows] == 0) & _are_first(rows)
+    is_held = landing.held[rows] != 0
+    landing.held[rows[is_wanted & is_held]] |= CAME_AGAIN
+    is_new = is_wanted & ~is_held & _are_first(rows)
     duplicates = int(np.count_nonzero(is_wanted & ~is_new))
     ignored = len(rows) - int(np.count_nonzero(is_wanted))
     new = np.flatnonzero(is_new)
@@ -73,7 +75,7 @@ def _put(
     landing.source_held += np.bincount(sbn[source], minlength=blocks).astype(np.int32)
     if len(repair):
         _place_repair(landing, sbn[repair], esi[repair], symbols[repair])
-    landing.held[rows[within]] = 1
+    landing.held[rows[within]] = HELD
     counts = np.bincount(sbn[within], minlength=blocks).astype(np.int32)
     landing.wanted -= counts
     return tuple(np.flatnonzero((counts > 0) & (landing.wanted == 0)).tolist())

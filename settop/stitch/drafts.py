@@ -8,8 +8,9 @@ are still to come, whichever they will be (`carousel.fec.Codec.draft`). When the
                           └──── suspicion, or symbols that nobody expected ──► OPEN, and decoded
 
 A draft writes to the rows of source symbols that are not expected any more; as long as it stands these count as held,
-so that nobody lands there. It is believed no more than any decoding: the block's digest decides, and a block that does
-not match is decoded anew. Where losses make blocks fill one by one nothing is drafted: it would cost and bring nothing.
+so that nobody lands there. Where one comes for them all the same, the draft is given up. It is believed no more than a
+decoding: the digest decides, and a block that does not match is decoded anew. Where losses make blocks fill one
+by one nothing is drafted: it would cost and bring nothing.
 """
 
 import numpy as np
@@ -58,6 +59,7 @@ class Drafts:
 
     def begin(self) -> tuple[int, Present, IntArray] | None:
         """Choose a block to draft: (SBN, what it is drafted from, ESIs that may come); None if none is due."""
+        self._give_up()
         sbn = self._due()
         if sbn is None:
             return None
@@ -104,6 +106,12 @@ class Drafts:
         """Open all blocks again; those that are under way will be as soon as they are made."""
         for sbn in [sbn for sbn, each in self._drafted.items() if not each.is_under_way]:
             self._end(sbn)
+
+    def _give_up(self) -> None:
+        """Open blocks again for which other symbols come: the carousel has jumped, or somebody forges."""
+        for sbn in [sbn for sbn, each in self._drafted.items() if not each.is_under_way]:
+            if self._image.is_missed(sbn):
+                self._end(sbn)
 
     def _end(self, sbn: int) -> None:
         self._spare_bytes += self._drafted.pop(sbn).size_bytes

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
-from carousel.take import Landing
+from carousel.take import CAME_AGAIN, HELD, Landing
 from settop.stitch.jobs import Present
 
 __all__ = ["BlockState", "BoolArray", "Holdings"]
@@ -74,8 +74,12 @@ class Holdings:
         rows = int(self.geometry.first_rows[sbn]) + esis
         self.state[sbn] = BlockState.DRAFTED
         self.landing.worked[sbn] = True
-        self.landing.held[rows] = 1
+        self.landing.held[rows] = HELD
         self._drafted_rows[sbn] = rows
+
+    def is_missed(self, sbn: int) -> bool:
+        """Say whether a symbol came for a row that a draft keeps off: it was lost."""
+        return bool((self.landing.held[self._drafted_rows[sbn]] & CAME_AGAIN).any())
 
     def undraft(self, sbn: int) -> None:
         """Let these rows have symbols again: the draft is done with."""
@@ -87,7 +91,7 @@ class Holdings:
         self.end(sbn)
         self.landing.finish(sbn)
         rows = self.source_rows(sbn)
-        self.landing.held[rows] = 1
+        self.landing.held[rows] = HELD
         self.proven[rows] = True
         self.landing.source_held[sbn] = self.geometry.block_sizes[sbn]
         self.state[sbn] = BlockState.DONE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from carousel.flute.alc import join_payload_id, plain_prefix, render_packet
 from carousel.release.blocks import ObjectGeometry
-from carousel.take import Landing
+from carousel.take import CAME_AGAIN, HELD, Landing
 from carousel.take.fallback import NumpyTaker
 from carousel.take.landing import Piece, Target, Targets
 from carousel.take.placing import place
@@ -42,10 +42,20 @@ def test_it_does_what_a_take_does(data, symbols, blocks, repair, slots, surplus)
         assert taken.rows[0].tolist() == done.rows.tolist()
         assert sorted(number for _, number in taken.filled) == sorted(done.filled)
         assert taken.out_of_range == done.out_of_range
-        # What a repetition within one batch counts as is the order's affair.
+        # What a repetition within one batch counts as, and whether it leaves a mark, is the order's affair.
+        by_take.held &= HELD
+        placed.held &= HELD
         left = taken.duplicates + taken.ignored + taken.no_room
         assert left == done.duplicates + done.ignored + done.no_room
         for mark in MARKS:
             assert (getattr(by_take, mark) == getattr(placed, mark)).all(), mark
         held = by_take.slot_sbn >= 0
         assert (by_take.repair[held] == placed.repair[held]).all()
+
+
+def test_a_row_tells_that_its_symbol_came_while_it_was_held():
+    geometry = ObjectGeometry(4 * T, T, 1, 2)
+    landing, symbols = landing_of(geometry, 2, 2), np.zeros((2, T), dtype=np.uint8)
+    place(landing, np.zeros(2, dtype=np.int64), np.array([0, 1]), symbols)
+    place(landing, np.zeros(2, dtype=np.int64), np.array([1, 2]), symbols)
+    assert landing.held.tolist() == [HELD, HELD | CAME_AGAIN, HELD, 0, 0, 0]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from carousel.flute.alc import plain_prefix, render_packet
 from carousel.release.blocks import FecId, ObjectGeometry
-from carousel.take import Landing, Piece, Target, Targets, taker
+from carousel.take import CAME_AGAIN, HELD, Landing, Piece, Target, Targets, taker
 from tests.carousel.native.need import BOTH, IMPLEMENTATIONS
 
 SIZE = 64
@@ -64,6 +64,16 @@ def test_symbols_come_to_their_rows_and_are_counted(take):
             assert esis.tolist() == [esi]
             assert landing.repair[slots[0]].tobytes() == symbol_of(sbn, esi)
     assert landing.missing(2).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_row_tells_that_its_symbol_came_while_it_was_held(take, times):
+    target = object_of()
+    take_all(take, target, [packet(0, 0), packet(1, 7)])
+    take_all(take, target, [packet(0, 0)] * times + [packet(1, 1)])
+    marks = {int(row): int(target.landing.held[row]) for row in np.flatnonzero(target.landing.held)}
+    rows = target.landing.geometry.row_of(np.array([0, 1, 1]), np.array([0, 7, 1])).tolist()
+    assert marks == dict(zip(rows, [HELD | CAME_AGAIN, HELD, HELD], strict=True))
 
 
 def test_repair_symbols_fill_the_pool_in_the_order_of_arrival_and_slots_are_used_again(take):

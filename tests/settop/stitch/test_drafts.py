@@ -120,19 +120,24 @@ def test_nothing_is_drafted_before_all_block_digests_are_known(make_release):
     assert air.jobs == ["DraftJob"]
 
 
-def test_symbols_that_nobody_expects_do_not_land_on_a_draft(air):
+def test_a_source_symbol_that_nobody_expects_does_not_land_on_a_draft_and_ends_it(air):
+    """A carousel may jump: a head-end started anew, or another one took over. A box must not keep its symbols off."""
     hear_till(air, 20)
     air.work()
     before = air.landings[0].source.copy()
     assert air.hear_block(0, [0]) == 0
     assert (air.landings[0].source == before).all()
+    air.work()
+    assert states(air) == [BlockState.OPEN] + [BlockState.DRAFTED] * (BLOCKS - 1)
+    assert air.hear_block(0, range(20)) == 20, "from then on they land"
+    air.work()
+    assert air.jobs[BLOCKS:] == ["DecodeJob"]
     hear_rest(air, 20)
     air.work()
     assert air.image == noise(SIZE)
 
 
 def test_repair_symbols_that_nobody_expects_make_a_block_be_decoded(air):
-    """A carousel may jump: a head-end started anew, or another one took over."""
     hear_till(air, 12)
     air.work()
     for sbn in range(BLOCKS):
