@@ -203,6 +203,7 @@ class Reception:
         except OSError as error:
             return self.receiver.lose(header.release_id, f"its part file can't be made: {error.strerror}")
         self._parts[header.release_id] = part
+        self.work.make_ready(wanted.layout.objects[0].largest_block)
         effects = self.receiver.collect(header, part.landings, part.resumed, now)
         self._take_symbols(self.wire.open(header, wanted.layout, part.landings, now))
         self._found[header.release_id] = now, self.wire.heard(header.release_id).received

@@ -37,6 +37,12 @@ class Codec(Protocol):
     def name(self) -> str:
         """`native` or `numpy`."""
 
+    def make_ready(self, symbols: int) -> None:
+        """Have at hand what this thread is going to need for blocks of so many symbols, K.
+
+        Its first block then takes as long as the next ones; without it, half as long again.
+        """
+
     def encode(self, block: Buffer, symbol_size: int, esis: IntArray, out: WritableBuffer) -> None:
         """Write the encoding symbols with these ESIs (source or repair) of a padded block to `out`.
 

@@ -64,6 +64,9 @@ class NumpyCodec:
                 return True
         return False
 
+    def make_ready(self, symbols: int) -> None:
+        """Do nothing: beside what a block takes here it would not show (see `Codec`)."""
+
     def draft(
         self,
         block: WritableBuffer,

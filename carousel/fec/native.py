@@ -27,6 +27,12 @@ class NativeCodec:
         self._coder = lru_cache(MAX_CODERS)(self._new_coder)
         self._of_thread = threading.local()
 
+    def make_ready(self, symbols: int) -> None:
+        """Make this thread's workspace ready for blocks of so many symbols (see `Codec`)."""
+        code = self._core.lib.bc_workspace_prepare(self._workspace(), symbols)
+        self._core.status(code, f"a block of {symbols} symbols")
+        self._coder(symbols)
+
     def encode(self, block: Buffer, symbol_size: int, esis: IntArray, out: WritableBuffer) -> None:
         """Write the symbols with these ESIs to `out` (see `Codec`)."""
         read, write, numbers = self._bytes(block), self._writable(out), self._numbers(esis)

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "core.h"
+#include "kernels.h"
+#include "params.h"
 
 #define ALIGNMENT 64u
-/* What a call takes of a workspace, a bit rounded up: the rows of a strip, and a plan. Pages that it does not touch
- * take no memory. */
-#define STRIP_BYTES ((size_t)2 << 20)
+/* What a call takes of a workspace: the rows of a strip, and a plan. Pages that it does not touch take no memory; most
+ * decodings touch less than what is prepared, drafts of nearly all symbols touch the rest. */
+#define STRIP_BYTES ((size_t)5 << 18)
 #define BYTES_A_SYMBOL ((size_t)512)
+#define PREPARED_A_SYMBOL ((size_t)256)
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -86,14 +89,30 @@ void bc_workspace_free(bc_workspace *space) {
     free(space);
 }
 
+static void fit(struct bc_workspace *space, uint32_t k) {
+    const size_t size = STRIP_BYTES + k * BYTES_A_SYMBOL;
+    if (space->size >= size)
+        return;
+    free(space->bytes);
+    space->bytes = aligned_alloc(ALIGNMENT, size);
+    space->size = space->bytes ? size : 0;
+}
+
+int bc_workspace_prepare(bc_workspace *space, uint32_t k) {
+    if (!space || k < 1 || k > BC_MAX_K)
+        return BC_INVALID;
+    fit(space, k);
+    if (!space->size)
+        return BC_NO_MEMORY;
+    SHOW(space->bytes, space->size);
+    memset(space->bytes, 0, STRIP_BYTES + k * PREPARED_A_SYMBOL);
+    bc_kernels();
+    return BC_OK;
+}
+
 struct bc_arena bc_arena_of(struct bc_workspace *space, uint32_t k) {
     if (space) {
-        const size_t size = STRIP_BYTES + k * BYTES_A_SYMBOL;
-        if (space->size < size) {
-            free(space->bytes);
-            space->bytes = aligned_alloc(ALIGNMENT, size);
-            space->size = space->bytes ? size : 0;
-        }
+        fit(space, k);
         space->used = 0;
         HIDE(space->bytes, space->size);
     }

@@ -35,6 +35,8 @@ BC_API void bc_coder_free(bc_coder *coder);
  * is given instead, a call gets its memory from the system, and gives it back. */
 typedef struct bc_workspace bc_workspace;
 BC_API int bc_workspace_new(bc_workspace **space);
+/* Fetch the memory now that work on blocks of K symbols is going to need, so that the first block takes no longer. */
+BC_API int bc_workspace_prepare(bc_workspace *space, uint32_t k);
 BC_API void bc_workspace_free(bc_workspace *space);
 
 /* Write the symbols with these ESIs to out, count * symbol_size bytes. */

@@ -72,11 +72,11 @@ static int lay_out(struct bc_draft *draft, const struct bc_decoding *d, const in
     for (uint32_t i = 0; status == BC_OK && i < d->missing_count; i++)
         draft->gone_count += is_coming[d->missing[i]] == 2;
     if (status == BC_OK) {
-        draft->gone = BC_ARRAY(&draft->arena, draft->gone_count, uint32_t);
-        draft->gone_of = bc_arena_array(&draft->arena, draft->gone_count, draft->late);
-        draft->tails = bc_arena_array(&draft->arena, draft->gone_count, TAIL);
-        draft->coming = BC_ARRAY(&draft->arena, coming_count, int64_t);
-        draft->coming_of = bc_arena_array(&draft->arena, coming_count, draft->late);
+        draft->gone = BC_UNSET_ARRAY(&draft->arena, draft->gone_count, uint32_t);
+        draft->gone_of = bc_arena_unset_array(&draft->arena, draft->gone_count, draft->late);
+        draft->tails = bc_arena_unset_array(&draft->arena, draft->gone_count, TAIL);
+        draft->coming = BC_UNSET_ARRAY(&draft->arena, coming_count, int64_t);
+        draft->coming_of = bc_arena_unset_array(&draft->arena, coming_count, draft->late);
         draft->side = bc_arena_array(&draft->arena, coming_count, draft->padded);
         if (!draft->gone || !draft->gone_of || !draft->tails || !draft->coming || !draft->coming_of || !draft->side)
             status = BC_NO_MEMORY;

@@ -25,11 +25,23 @@ ENDING_S = 0.5
 """So long an end waits for jobs that are under way."""
 
 
+class _Readiness:
+    """What a thread is told to have at hand: for blocks of so many symbols."""
+
+    def __init__(self, symbols: int) -> None:
+        self.symbols = symbols
+
+    def follow(self, codec: Codec) -> None:
+        """Follow it; who has no memory for it now may have some when a job comes."""
+        with contextlib.suppress(MemoryError):
+            codec.make_ready(self.symbols)
+
+
 class WorkThreads:
     """Some threads that run jobs with one codec, which has no state."""
 
     def __init__(self, count: int, codec: Codec, run: Callable[[Job, Codec], JobResult] = run_job) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | _Readiness | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[JobResult] = queue.SimpleQueue()
         self._under_way: Counter[ReleaseId] = Counter()
         self._most = count * JOBS_A_THREAD
@@ -43,6 +55,9 @@ class WorkThreads:
         with contextlib.suppress(OSError):  # waking up, it does not push the receiver aside, where that is allowed
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         while (job := self._jobs.get()) is not None:
+            if isinstance(job, _Readiness):
+                job.follow(codec)
+                continue
             self._results.put(run(job, codec))
             os.eventfd_write(self._bell, 1)
 
@@ -54,6 +69,11 @@ class WorkThreads:
     def has_room(self) -> bool:
         """Whether another job would not wait for long."""
         return self._under_way.total() < self._most
+
+    def make_ready(self, symbols: int) -> None:
+        """Have the threads at hand what blocks of so many symbols need, while they have nothing else to do."""
+        for _ in self._threads:
+            self._jobs.put(_Readiness(symbols))
 
     def submit(self, job: Job) -> None:
         """Hand a job out."""

@@ -165,6 +165,19 @@ def test_one_codec_serves_many_threads_from_their_first_block(codec):
             assert np.array_equal(found, block)
 
 
+def test_who_is_made_ready_gives_the_same_bytes_for_blocks_of_any_size(codec):
+    for k in (300, 40, 500):
+        codec.make_ready(300)
+        assert check_decoding(codec, random_block(k, 40), range(k // 2), range(k, 2 * k))
+
+
+@needs_native
+@pytest.mark.parametrize("symbols", [0, 1 << 20])
+def test_nobody_is_made_ready_for_blocks_that_can_not_be(symbols):
+    with pytest.raises(ValueError, match=f"a block of {symbols} symbols"):
+        codec_of("native").make_ready(symbols)
+
+
 def test_nothing_missing_is_done_at_once(codec):
     assert check_decoding(codec, random_block(10, 8), [], [10, 11])
 

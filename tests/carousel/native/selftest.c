@@ -87,7 +87,7 @@ static void try_losses(bc_coder *coder, struct block *b, uint32_t missing) {
 }
 
 /* Draft without the last symbols of those that mend `missing`, and finish by them. */
-static void try_draft(const bc_coder *coder, struct block *b, uint32_t missing, uint32_t lacking) {
+static void try_draft(bc_coder *coder, struct block *b, uint32_t missing, uint32_t lacking) {
     const size_t bytes = b->k * b->size, repair_bytes = bytes + 4 * b->size;
     const uint32_t held = missing - lacking;
     memcpy(b->holed, b->source, bytes);
@@ -96,8 +96,8 @@ static void try_draft(const bc_coder *coder, struct block *b, uint32_t missing, 
         memset(b->holed + i * b->size, 0xEE, b->size);
     }
     bc_draft *draft = NULL;
-    const int made = bc_draft_new(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, repair_bytes, b->rows,
-                                  b->esis, held, b->esis + held, lacking + 4, &draft);
+    const int made = bc_draft_new(coder, space, b->holed, bytes, b->size, b->missing, missing, b->repair, repair_bytes,
+                                  b->rows, b->esis, held, b->esis + held, lacking + 4, &draft);
     CHECK(made == BC_OK || made == BC_DEPENDENT);
     if (made == BC_OK) {
         CHECK(bc_draft_finish(draft, space, b->holed, bytes, b->repair, repair_bytes, b->rows + held, b->esis + held,
@@ -175,6 +175,8 @@ int main(int argc, char **argv) {
     const int rounds = argc > 1 ? atoi(argv[1]) : 1;
     bc_workspace *kept = NULL;
     CHECK(bc_workspace_new(NULL) == BC_INVALID && bc_workspace_new(&kept) == BC_OK);
+    CHECK(bc_workspace_prepare(kept, 0) == BC_INVALID && bc_workspace_prepare(kept, 1u << 20) == BC_INVALID);
+    CHECK(bc_workspace_prepare(NULL, 10) == BC_INVALID && bc_workspace_prepare(kept, 10) == BC_OK);
     for (int round = 0; round < rounds; round++) {
         space = round % 2 ? NULL : kept;
         const uint32_t sizes[] = {1, 2, 10, 11, 26, 101, 150, 300};

@@ -96,6 +96,26 @@ def test_what_waits_is_bounded(air):
     assert work.close()
 
 
+def test_each_thread_is_made_ready_and_works_on_without_memory_for_it(air):
+    both, asked = threading.Barrier(3, timeout=30), []
+
+    class Short:
+        """A codec that has no memory to be ready; it lets its threads go on when two of them have come."""
+
+        def make_ready(self, symbols):
+            asked.append(symbols)
+            both.wait()
+            raise MemoryError
+
+    work = WorkThreads(2, Short())
+    work.make_ready(77)
+    both.wait()
+    work.submit(hash_job(air))
+    assert results(work, 1)[0].finding is Finding.MISMATCH
+    assert asked == [77, 77]
+    assert work.close()
+
+
 def test_a_hung_job_holds_nobody_up(air):
     gate = threading.Event()
 

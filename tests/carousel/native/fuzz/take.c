@@ -47,7 +47,7 @@ static void open_object(struct object *o, bc_target *t, uint32_t symbol_size, ui
 static void close_object(struct object *o) {
     int held = 0;
     for (int i = 0; i < SOURCE + BLOCKS * REPAIR; i++)
-        held += o->held[i];
+        held += o->held[i] != 0; /* another bit tells that it came again */
     for (int i = 0; i < BLOCKS; i++)
         held -= o->source_held[i] + o->repair_held[i];
     if (held || o->free_count < 0)
