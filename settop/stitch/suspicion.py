@@ -32,7 +32,7 @@ __all__ = ["Inquiry"]
 
 SAMPLE_EVERY = 32
 """Of so many symbols one is judged while nobody is suspected: it finds a forger of 1 % before a fourth of an image."""
-SAMPLES_AT_ONCE = 128
+SAMPLES_AT_ONCE = 256
 """Judging one symbol costs about as much as judging some; but early on, nobody waits for more."""
 PATIENT_SHARE = 1 / 16
 """Of all symbols so far: so many may have come since the last sample."""

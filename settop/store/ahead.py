@@ -13,6 +13,7 @@ the image waits for decoding. Not earlier, for a slow carousel's zeros would go 
 import errno
 import os
 from bisect import bisect_right
+from itertools import takewhile
 from typing import NamedTuple
 
 from carousel.buffers import Bytes, IntArray
@@ -22,13 +23,17 @@ __all__ = ["Ahead"]
 
 AHEAD_BYTES = 8 << 20
 """So much is made ready at once: once symbols have come to its first half's end, what follows it is, too."""
+MANY_BYTES = 1 << 20
+"""A wake-up that brings so much is one of a fast carousel: twice as much is made ready at once, for fewer calls. Zeros
+so far ahead of a slow one would go to flash before they are written over."""
 LEAST_RUN_BYTES = 16 << 10
 ROUND_BYTES = 64 << 10
 """Zeros are written from one multiple of it to another, or of less where runs are shorter."""
 LAST_BYTES = 8 << 20
 """While the first half of so many last bytes comes, the pages of what will be decoded are made ready."""
-ZEROS = memoryview(bytes(AHEAD_BYTES + (1 << 17)))
-"""Never touched, so it takes no memory; what is written at once is at most a symbol and `ROUND_BYTES` longer."""
+ZEROS = memoryview(bytes(2 * AHEAD_BYTES + (1 << 17)))
+"""Never touched, so it takes no memory; what is written at once is at most two runs, a symbol and `ROUND_BYTES`
+longer."""
 
 
 class _Zeros(NamedTuple):
@@ -65,8 +70,9 @@ class Ahead:
         if self._is_over or not len(rows):
             return
         if not self.is_done:
-            for run in self._runs_of(rows):
-                self._source(run)
+            most = 2 if len(rows) * self._landing.geometry.symbol_size >= MANY_BYTES else 1
+            for run in sorted(self._runs_of(rows)):
+                self._source(run, most)
         used = len(self._landing.repair) - int(self._landing.free_count[0])
         if used and used + self._slots_ahead // 2 > self._ready_slots < len(self._landing.repair):
             self._slots(used + self._slots_ahead)
@@ -98,13 +104,15 @@ class Ahead:
         esis += [esi + max(1, self._run // 2) for esi in esis]
         return {esi // self._run % self._runs for esi in esis}
 
-    def _source(self, run: int) -> None:
-        if run in self._ready_runs:
+    def _source(self, run: int, most: int = 1) -> None:
+        """Populate a run of every block, and with it those that follow, `most` in all, as far as they are not ready."""
+        runs = list(takewhile(lambda each: each not in self._ready_runs, range(run, min(run + most, self._runs))))
+        if not runs:
             return
-        self._ready_runs.add(run)
+        self._ready_runs.update(runs)
         landing = self._landing
         for sbn, (begin, size) in enumerate(zip(self._first_rows, landing.geometry.block_sizes.tolist(), strict=True)):
-            first, end = begin + run * self._run, begin + min((run + 1) * self._run, size)
+            first, end = begin + run * self._run, begin + min((runs[-1] + 1) * self._run, size)
             if end <= first:
                 continue
             zeros = self._zeros(self._source_begin, (first, end), (begin, begin + size))

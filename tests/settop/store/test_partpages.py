@@ -168,6 +168,18 @@ def test_the_run_of_a_symbol_and_in_its_second_half_the_next_one_are_made_ready_
     watched.part.close()
 
 
+def test_a_wake_up_that_brings_much_has_two_runs_made_ready_as_one_where_they_are_not(tmp_path, release, monkeypatch):
+    monkeypatch.setattr(ahead, "MANY_BYTES", 4 * 256)
+    watched = Watched(tmp_path / "x.part", release, monkeypatch)
+    source = watched.part.layout.objects[0].source_symbols
+    assert watched.hear(100, 101, 102) == ([*range(96, 128)], [])
+    assert watched.hear(0, 1, 2, 3) == ([*range(64)], [])
+    assert watched.hear(48, 49, 50, 51) == ([*range(64, 96)], []), "the next one is ready"
+    assert watched.hear(112, 113, 114, 115) == ([*range(128, 192)], [])
+    assert watched.hear(*range(source - 4, source)) == ([*range(source // 32 * 32, source)], []), "there are no more"
+    watched.part.close()
+
+
 def test_the_runs_of_all_symbols_of_a_small_wake_up_are_made_ready(tmp_path, release, monkeypatch):
     watched = Watched(tmp_path / "x.part", release, monkeypatch)
     ready, _ = watched.hear(3, 112, 200)
