@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from carousel.distinct import distinct
 from carousel.errors import FormatError
 from carousel.frozen import Frozen
 from carousel.release.blocks import IntArray, ObjectGeometry
@@ -130,7 +131,7 @@ class ReleaseLayout(Frozen):
         for level in range(1, self.top + 1):
             proof += [(level, row) for row in rows.tolist()]
             first = self.digest_offsets(level, *self.objects[level].symbols_of(rows))
-            rows = np.unique(np.concatenate([first, first + SYMBOL_DIGEST_BYTES - 1]) // self.symbol_size)
+            rows = distinct(np.concatenate([first, first + SYMBOL_DIGEST_BYTES - 1]) // self.symbol_size)
         return tuple(proof)
 
     def first_digested(self, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -16,6 +16,7 @@ by one nothing is drafted: it would cost and bring nothing.
 import numpy as np
 
 from carousel.buffers import IntArray
+from carousel.distinct import distinct
 from carousel.fec import MOST_LACKING, Draft
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import Present
@@ -72,8 +73,10 @@ class Drafts:
             return None
         self._spare_bytes -= size_bytes
         self._drafted[sbn] = _Drafted(coming, size_bytes)
-        gone = np.setdiff1d(present.missing, coming, assume_unique=True)
-        self._image.draft(sbn, gone)
+        geometry = self._image.geometry
+        is_coming = np.zeros(int(geometry.block_sizes[sbn]) + geometry.repair_per_block, dtype=np.bool_)
+        is_coming[coming] = True
+        self._image.draft(sbn, present.missing[~is_coming[present.missing]])
         return sbn, present, coming
 
     def made(self, sbn: int, draft: Draft | None) -> None:
@@ -139,7 +142,7 @@ class Drafts:
         window = MORE_ROUNDS + min(WINDOW_PACKETS // geometry.blocks, int(WINDOW_SHARE * size))
         count = size + geometry.repair_per_block
         near = (int(newest[0]) + np.arange(-window, 2 * window + 1)) % count
-        near = np.unique(near) if len(near) < count else np.arange(count)
+        near = distinct(near) if len(near) < count else np.arange(count)
         rows = geometry.row_of(np.full(len(near), sbn), near)
         coming: IntArray = near[self._image.landing.held[rows] == 0]
         return coming
