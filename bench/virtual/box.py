@@ -12,6 +12,7 @@ from carousel.release.layout import ReleaseLayout
 from carousel.take import Landing, Piece
 from settop.events import Collect, Effect, Event, GivenUp
 from settop.stitch.assembly import Assembly
+from settop.stitch.drafts import MOST_DRAFT_BYTES
 from settop.stitch.jobs import run_job
 from settop.stitch.policy import BoxProfile
 from settop.stitch.receiver import TAKES_AGAIN, Receiver
@@ -38,22 +39,24 @@ class InlineBox:
         work_codec: Codec | None = None,
         hear_bulletin: Callable[[bytes, float], None] | None = None,
         is_resumed: bool = False,
+        *,
+        most_draft_bytes: int = MOST_DRAFT_BYTES,
     ) -> None:
         self.events: list[Event] = []
         self.wire: Wire = wire or FluteWire(tsi, profile.trust)
         self._profile = profile
-        self._can_decode = can_decode
+        self._can_decode, self._most_draft_bytes = can_decode, most_draft_bytes
         self._make_landings = landings
         self._codec = work_codec or codec()
         self._hear_bulletin = hear_bulletin
         self._is_resumed = is_resumed
         self._looked_s = 0.0
-        self.receiver = Receiver(profile, can_decode, 0.0)
+        self.receiver = Receiver(profile, can_decode, 0.0, most_draft_bytes)
 
     def tune_in(self, now: float) -> None:
         """Begin to listen, unless this box does already."""
         if not self.receiver.candidates:
-            self.receiver = Receiver(self._profile, self._can_decode, now)
+            self.receiver = Receiver(self._profile, self._can_decode, now, self._most_draft_bytes)
 
     def receive(self, batch: Batch, now: float) -> None:
         """Take a batch, and do all work that it makes possible."""

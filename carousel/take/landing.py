@@ -20,11 +20,22 @@ from carousel.distinct import distinct
 from carousel.frozen import Frozen
 from carousel.release.blocks import ObjectGeometry
 
-__all__ = ["CAME_AGAIN", "HELD", "MAX_TARGETS", "PREFIX_BYTES", "Landing", "Piece", "Taken", "Target", "Targets"]
+__all__ = [
+    "CAME_AGAIN",
+    "HELD",
+    "KEPT_OFF",
+    "MAX_TARGETS",
+    "PREFIX_BYTES",
+    "Landing",
+    "Piece",
+    "Taken",
+    "Target",
+    "Targets",
+]
 
 MAX_TARGETS = 32
 """Levels times candidates; each packet is compared with each target's prefix."""
-HELD, CAME_AGAIN = 1, 2
+HELD, CAME_AGAIN, KEPT_OFF = 1, 2, 4
 PREFIX_BYTES = 20
 """The bytes that are the same in every plain packet of an object (see `carousel.flute.alc`)."""
 ESI_BITS_RAPTORQ = 24
@@ -41,8 +52,9 @@ class Landing:
     `slot_tables` is memory for `slot_sbn` and `slot_esi`, shape (2, slots), where they shall outlive the process.
 
     Marks, all written by a take:
-        held         uint8 (rows,)   0: the row's symbol is not held, HELD: it is, HELD | CAME_AGAIN: and it came while
-                                     it was; rows as in `ObjectGeometry.row_of`
+        held         uint8 (rows,)   HELD where the row's symbol is held, 0 where it may land, KEPT_OFF where it may
+                                     not (a draft stands there), with CAME_AGAIN where it came in vain; rows as in
+                                     `ObjectGeometry.row_of`
         source_held  int32 (Z,)      source symbols held of each block
         repair_held  int32 (Z,)      repair symbols held of each block
         wanted       int32 (Z,)      symbols that the block still takes; 0 ignores its packets

@@ -7,10 +7,10 @@ are still to come, whichever they will be (`carousel.fec.Codec.draft`). When the
     OPEN ──few lack──► DRAFTED (a job, then a draft that waits) ──full──► OPEN, and finished by it
                           └──── suspicion, or symbols that nobody expected ──► OPEN, and decoded
 
-A draft writes to the rows of source symbols that are not expected any more; as long as it stands these count as held,
-so that nobody lands there. Where one comes for them all the same, the draft is given up. It is believed no more than a
-decoding: the digest decides, and a block that does not match is decoded anew. Where losses make blocks fill one
-by one nothing is drafted: it would cost and bring nothing.
+A draft writes to the rows of source symbols that are not expected any more; as long as it stands nobody lands there.
+Where one comes for them all the same, the draft is given up. It is believed no more than a decoding: the block's digest
+decides, and what does not match is decoded anew. Where losses make blocks fill one by one nothing is drafted: it would
+cost and bring nothing.
 """
 
 import numpy as np
@@ -25,11 +25,10 @@ __all__ = ["MOST_DRAFT_BYTES", "Drafts", "Late"]
 
 MOST_LATE = MOST_LACKING
 """So many symbols may lack: each more makes a draft earlier, and its end longer."""
-WINDOW_PACKETS = 1452
-"""A carousel shuffles so many (headend/cast/wheel.py): what comes is not further ahead than two windows, ..."""
-WINDOW_SHARE = 1 / 16
-"""... and in small images a window is such a share of a block."""
+CHUNK_PACKETS, WINDOW_PACKETS, LEAST_WINDOWS, FEWEST_CHUNKS = 44, 1408, 16, 2
+"""How a carousel shuffles (headend/cast/wheel.py, by the same names): what comes is at most two windows ahead."""
 MORE_ROUNDS = 16
+"""For head-ends whose bursts, and so whose chunks, are longer."""
 MOST_DRAFT_BYTES = 8 << 20
 """Of memory for all drafts of an image: about the symbols of three windows."""
 
@@ -38,8 +37,8 @@ Late = tuple[Draft, IntArray, IntArray]
 
 
 class _Drafted:
-    def __init__(self, coming: IntArray, size_bytes: int) -> None:
-        self.coming, self.size_bytes = coming, size_bytes
+    def __init__(self, newest_esi: int, coming: IntArray, size_bytes: int) -> None:
+        self.newest_esi, self.coming, self.size_bytes = newest_esi, coming, size_bytes
         self.is_under_way = True
         self.draft: Draft | None = None
 
@@ -58,6 +57,22 @@ class Drafts:
         """Take note of image symbols that have just landed: what comes next lies near them."""
         self._newest_row = int(rows[-1])
 
+    @property
+    def _newest_esi(self) -> int:
+        """The ESI of the last symbol: other blocks' symbols with about the same one go out at about the same time."""
+        return int(self._image.geometry.symbols_of(np.array([self._newest_row]))[1][0])
+
+    def _symbols_of(self, sbn: int) -> int:
+        geometry = self._image.geometry
+        return int(geometry.block_sizes[sbn]) + geometry.repair_per_block
+
+    def _window(self, sbn: int) -> int:
+        """Return how many rounds a window has at most: so many symbols of each block are shuffled."""
+        geometry = self._image.geometry
+        chunk_rounds = -(-CHUNK_PACKETS // geometry.blocks)
+        rounds = min(WINDOW_PACKETS // geometry.blocks, int(geometry.block_sizes[sbn]) // LEAST_WINDOWS)
+        return MORE_ROUNDS + max(FEWEST_CHUNKS * chunk_rounds, rounds)
+
     def begin(self) -> tuple[int, Present, IntArray] | None:
         """Choose a block to draft: (SBN, what it is drafted from, ESIs that may come); None if none is due."""
         self._give_up()
@@ -72,9 +87,8 @@ class Drafts:
         if not 1 <= lacking <= MOST_LATE or size_bytes > self._spare_bytes:
             return None
         self._spare_bytes -= size_bytes
-        self._drafted[sbn] = _Drafted(coming, size_bytes)
-        geometry = self._image.geometry
-        is_coming = np.zeros(int(geometry.block_sizes[sbn]) + geometry.repair_per_block, dtype=np.bool_)
+        self._drafted[sbn] = _Drafted(self._newest_esi, coming, size_bytes)
+        is_coming = np.zeros(self._symbols_of(sbn), dtype=np.bool_)
         is_coming[coming] = True
         self._image.draft(sbn, present.missing[~is_coming[present.missing]])
         return sbn, present, coming
@@ -111,9 +125,12 @@ class Drafts:
             self._end(sbn)
 
     def _give_up(self) -> None:
-        """Open blocks again for which other symbols come: the carousel has jumped, or somebody forges."""
-        for sbn in [sbn for sbn, each in self._drafted.items() if not each.is_under_way]:
-            if self._image.is_missed(sbn):
+        """Open blocks again for which others will come, or come: much is lost, the carousel jumps, or one forges."""
+        for sbn, each in [*self._drafted.items()]:
+            if each.is_under_way:
+                continue
+            went_on = (self._newest_esi - each.newest_esi) % self._symbols_of(sbn)
+            if self._window(sbn) < went_on < self._symbols_of(sbn) - self._window(sbn) or self._image.is_missed(sbn):
                 self._end(sbn)
 
     def _end(self, sbn: int) -> None:
@@ -137,11 +154,8 @@ class Drafts:
 
         Behind the last source symbol comes the first repair symbol, behind the last of these the first source symbol.
         """
-        geometry = self._image.geometry
-        size, (_, newest) = int(geometry.block_sizes[sbn]), geometry.symbols_of(np.array([self._newest_row]))
-        window = MORE_ROUNDS + min(WINDOW_PACKETS // geometry.blocks, int(WINDOW_SHARE * size))
-        count = size + geometry.repair_per_block
-        near = (int(newest[0]) + np.arange(-window, 2 * window + 1)) % count
+        geometry, window, count = self._image.geometry, self._window(sbn), self._symbols_of(sbn)
+        near = (self._newest_esi + np.arange(-window, 2 * window + 1)) % count
         near = distinct(near) if len(near) < count else np.arange(count)
         rows = geometry.row_of(np.full(len(near), sbn), near)
         coming: IntArray = near[self._image.landing.held[rows] == 0]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from carousel.buffers import Bytes, IntArray
 from carousel.distinct import distinct
-from carousel.take import CAME_AGAIN, HELD, Landing
+from carousel.take import CAME_AGAIN, HELD, KEPT_OFF, Landing
 from settop.stitch.jobs import Present
 
 __all__ = ["BlockState", "BoolArray", "Holdings"]
@@ -74,7 +74,7 @@ class Holdings:
         rows = int(self.geometry.first_rows[sbn]) + esis
         self.state[sbn] = BlockState.DRAFTED
         self.landing.worked[sbn] = True
-        self.landing.held[rows] = HELD
+        self.landing.held[rows] = KEPT_OFF
         self._drafted_rows[sbn] = rows
 
     def is_missed(self, sbn: int) -> bool:

@@ -22,7 +22,7 @@ from carousel.flute.interleave import transmit_places
 from carousel.flute.releasefile import digest_places
 from carousel.release.layout import ReleaseLayout
 from carousel.release.trust import TrustRing
-from carousel.take import Landing
+from carousel.take import HELD, Landing
 from settop.stitch.policy import BoxProfile
 
 __all__ = ["RealBox"]
@@ -49,7 +49,7 @@ def _restored(landings: list[Landing], layout: ReleaseLayout, shared: tuple[Byte
     found = landings_in_memory(layout, shared)
     for old, new in zip(landings, found, strict=True):
         new.repair[:] = old.repair
-        new.restore(np.flatnonzero(old.held[: old.geometry.source_symbols]))
+        new.restore(np.flatnonzero(old.held[: old.geometry.source_symbols] & HELD))
         slots = np.flatnonzero(old.slot_sbn >= 0)
         new.restore_repair(slots, old.slot_sbn[slots].astype(np.int64), old.slot_esi[slots].astype(np.int64))
     return found
@@ -77,7 +77,9 @@ class RealBox:
         def landings(layout: ReleaseLayout) -> list[Landing]:
             return landings_in_memory(layout, self._shared) if held is None else _restored(held, layout, self._shared)
 
-        box = InlineBox(self._profile, self._tsi, landings=landings, is_resumed=held is not None)
+        resumed = held is not None
+        # All boxes share the source symbols' memory: nobody may write to it what the image does not have there.
+        box = InlineBox(self._profile, self._tsi, landings=landings, is_resumed=resumed, most_draft_bytes=0)
         box.tune_in(self._spans_s[self._span][0])
         return box
 
