@@ -21,20 +21,28 @@ __all__ = ["WorkThreads"]
 
 JOBS_A_THREAD = 2
 """The next one is there when the first one ends."""
+MEETING_S = 0.1
+"""So long a thread that is ready waits for one that has something else to do."""
 ENDING_S = 0.5
 """So long an end waits for jobs that are under way."""
 
 
 class _Readiness:
-    """What a thread is told to have at hand: for blocks of so many symbols."""
+    """What all threads are told to have at hand: for blocks of so many symbols."""
 
-    def __init__(self, symbols: int) -> None:
-        self.symbols = symbols
+    def __init__(self, symbols: int, threads: int) -> None:
+        self._symbols = symbols
+        self._all = threading.Barrier(threads)
 
     def follow(self, codec: Codec) -> None:
-        """Follow it; who has no memory for it now may have some when a job comes."""
+        """Follow it, and meet the others: else a quick thread would follow it in their stead.
+
+        Who has no memory for it now may have some when a job comes.
+        """
         with contextlib.suppress(MemoryError):
-            codec.make_ready(self.symbols)
+            codec.make_ready(self._symbols)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._all.wait(MEETING_S)
 
 
 class WorkThreads:
@@ -72,8 +80,9 @@ class WorkThreads:
 
     def make_ready(self, symbols: int) -> None:
         """Have the threads at hand what blocks of so many symbols need, while they have nothing else to do."""
+        readiness = _Readiness(symbols, len(self._threads))
         for _ in self._threads:
-            self._jobs.put(_Readiness(symbols))
+            self._jobs.put(readiness)
 
     def submit(self, job: Job) -> None:
         """Hand a job out."""

@@ -116,6 +116,24 @@ def test_each_thread_is_made_ready_and_works_on_without_memory_for_it(air):
     assert work.close()
 
 
+def test_who_is_ready_does_not_wait_for_a_thread_that_hangs(air):
+    gate = threading.Event()
+
+    def hang(job, some_codec):
+        if not gate.is_set() and job.sbn == 0:
+            gate.wait(60)
+        return run_job(job, some_codec)
+
+    work, job = WorkThreads(2, codec(), hang), hash_job(air)
+    work.submit(job)
+    work.make_ready(50)
+    work.submit(HashJob(job.release, 0, 1, air.landings[0], bytes(32)))
+    assert [result.job.sbn for result in results(work, 1)] == [1]
+    gate.set()
+    assert [result.job.sbn for result in results(work, 1)] == [0]
+    assert work.close()
+
+
 def test_a_hung_job_holds_nobody_up(air):
     gate = threading.Event()
 
