@@ -30,8 +30,9 @@ WINDOW_PACKETS = 32 * CHUNK_PACKETS
 LEAST_WINDOWS = 16
 """and by less in small images: a box that tunes in has missed the digests of the window that is on the air."""
 FEWEST_CHUNKS = 2
-CHAIN_PASSES = 5
-"""How often what proves level 1, and the block digests, go out while one image's worth of packets does."""
+URGENT_PASSES, CHAIN_PASSES = 5, 3
+"""How often what every box needs (the block digests, and what proves them) goes out while one image's worth of packets
+does; and how often the rest of what proves level 1, which only who is attacked needs."""
 
 Burst = tuple[int, int]
 
@@ -45,6 +46,26 @@ class _Window:
     bursts: list[Burst]
 
 
+class _Ring:
+    """Packets that go round by themselves, `passes_per_packet` of the image; all of them once at the beginning."""
+
+    def __init__(self, numbers: IntArray, passes_per_packet: float) -> None:
+        self._numbers = numbers.tolist()
+        self._per_packet = passes_per_packet * len(self._numbers)
+        self._credit, self._next = float(len(self._numbers)), 0
+
+    def turn(self, packets: int) -> None:
+        """Let the ring go on by what so many packets of the image are worth."""
+        self._credit += packets * self._per_packet
+
+    def due(self) -> Iterator[Burst]:
+        """Yield bursts of the packets whose turn it is."""
+        while self._credit >= 1:
+            yield self._numbers[self._next], 1
+            self._next = (self._next + 1) % len(self._numbers)
+            self._credit -= 1
+
+
 class Wheel:
     """The endless order of one release's bursts."""
 
@@ -54,7 +75,8 @@ class Wheel:
         self.sent_in_cycle = 0
         self._burst_packets = burst_packets
         self._seed = seed
-        self._chain = release.chain_packets()
+        urgent = release.urgent_packets()
+        self._rings = (urgent, URGENT_PASSES), (np.setdiff1d(release.chain_packets(), urgent), CHAIN_PASSES)
         self._digest_places, self._digests = release.digests_in_step()
         self._bursts = self._run()
         if begin_share:
@@ -74,8 +96,7 @@ class Wheel:
 
     def _run(self) -> Iterator[Burst]:
         """Yield (first packet, count) for ever, digest packets among the image's."""
-        chain_per_packet = CHAIN_PASSES * len(self._chain) / self.release.layout.objects[0].source_symbols
-        chain_credit, next_in_chain = float(len(self._chain)), 0
+        rings = [_Ring(numbers, passes / self._source_symbols) for numbers, passes in self._rings]
         windows = self._windows()
         window = next(windows)
         yield from self._digests_before(window)
@@ -84,18 +105,21 @@ class Wheel:
             digests = self._digests_of(following)
             sent_digests, sent = 0, 0
             for first, count in window.bursts:
-                while chain_credit >= 1:
-                    yield int(self._chain[next_in_chain]), 1
-                    next_in_chain = (next_in_chain + 1) % len(self._chain)
-                    chain_credit -= 1
+                for ring in rings:
+                    yield from ring.due()
                 self._count(count)
                 yield first, count
-                chain_credit += count * chain_per_packet
+                for ring in rings:
+                    ring.turn(count)
                 sent += count
                 due = len(digests) * sent // (window.end - window.begin)
                 yield from digests[sent_digests:due]
                 sent_digests = due
             window = following
+
+    @property
+    def _source_symbols(self) -> int:
+        return self.release.layout.objects[0].source_symbols
 
     def _count(self, packets: int) -> None:
         """Count image packets as sent; with the last one, the cycle is done."""
@@ -112,7 +136,7 @@ class Wheel:
         """
         cycle, sought = self.cycle, self.sent_in_cycle
         size, chunk = self._burst_packets, self._chunk_packets
-        source, whole = self.release.layout.objects[0].source_symbols, self.release.image_packets
+        source, whole = self._source_symbols, self.release.image_packets
         chunks = max(FEWEST_CHUNKS, min(WINDOW_PACKETS, source // LEAST_WINDOWS) // chunk)
         while True:
             rng = np.random.default_rng([self._seed, cycle])

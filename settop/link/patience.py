@@ -8,7 +8,7 @@ __all__ = ["Patience"]
 
 USUAL_S = 0.005
 """While nothing is known about the end."""
-LEAST_S = 0.002
+LEAST_S = 0.001
 SHARE_OF_REST = 1 / 8
 """Of the time that an image still needs, at the pace so far."""
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 
 DATA_HEADER, SIGNED_HEADER, FDT_BYTES = 28, 256, 1000
-CHUNK, WINDOW, WINDOWS, FEWEST_CHUNKS = 44, 32, 16, 2
-CHAIN_PASSES = 5
+CHUNK, WINDOW, WINDOWS, FEWEST_CHUNKS = 44, 1408, 16, 2
+URGENT_PASSES, CHAIN_PASSES = 5, 3
 EARLY_BYTES = 4 << 20
 CELLS_AT_ONCE = 6_000_000
 NEVER = np.int32(2**31 - 1)
@@ -128,30 +128,42 @@ class Carousel:
             urgent_bytes, proving_bytes, bytes_of = 16 * needed, 16 * proving, 16 * (symbols + spare)
 
     @property
+    def _chunk(self):
+        """How many packets are shuffled as one: whole rounds."""
+        return self.blocks * -(-CHUNK // self.blocks)
+
+    @property
     def _window(self):
         """How many chunks are shuffled among each other."""
-        return min(WINDOW, max(FEWEST_CHUNKS, self.source // (CHUNK * WINDOWS)))
+        return max(FEWEST_CHUNKS, min(WINDOW, self.source // WINDOWS) // self._chunk)
 
     def _cycle(self):
-        shuffled = []
+        shuffled, chunk = [], self._chunk
         borders = sorted({0, self.source, self.rows // 2, self.rows})
         for part in (self.order[begin:end] for begin, end in pairwise(borders)):
-            for begin in range(0, len(part), CHUNK * self._window):
-                chunks = range(begin, min(begin + CHUNK * self._window, len(part)), CHUNK)
-                whole = (chunks.stop - begin) // CHUNK
+            for begin in range(0, len(part), chunk * self._window):
+                chunks = range(begin, min(begin + chunk * self._window, len(part)), chunk)
+                whole = (chunks.stop - begin) // chunk
                 order = [*self.rng.permutation(whole).tolist(), *range(whole, len(chunks))]
-                shuffled += [part[chunks[k] : min(chunks[k] + CHUNK, chunks.stop)] for k in order]
+                shuffled += [part[chunks[k] : min(chunks[k] + chunk, chunks.stop)] for k in order]
         return np.concatenate(shuffled)
 
     def _lay_out(self, cycles):
         """Merge the image's packets with digest packets by their share, then announcements by time."""
         image = np.concatenate([self._cycle() for _ in range(cycles)])
         packets = len(image)
-        chain_at = np.arange(0, packets, self.source / (CHAIN_PASSES * len(self.chain)))
-        chain = np.array(self.chain)[np.arange(len(chain_at)) % len(self.chain)]
+        chain_at, chain = [], []
+        for passes, ring in (
+            (URGENT_PASSES, [x for x in self.chain if x >= 0]),
+            (CHAIN_PASSES, [-1] * self.chain.count(-1)),
+        ):
+            at = np.arange(0, packets, self.source / (passes * max(1, len(ring))))[: packets if ring else 0]
+            chain_at.append(at)
+            chain.append(np.array(ring, dtype=np.int64)[np.arange(len(at)) % max(1, len(ring))])
+        chain_at, chain = np.concatenate(chain_at), np.concatenate(chain)
         # Level 1 goes out in step: each symbol a window before the first of the symbols whose digests it holds.
         rows = np.maximum(0, -(-(np.arange(len(self.level_1)) * self.setting.symbol - 32 * self.blocks) // 16))
-        place = np.argsort(self.order)[np.minimum(rows, self.rows - 1)] - CHUNK * self._window
+        place = np.argsort(self.order)[np.minimum(rows, self.rows - 1)] - self._chunk * self._window
         digest_at = (np.arange(cycles)[:, None] * self.rows + np.sort(place % self.rows)[None]).ravel()
         digest = np.tile(np.array(self.level_1)[np.argsort(place % self.rows, kind="stable")], cycles)
         at = np.concatenate([np.arange(packets) + 0.5, chain_at, digest_at])

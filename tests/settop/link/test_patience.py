@@ -35,11 +35,11 @@ def test_far_from_the_end_it_is_as_patient_as_the_buffer_allows():
 @given(st.floats(5.0, 10.0))
 def test_the_nearer_the_end_the_shorter(now):
     wait_s = half_way().gather_s(now)
-    assert 0.002 <= wait_s <= max(0.002, (10.0 - now) / 8) + 1e-9
+    assert 0.001 <= wait_s <= max(0.001, (10.0 - now) / 8) + 1e-9
 
 
 def test_past_the_expected_end_it_hurries():
-    assert half_way().gather_s(12.0) == 0.002
+    assert half_way().gather_s(12.0) == 0.001
 
 
 def test_another_release_begins_anew():
