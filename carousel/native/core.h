@@ -51,7 +51,8 @@ BC_API int bc_decode(bc_coder *coder, bc_workspace *space, uint8_t *block, size_
 /* Decode a block as far as it goes while some symbols, at most 32, still lack. It is given what bc_decode is given, and
  * `coming`, the ESIs of symbols, source or repair, that may come yet; other missing source symbols are written to the
  * block, and mean nothing before it is finished. bc_draft_finish takes symbols that were coming: source symbols at
- * their places of the block, repair symbols in row late_rows[i] of repair. A draft is never written to. */
+ * their places of the block, repair symbols in row late_rows[i] of repair. A draft is never written to;
+ * once it has finished a block, that one is done. */
 typedef struct bc_draft bc_draft;
 BC_API int bc_draft_new(bc_coder *coder, bc_workspace *space, uint8_t *block, size_t block_bytes, size_t symbol_size,
                         const int64_t *missing, size_t missing_count, const uint8_t *repair, size_t repair_bytes,

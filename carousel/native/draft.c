@@ -6,7 +6,7 @@
  * coefficients. Whichever symbols come then, each tells how it differs from what the draft makes of it: a dense system
  * in the stand-ins, as small as they are few. So what is left to do at the end is a sum of `late` rows for each one.
  *
- * Drafted rows stand in the block but for their last octets, which are zeros there till the draft is finished: whoever
+ * Drafted rows stand in the block but for their first octets, which are zeros there till the draft is finished: whoever
  * finds the block after a power cut can tell them from symbols that came (settop/store/partfile.py).
  */
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #define MAX_COMING 4096u
 #define MOST_USED 64u    /* late symbols that are looked at: the more there are, the rarer are dependent ones */
 #define WIDTH BC_LANE    /* octets of the unit vectors, and so the most symbols that may lack */
-#define TAIL 8u          /* octets of a row that are held back */
+#define HEAD 8u          /* octets of a row that are held back */
 #define TRIES 3u         /* with other stand-ins, where these depend on what is there */
 
 struct bc_draft {
@@ -29,7 +29,7 @@ struct bc_draft {
     uint32_t gone_count;          /* missing source symbols that won't come: they stand in the block */
     uint32_t *gone;
     uint8_t *gone_of;             /* gone_count x late coefficients */
-    uint8_t (*tails)[TAIL];       /* gone_count */
+    uint8_t (*heads)[HEAD];       /* gone_count */
     uint32_t coming_count;
     int64_t *coming;              /* ESIs */
     uint8_t *coming_of, *side;    /* coming_count x late coefficients, and x padded octets: what they are as drafted */
@@ -49,6 +49,8 @@ static int check_coming(const struct bc_decoding *d, const int64_t *coming, size
     for (size_t i = 0; i < count; i++) {
         if (coming[i] < 0 || coming[i] > BC_MAX_ESI - TRIES * WIDTH || (coming[i] < k && !is_coming[coming[i]]))
             return BC_INVALID;
+        if (coming[i] < k && is_coming[coming[i]] == 1)
+            return BC_INVALID; /* twice */
         if (coming[i] < k)
             is_coming[coming[i]] = 1;
     }
@@ -74,11 +76,11 @@ static int lay_out(struct bc_draft *draft, const struct bc_decoding *d, const in
     if (status == BC_OK) {
         draft->gone = BC_UNSET_ARRAY(&draft->arena, draft->gone_count, uint32_t);
         draft->gone_of = bc_arena_unset_array(&draft->arena, draft->gone_count, draft->late);
-        draft->tails = bc_arena_unset_array(&draft->arena, draft->gone_count, TAIL);
+        draft->heads = bc_arena_unset_array(&draft->arena, draft->gone_count, HEAD);
         draft->coming = BC_UNSET_ARRAY(&draft->arena, coming_count, int64_t);
         draft->coming_of = bc_arena_unset_array(&draft->arena, coming_count, draft->late);
         draft->side = bc_arena_array(&draft->arena, coming_count, draft->padded);
-        if (!draft->gone || !draft->gone_of || !draft->tails || !draft->coming || !draft->coming_of || !draft->side)
+        if (!draft->gone || !draft->gone_of || !draft->heads || !draft->coming || !draft->coming_of || !draft->side)
             status = BC_NO_MEMORY;
     }
     for (uint32_t i = 0, at = 0; status == BC_OK && i < d->missing_count; i++)
@@ -120,17 +122,27 @@ static int make_plan(struct bc_plan *plan, const struct bc_received *received, c
     return status;
 }
 
-static int run(struct bc_draft *draft, struct bc_arena *arena, const struct bc_plan *plan,
+static void hold_heads_back(struct bc_draft *draft, uint8_t *block) {
+    for (uint32_t i = 0; i < draft->gone_count; i++) {
+        uint8_t *row = block + draft->gone[i] * draft->symbol_size;
+        memcpy(draft->heads[i], row, HEAD);
+        memset(row, 0, HEAD);
+    }
+}
+
+static int run(struct bc_draft *draft, const struct bc_decoding *d, const struct bc_plan *plan,
                const struct bc_received *received, const struct wanted *wanted) {
     const uint32_t inputs = received->count + draft->late;
-    uint8_t *zero = bc_arena_array(arena, 1, draft->padded);
-    uint8_t(*unit)[WIDTH] = bc_arena_array(arena, draft->late, WIDTH);
+    uint8_t *zero = bc_arena_array(d->arena, 1, draft->padded);
+    uint8_t(*unit)[WIDTH] = bc_arena_array(d->arena, draft->late, WIDTH);
     if (!zero || !unit)
         return BC_NO_MEMORY;
     for (uint32_t i = received->count; i < inputs; i++)
         received->input[i] = zero;
-    int status = bc_run_sums(plan, arena, draft->symbol_size, received->input, wanted->isis, wanted->drafted,
+    int status = bc_run_sums(plan, d->arena, draft->symbol_size, received->input, wanted->isis, wanted->drafted,
                              wanted->count);
+    if (status == BC_OK)
+        hold_heads_back(draft, d->block);
     for (uint32_t i = 0; i < received->count; i++)
         received->input[i] = zero;
     for (uint32_t i = 0; i < draft->late; i++) {
@@ -138,24 +150,14 @@ static int run(struct bc_draft *draft, struct bc_arena *arena, const struct bc_p
         received->input[received->count + i] = unit[i];
     }
     if (status == BC_OK)
-        status = bc_run_sums(plan, arena, WIDTH, received->input, wanted->isis, wanted->coefficients, wanted->count);
+        status = bc_run_sums(plan, d->arena, WIDTH, received->input, wanted->isis, wanted->coefficients,
+                             wanted->count);
     for (uint32_t i = 0; status == BC_OK && i < wanted->count; i++) {
         uint8_t *to = i < draft->gone_count ? draft->gone_of + (size_t)i * draft->late
                                             : draft->coming_of + (size_t)(i - draft->gone_count) * draft->late;
         memcpy(to, wanted->coefficients[i], draft->late);
     }
     return status;
-}
-
-static uint8_t *tail_of(const struct bc_draft *draft, uint8_t *block, uint32_t gone) {
-    return block + ((size_t)draft->gone[gone] + 1) * draft->symbol_size - TAIL;
-}
-
-static void hold_tails_back(struct bc_draft *draft, uint8_t *block) {
-    for (uint32_t i = 0; i < draft->gone_count; i++) {
-        memcpy(draft->tails[i], tail_of(draft, block, i), TAIL);
-        memset(tail_of(draft, block, i), 0, TAIL);
-    }
 }
 
 static int make(struct bc_draft *draft, const struct bc_decoding *d, const int64_t *coming, size_t coming_count) {
@@ -170,9 +172,7 @@ static int make(struct bc_draft *draft, const struct bc_decoding *d, const int64
     if (status == BC_OK)
         status = make_plan(&plan, &received, draft, d);
     if (status == BC_OK)
-        status = run(draft, d->arena, &plan, &received, &wanted);
-    if (status == BC_OK)
-        hold_tails_back(draft, d->block);
+        status = run(draft, d, &plan, &received, &wanted);
     return status;
 }
 
@@ -208,8 +208,9 @@ void bc_draft_free(bc_draft *draft) {
     free(draft);
 }
 
-/* The symbols that came late: places in `coming`, and where they lie. */
+/* The symbols that came late: which of `coming` they are; of those that are looked at, where they lie. */
 struct late {
+    uint8_t *is_there;
     uint32_t count;
     uint32_t place[MOST_USED];
     const uint8_t *symbol[MOST_USED];
@@ -225,6 +226,7 @@ static int find_late(struct late *late, const bc_draft *draft, const uint8_t *bl
         const int is_source = esis[i] < (int64_t)draft->k;
         if (place == draft->coming_count || (!is_source && (rows[i] < 0 || rows[i] >= repair_rows)))
             return BC_INVALID;
+        late->is_there[place] = 1;
         if (i < MOST_USED) {
             const size_t row = (size_t)(is_source ? esis[i] : rows[i]);
             late->place[late->count] = place;
@@ -286,19 +288,16 @@ static void add_stand_ins(const bc_draft *draft, const uint8_t *stand_ins, const
 static int write_rows(const bc_draft *draft, struct bc_arena *arena, const uint8_t *stand_ins, const struct late *late,
                       uint8_t *block) {
     uint8_t **rows = BC_UNSET_ARRAY(arena, draft->gone_count, uint8_t *);
-    uint8_t *is_there = bc_arena_array(arena, draft->coming_count, 1);
     uint8_t *copy = bc_arena_array(arena, 1, draft->padded);
-    if (!rows || !is_there || !copy)
+    if (!rows || !copy)
         return BC_NO_MEMORY;
     for (uint32_t i = 0; i < draft->gone_count; i++) {
         rows[i] = block + draft->gone[i] * draft->symbol_size;
-        memcpy(tail_of(draft, block, i), draft->tails[i], TAIL);
+        memcpy(rows[i], draft->heads[i], HEAD);
     }
-    for (uint32_t i = 0; i < late->count; i++)
-        is_there[late->place[i]] = 1;
     add_stand_ins(draft, stand_ins, draft->gone_of, rows, draft->gone_count, copy);
     for (uint32_t i = 0; i < draft->coming_count; i++) {
-        if (is_there[i] || draft->coming[i] >= (int64_t)draft->k)
+        if (late->is_there[i] || draft->coming[i] >= (int64_t)draft->k)
             continue;
         uint8_t *row = block + (size_t)draft->coming[i] * draft->symbol_size;
         memcpy(row, draft->side + (size_t)i * draft->padded, draft->symbol_size);
@@ -314,8 +313,10 @@ int bc_draft_finish(const bc_draft *draft, bc_workspace *space, uint8_t *block, 
         (repair_bytes && !repair))
         return BC_INVALID;
     struct bc_arena arena = bc_arena_of(space, draft->k);
-    struct late late = {.count = 0};
-    int status = find_late(&late, draft, block, repair, repair_bytes, late_rows, late_esis, count);
+    struct late late = {.is_there = bc_arena_array(&arena, draft->coming_count, 1)};
+    int status = late.is_there ? BC_OK : BC_NO_MEMORY;
+    if (status == BC_OK)
+        status = find_late(&late, draft, block, repair, repair_bytes, late_rows, late_esis, count);
     const uint8_t *rows = status == BC_OK ? stand_ins(draft, &arena, &late, &status) : NULL;
     if (rows)
         status = write_rows(draft, &arena, rows, &late, block);

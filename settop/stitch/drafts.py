@@ -18,6 +18,7 @@ import numpy as np
 from carousel.buffers import IntArray
 from carousel.distinct import distinct
 from carousel.fec import MOST_LACKING, Draft
+from carousel.release.blocks import ObjectGeometry
 from settop.stitch.holdings import BlockState, Holdings
 from settop.stitch.jobs import Present
 
@@ -29,18 +30,47 @@ CHUNK_PACKETS, WINDOW_PACKETS, LEAST_WINDOWS, FEWEST_CHUNKS = 44, 1408, 16, 2
 """How a carousel shuffles (headend/cast/wheel.py, by the same names): what comes is at most two windows ahead."""
 MORE_ROUNDS = 16
 """For head-ends whose bursts, and so whose chunks, are longer."""
+STEADY_PACKETS = 128
+"""So many of one kind, source or repair, tell where the carousel is."""
 MOST_DRAFT_BYTES = 8 << 20
-"""Of memory for all drafts of an image: about the symbols of three windows."""
+"""Of memory for all drafts of an image: about the symbols of four windows."""
 
 Late = tuple[Draft, IntArray, IntArray]
 """A draft, and the (rows of `Landing.repair`, ESIs) of symbols that came since it was made."""
 
 
 class _Drafted:
-    def __init__(self, newest_esi: int, coming: IntArray, size_bytes: int) -> None:
-        self.newest_esi, self.coming, self.size_bytes = newest_esi, coming, size_bytes
+    def __init__(self, esi: int, coming: IntArray, lacking: int, size_bytes: int) -> None:
+        self.esi, self.coming, self.lacking, self.size_bytes = esi, coming, lacking, size_bytes
         self.is_under_way = True
         self.draft: Draft | None = None
+
+
+class _Place:
+    """Where the carousel stands, seen from what lands: nowhere, while it turns from source to repair symbols or back.
+
+    So it is nowhere as long as two head-ends take turns, half a cycle apart (headend/cast/pair.py).
+    """
+
+    def __init__(self, geometry: ObjectGeometry) -> None:
+        self._geometry = geometry
+        self._row: int | None = None
+        self._unsteady_packets = 0
+
+    def heard(self, rows: IntArray) -> None:
+        """Take note of symbols that have just landed."""
+        sources = np.count_nonzero(rows < self._geometry.source_symbols)
+        was_source = bool(sources) if self._row is None else self._row < self._geometry.source_symbols
+        turns = 0 < sources < len(rows) or bool(sources) != was_source
+        self._unsteady_packets = STEADY_PACKETS if turns else max(0, self._unsteady_packets - len(rows))
+        self._row = int(rows[-1])
+
+    @property
+    def esi(self) -> int | None:
+        """The ESI of the last symbol: other blocks' symbols with about the same one go out at about the same time."""
+        if self._row is None or self._unsteady_packets:
+            return None
+        return int(self._geometry.symbols_of(np.array([self._row]))[1][0])
 
 
 class Drafts:
@@ -51,16 +81,13 @@ class Drafts:
         self._spare_bytes = most_bytes
         self._drafted: dict[int, _Drafted] = {}
         self._tried: set[int] = set()
-        self._newest_row = 0
+        self._later: dict[int, int] = {}
+        """Blocks that could not be drafted, and where the carousel was."""
+        self._place = _Place(image.geometry)
 
     def heard(self, rows: IntArray) -> None:
         """Take note of image symbols that have just landed: what comes next lies near them."""
-        self._newest_row = int(rows[-1])
-
-    @property
-    def _newest_esi(self) -> int:
-        """The ESI of the last symbol: other blocks' symbols with about the same one go out at about the same time."""
-        return int(self._image.geometry.symbols_of(np.array([self._newest_row]))[1][0])
+        self._place.heard(rows)
 
     def _symbols_of(self, sbn: int) -> int:
         geometry = self._image.geometry
@@ -75,19 +102,20 @@ class Drafts:
 
     def begin(self) -> tuple[int, Present, IntArray] | None:
         """Choose a block to draft: (SBN, what it is drafted from, ESIs that may come); None if none is due."""
-        self._give_up()
-        sbn = self._due()
-        if sbn is None:
+        esi = self._place.esi
+        self._give_up(esi)
+        sbn = None if esi is None else self._due(esi)
+        if esi is None or sbn is None:
+            return None
+        present, coming = self._image.present(sbn), self._coming(sbn, esi)
+        lacking = len(present.missing) - len(present.slots)
+        size_bytes = len(coming) * self._image.geometry.symbol_size + len(present.missing) * (lacking + 12)
+        if not 1 <= lacking <= min(MOST_LATE, len(coming)) or size_bytes > self._spare_bytes:
+            self._later[sbn] = esi
             return None
         self._tried.add(sbn)
-        present = self._image.present(sbn)
-        lacking = len(present.missing) - len(present.slots)
-        coming = self._coming(sbn)
-        size_bytes = len(coming) * self._image.geometry.symbol_size + len(present.missing) * (lacking + 12)
-        if not 1 <= lacking <= MOST_LATE or size_bytes > self._spare_bytes:
-            return None
         self._spare_bytes -= size_bytes
-        self._drafted[sbn] = _Drafted(self._newest_esi, coming, size_bytes)
+        self._drafted[sbn] = _Drafted(esi, coming, lacking, size_bytes)
         is_coming = np.zeros(self._symbols_of(sbn), dtype=np.bool_)
         is_coming[coming] = True
         self._image.draft(sbn, present.missing[~is_coming[present.missing]])
@@ -117,27 +145,29 @@ class Drafts:
         order = np.argsort(of_slots)
         late_rows = np.zeros(len(esis), dtype=np.int64)
         late_rows[is_repair] = slots[order[np.searchsorted(of_slots, esis[is_repair], sorter=order)]]
-        return None if found.draft is None else (found.draft, late_rows, esis)
+        return None if found.draft is None or len(esis) < found.lacking else (found.draft, late_rows, esis)
 
     def end_all(self) -> None:
         """Open all blocks again; those that are under way will be as soon as they are made."""
         for sbn in [sbn for sbn, each in self._drafted.items() if not each.is_under_way]:
             self._end(sbn)
 
-    def _give_up(self) -> None:
+    def _give_up(self, esi: int | None) -> None:
         """Open blocks again for which others will come, or come: much is lost, the carousel jumps, or one forges."""
+        missed = self._image.missed() if self._drafted else []
         for sbn, each in [*self._drafted.items()]:
-            if each.is_under_way:
-                continue
-            went_on = (self._newest_esi - each.newest_esi) % self._symbols_of(sbn)
-            if self._window(sbn) < went_on < self._symbols_of(sbn) - self._window(sbn) or self._image.is_missed(sbn):
+            if not each.is_under_way and (sbn in missed or (esi is not None and self._is_past(sbn, each.esi, esi))):
                 self._end(sbn)
+
+    def _is_past(self, sbn: int, then_esi: int, esi: int) -> bool:
+        """Say whether the carousel is more than a window away from where it was."""
+        return self._window(sbn) < (esi - then_esi) % self._symbols_of(sbn) < self._symbols_of(sbn) - self._window(sbn)
 
     def _end(self, sbn: int) -> None:
         self._spare_bytes += self._drafted.pop(sbn).size_bytes
         self._image.undraft(sbn)
 
-    def _due(self) -> int | None:
+    def _due(self, esi: int) -> int | None:
         """Return the block that lacks fewest symbols, if at least as many blocks lack few as lack more."""
         if not self._spare_bytes:
             return None
@@ -146,16 +176,20 @@ class Drafts:
         if np.count_nonzero(is_near) < np.count_nonzero(wanted > MOST_LATE):
             return None
         is_near &= (state == BlockState.OPEN) & (self._image.landing.repair_held > 0)
-        near = [sbn for sbn in np.flatnonzero(is_near).tolist() if sbn not in self._tried]
+        near = [sbn for sbn in np.flatnonzero(is_near).tolist() if sbn not in self._tried and self._may(sbn, esi)]
         return min(near, key=lambda sbn: int(wanted[sbn]), default=None)
 
-    def _coming(self, sbn: int) -> IntArray:
+    def _may(self, sbn: int, esi: int) -> bool:
+        """Say whether it is time to look at a block (again)."""
+        return sbn not in self._later or (esi - self._later[sbn]) % self._symbols_of(sbn) >= MORE_ROUNDS
+
+    def _coming(self, sbn: int, esi: int) -> IntArray:
         """Return the ESIs of a block that are on their way: those not held, a window back and two ahead.
 
         Behind the last source symbol comes the first repair symbol, behind the last of these the first source symbol.
         """
         geometry, window, count = self._image.geometry, self._window(sbn), self._symbols_of(sbn)
-        near = (self._newest_esi + np.arange(-window, 2 * window + 1)) % count
+        near = (esi + np.arange(-window, 2 * window + 1)) % count
         near = distinct(near) if len(near) < count else np.arange(count)
         rows = geometry.row_of(np.full(len(near), sbn), near)
         coming: IntArray = near[self._image.landing.held[rows] == 0]

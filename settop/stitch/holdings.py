@@ -49,6 +49,7 @@ class Holdings:
         """How many blocks are done; counted, for it is asked at every wake-up."""
         self._paused = np.zeros(self.geometry.blocks, dtype=np.int32)
         self._drafted_rows: dict[int, IntArray] = {}
+        self._kept_off: IntArray | None = None
 
     # --- blocks -----------------------------------------------------------------------------------------
 
@@ -76,14 +77,20 @@ class Holdings:
         self.landing.worked[sbn] = True
         self.landing.held[rows] = KEPT_OFF
         self._drafted_rows[sbn] = rows
+        self._kept_off = None
 
-    def is_missed(self, sbn: int) -> bool:
-        """Say whether a symbol came for a row that a draft keeps off: it was lost."""
-        return bool((self.landing.held[self._drafted_rows[sbn]] & CAME_AGAIN).any())
+    def missed(self) -> list[int]:
+        """Return the blocks of which a packet came for a row that a draft keeps off: it may be lost."""
+        if self._kept_off is None:
+            self._kept_off = np.concatenate([*self._drafted_rows.values()])
+        if not (self.landing.held[self._kept_off] & CAME_AGAIN).any():
+            return []  # as a rule: this is asked at every wake-up
+        return [sbn for sbn, rows in self._drafted_rows.items() if (self.landing.held[rows] & CAME_AGAIN).any()]
 
     def undraft(self, sbn: int) -> None:
         """Let these rows have symbols again: the draft is done with."""
         self.landing.held[self._drafted_rows.pop(sbn)] = 0
+        self._kept_off = None
         self.state[sbn] = BlockState.OPEN
 
     def finish(self, sbn: int) -> None:

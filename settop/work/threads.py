@@ -46,13 +46,14 @@ class _Readiness:
 
 
 class WorkThreads:
-    """Some threads that run jobs with one codec, which has no state."""
+    """Some threads that run jobs with one codec, which keeps nothing from one call to the next but memory."""
 
     def __init__(self, count: int, codec: Codec, run: Callable[[Job, Codec], JobResult] = run_job) -> None:
         self._jobs: queue.SimpleQueue[Job | _Readiness | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[JobResult] = queue.SimpleQueue()
         self._under_way: Counter[ReleaseId] = Counter()
         self._most = count * JOBS_A_THREAD
+        self._ready_symbols = 0
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         work = partial(self._work, run, codec)
         self._threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
@@ -79,7 +80,10 @@ class WorkThreads:
         return self._under_way.total() < self._most
 
     def make_ready(self, symbols: int) -> None:
-        """Have the threads at hand what blocks of so many symbols need, while they have nothing else to do."""
+        """Have the threads at hand what blocks of so many symbols need; not while there are jobs, and not twice."""
+        if symbols <= self._ready_symbols or self._under_way.total():
+            return
+        self._ready_symbols = symbols
         readiness = _Readiness(symbols, len(self._threads))
         for _ in self._threads:
             self._jobs.put(readiness)

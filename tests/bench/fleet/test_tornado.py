@@ -46,7 +46,7 @@ def test_a_loss_is_turned_up_as_far_as_bursts_can_make_it_up():
 
 @pytest.mark.slow
 def test_a_tail_is_turned_behind_its_carousel():
-    fleet = scenario(1000, down="loss=1%", server=Server(), strategies=("carousel", "carousel-tail"), deadline_s=0.5)
+    fleet = scenario(1000, down="loss=2%", server=Server(), strategies=("carousel", "carousel-tail"), deadline_s=0.5)
     base = next(turn for turn in turns_of(fleet, 0.2) if turn.strategy == "carousel-tail" and turn.what is None)
     outcome = _run(base)
     assert (outcome.is_refused, outcome.never) == (False, 0.0)

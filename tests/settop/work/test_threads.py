@@ -116,21 +116,43 @@ def test_each_thread_is_made_ready_and_works_on_without_memory_for_it(air):
     assert work.close()
 
 
+def test_threads_are_not_made_ready_twice_nor_while_there_are_jobs(air):
+    gate, asked = threading.Event(), []
+
+    class Asked:
+        def make_ready(self, symbols):
+            asked.append(symbols)
+
+    def wait(job, some_codec):
+        gate.wait(60)
+        return run_job(job, some_codec)
+
+    work = WorkThreads(1, Asked(), wait)
+    work.submit(hash_job(air))
+    work.make_ready(80)
+    gate.set()
+    results(work, 1)
+    for symbols in (50, 50, 40, 60):
+        work.make_ready(symbols)
+    work.submit(hash_job(air))
+    results(work, 1)
+    assert asked == [50, 60]
+    assert work.close()
+
+
 def test_who_is_ready_does_not_wait_for_a_thread_that_hangs(air):
     gate = threading.Event()
 
-    def hang(job, some_codec):
-        if not gate.is_set() and job.sbn == 0:
-            gate.wait(60)
-        return run_job(job, some_codec)
+    class Hangs:
+        def make_ready(self, symbols):
+            if not gate.is_set() and threading.current_thread() is work._threads[0]:
+                gate.wait(60)
 
-    work, job = WorkThreads(2, codec(), hang), hash_job(air)
-    work.submit(job)
+    work = WorkThreads(2, Hangs())
     work.make_ready(50)
-    work.submit(HashJob(job.release, 0, 1, air.landings[0], bytes(32)))
-    assert [result.job.sbn for result in results(work, 1)] == [1]
-    gate.set()
+    work.submit(hash_job(air))
     assert [result.job.sbn for result in results(work, 1)] == [0]
+    gate.set()
     assert work.close()
 
 
