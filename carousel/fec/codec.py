@@ -29,8 +29,8 @@ class Codec(Protocol):
     """Encodes and decodes source blocks of K symbols of T bytes, T a multiple of 8, K from 1 to 56403.
 
     All codecs give the same bytes, release nothing half done, and refuse wrong numbers with `ValueError` before they
-    touch a byte. They keep no state but memory: one codec serves many threads, and the native one runs without the interpreter
-    lock. A flipped bit in a symbol gives wrong bytes, silently: check the digest of what comes back.
+    touch a byte. They keep no state but memory: one codec serves many threads, and the native one runs without the
+    interpreter lock. A flipped bit in a symbol gives wrong bytes, silently: check the digest of what comes back.
     """
 
     @property

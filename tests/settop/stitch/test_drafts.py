@@ -10,8 +10,8 @@ from carousel.release import layout
 from headend.cast import wheel
 from headend.pack import packing
 from settop.events import BlockVerified, Suspicion
-from settop.stitch.assembly import Assembly
 from settop.stitch import drafts
+from settop.stitch.assembly import Assembly
 from settop.stitch.drafts import MOST_DRAFT_BYTES, MOST_LATE, Drafts
 from settop.stitch.holdings import BlockState
 from settop.stitch.jobs import DraftJob, Finding, FinishJob, JobResult, run_job
@@ -43,7 +43,7 @@ def size_of(air, sbn):
 
 
 def hear_till(air, lacking, blocks=range(BLOCKS), missed=MISSED, but=()):
-    """Let blocks have what a box hears that tuned in late, till they lack so many symbols (each, or one after another)."""
+    """Let blocks have what a box hears that tuned in late, till they lack so many symbols (or each its own)."""
     each = [lacking] * len(blocks) if isinstance(lacking, int) else lacking
     for sbn, count in zip(blocks, each, strict=True):
         air.hear_block(sbn, range(missed, size_of(air, sbn) - (0 if missed else count)))
