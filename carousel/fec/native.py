@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.buffers import Buffer, IntArray, WritableBuffer
+from carousel.buffers import Buffer, IntArray, WritableBuffer, as_bytes
 from carousel.native import Core
 
 __all__ = ["NativeCodec"]
@@ -59,26 +59,8 @@ class NativeCodec:
         repair_esis: IntArray,
     ) -> bool:
         """Fill in the missing source symbols of a block in place (see `Codec`)."""
-        if len(repair_rows) != len(repair_esis):
-            raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
-        write, read = self._writable(block), self._bytes(repair)
-        absent, rows, esis = map(self._numbers, (missing, repair_rows, repair_esis))
-        code = self._core.lib.bc_decode(
-            self._coder_of(len(write), symbol_size),
-            self._workspace(),
-            write,
-            len(write),
-            symbol_size,
-            absent,
-            len(absent),
-            read,
-            len(read),
-            rows,
-            esis,
-            len(esis),
-        )
-        what = f"symbol numbers that a block of {len(write)} bytes and repair symbols of {len(read)} do not have"
-        return self._core.status(code, what) == 0
+        given = self._given(self._writable(block), symbol_size, missing, repair, repair_rows, repair_esis)
+        return self._core.status(self._core.lib.bc_decode(*given), _misfit(block, repair)) == 0
 
     def draft(
         self,
@@ -91,30 +73,10 @@ class NativeCodec:
         coming: IntArray,
     ) -> "NativeDraft | None":
         """Decode a block as far as it goes (see `Codec`)."""
-        if len(repair_rows) != len(repair_esis):
-            raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
-        write, read = self._writable(block), self._bytes(repair)
-        absent, rows, esis, expected = map(self._numbers, (missing, repair_rows, repair_esis, coming))
+        given = self._given(self._writable(block), symbol_size, missing, repair, repair_rows, repair_esis)
         draft = self._ffi.new("bc_draft **")
-        code = self._core.lib.bc_draft_new(
-            self._coder_of(len(write), symbol_size),
-            self._workspace(),
-            write,
-            len(write),
-            symbol_size,
-            absent,
-            len(absent),
-            read,
-            len(read),
-            rows,
-            esis,
-            len(esis),
-            expected,
-            len(expected),
-            draft,
-        )
-        what = f"symbol numbers that a block of {len(write)} bytes does not have, or none or too many that lack"
-        if self._core.status(code, what):
+        code = self._core.lib.bc_draft_new(*given, self._numbers(coming), len(coming), draft)
+        if self._core.status(code, f"{_misfit(block, repair)}, or none or too many that lack"):
             return None
         return NativeDraft(self._core, self._ffi.gc(draft[0], self._core.lib.bc_draft_free), self._workspace)
 
@@ -128,32 +90,29 @@ class NativeCodec:
         repair_esis: IntArray,
     ) -> list[int] | None:
         """Return the ESIs of which one may be wrong (see `Codec`)."""
+        source = self._bytes(block)
+        given = self._given(source, symbol_size, missing, repair, repair_rows, repair_esis)
+        found = np.empty(len(source) // symbol_size + len(repair_esis), dtype=np.int64)
+        count = self._ffi.new("size_t *")
+        code = self._core.lib.bc_find_wrong(*given, self._numbers(found), len(found), count)
+        return None if self._core.status(code, _misfit(block, repair)) else found[: count[0]].tolist()
+
+    def _given(
+        self,
+        block: Any,
+        symbol_size: int,
+        missing: IntArray,
+        repair: Buffer,
+        repair_rows: IntArray,
+        repair_esis: IntArray,
+    ) -> tuple[Any, ...]:
+        """Return what every call takes that works from the symbols that are there; it holds on to the memory."""
         if len(repair_rows) != len(repair_esis):
             raise ValueError(f"{len(repair_rows)} repair rows for {len(repair_esis)} ESIs")
-        source, read = self._bytes(block), self._bytes(repair)
+        coder, read = self._coder_of(len(block), symbol_size), self._bytes(repair)
         absent, rows, esis = map(self._numbers, (missing, repair_rows, repair_esis))
-        coder = self._coder_of(len(source), symbol_size)
-        found = np.empty(len(source) // symbol_size + len(esis), dtype=np.int64)
-        count = self._ffi.new("size_t *")
-        code = self._core.lib.bc_find_wrong(
-            coder,
-            self._workspace(),
-            source,
-            len(source),
-            symbol_size,
-            absent,
-            len(absent),
-            read,
-            len(read),
-            rows,
-            esis,
-            len(esis),
-            self._numbers(found),
-            len(found),
-            count,
-        )
-        what = f"symbol numbers that a block of {len(source)} bytes and repair symbols of {len(read)} do not have"
-        return None if self._core.status(code, what) else found[: count[0]].tolist()
+        whole = (block, len(block), symbol_size, absent, len(absent), read, len(read), rows, esis, len(esis))
+        return (coder, self._workspace(), *whole)
 
     def _new_coder(self, k: int) -> Any:
         coder = self._ffi.new("bc_coder **")
@@ -187,6 +146,11 @@ class NativeCodec:
 
     def _numbers(self, numbers: IntArray) -> Any:
         return self._ffi.from_buffer("int64_t[]", np.ascontiguousarray(numbers, dtype=np.int64))
+
+
+def _misfit(block: Buffer, repair: Buffer) -> str:
+    sizes = len(as_bytes(block)), len(as_bytes(repair))
+    return f"symbol numbers that a block of {sizes[0]} bytes and repair symbols of {sizes[1]} do not have"
 
 
 class NativeDraft:

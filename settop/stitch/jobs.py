@@ -124,9 +124,7 @@ class DraftJob(Job):
 
     def run(self, codec: Codec) -> JobResult:
         """Draft."""
-        flat, repair = self.block.reshape(-1), self.landing.repair.reshape(-1)
-        size, present = self.landing.geometry.symbol_size, self.present
-        draft = codec.draft(flat, size, present.missing, repair, present.slots, present.esis, self.coming)
+        draft = codec.draft(*_given(self.landing, self.block, self.present), self.coming)
         return JobResult(self, Finding.TOO_FEW if draft is None else Finding.GOOD, draft=draft)
 
 
@@ -173,9 +171,8 @@ class LeaveOutJob(Job):
 
     def _found(self, codec: Codec) -> Iterator[tuple[IntArray, IntArray]]:
         """Yield the symbols that the code finds wrong, if it can tell."""
-        flat, repair = self.block.reshape(-1), self.landing.repair.reshape(-1)
-        size, present = self.landing.geometry.symbol_size, self.present
-        wrong = codec.find_wrong(flat, size, present.missing, repair, present.slots, present.esis)
+        present = self.present
+        wrong = codec.find_wrong(*_given(self.landing, self.block, present))
         if wrong:
             esis = np.array(wrong)
             yield esis[esis < len(self.block)], np.flatnonzero(np.isin(present.esis, esis))
@@ -221,9 +218,11 @@ def _digest(block: Bytes) -> bytes:
     return BlockHash(block.data).digest()
 
 
+def _given(landing: Landing, block: Bytes, present: Present) -> tuple[Bytes, int, IntArray, Bytes, IntArray, IntArray]:
+    """Return what a codec works from, as `Codec.decode` takes it."""
+    size, repair = landing.geometry.symbol_size, landing.repair.reshape(-1)
+    return block.reshape(-1), size, present.missing, repair, present.slots, present.esis
+
+
 def _decode(codec: Codec, landing: Landing, block: Bytes, present: Present) -> bool:
-    if not len(present.missing):
-        return True
-    flat, repair = block.reshape(-1), landing.repair.reshape(-1)
-    size = landing.geometry.symbol_size
-    return codec.decode(flat, size, present.missing, repair, present.slots, present.esis)
+    return not len(present.missing) or codec.decode(*_given(landing, block, present))
